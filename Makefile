@@ -1,0 +1,43 @@
+# The two commands: `make demo` and `make test`. Everything else is for developers.
+PYTHON ?= python3.11
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+# A bare machine may have only `python3`; pyproject refuses anything below 3.11.
+PYTHON := $(shell command -v $(PYTHON) 2>/dev/null || command -v python3)
+WORKERS ?= 2
+
+.PHONY: demo test test-all lint types floors bench clean install
+
+install: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	$(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt torch
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	touch $@
+
+demo: $(STAMP)
+	$(BIN)/panoptic3d demo --out out/demo
+
+test: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS)
+
+test-all: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'not gpu'
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(STAMP)
+	$(BIN)/pyright
+
+floors: $(STAMP)
+	$(BIN)/lint-imports --no-cache
+
+bench: $(STAMP)
+	$(BIN)/panoptic3d bench all
+
+clean:
+	rm -rf $(VENV) out build *.egg-info

@@ -1,0 +1,30 @@
+"""panoptic3d: from one photo of a room to its whole scene in 3D.
+
+Importing this package imports nothing heavy, not even torch; the names of its public surface load their home on first
+use.
+"""
+
+import importlib
+from typing import Any
+
+from panoptic3d.version import __version__
+
+_HOMES = {
+    "Camera": "panoptic3d.structures.camera",
+    "PanopticScene": "panoptic3d.structures.scene",
+    "Prediction": "panoptic3d.structures.prediction",
+    "Sample": "panoptic3d.structures.sample",
+    "VoxelGrid": "panoptic3d.structures.grid",
+}
+
+__all__ = ["Camera", "PanopticScene", "Prediction", "Sample", "VoxelGrid", "__version__"]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'panoptic3d' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,1 @@
+"""2D feature extractors behind one protocol."""

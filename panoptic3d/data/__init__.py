@@ -1,0 +1,1 @@
+"""Reading, checking and packing data sets; predictions on disk."""

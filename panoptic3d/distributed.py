@@ -1,0 +1,101 @@
+"""Ranks without ceremony: every function works in one process, and under `torchrun` after `start`."""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
+from typing import Any, NoReturn, TypeVar
+
+import torch
+import torch.distributed as dist
+from torch import Tensor
+
+T = TypeVar("T")
+
+
+def is_distributed() -> bool:
+    return dist.is_available() and dist.is_initialized()
+
+
+def rank() -> int:
+    return dist.get_rank() if is_distributed() else 0
+
+
+def world_size() -> int:
+    return dist.get_world_size() if is_distributed() else 1
+
+
+def is_main() -> bool:
+    return rank() == 0
+
+
+def launched_by_torchrun() -> bool:
+    return "RANK" in os.environ and "WORLD_SIZE" in os.environ
+
+
+def start(device: torch.device, timeout_s: float = 60.0) -> None:
+    """Join the process group that torchrun prepared; nothing happens in a single process.
+
+    The time-out bounds how long a collective waits for a rank that died (torch's default is 30 minutes).
+    """
+    if not launched_by_torchrun() or is_distributed():
+        return
+    backend = "nccl" if device.type == "cuda" else "gloo"
+    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+
+
+def stop() -> None:
+    if is_distributed():
+        dist.destroy_process_group()
+
+
+def leave(exit_code: int) -> NoReturn:
+    """End a worker of a process group. gloo's threads can abort an ordinary interpreter exit (SIGABRT after success)."""
+    stop()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(exit_code)
+
+
+def barrier() -> None:
+    if is_distributed():
+        dist.barrier()
+
+
+def sum_over_ranks(tensor: Tensor) -> Tensor:
+    """A new tensor with the sum; the argument is left alone."""
+    total = tensor.clone()
+    if is_distributed():
+        dist.all_reduce(total, op=dist.ReduceOp.SUM)
+    return total
+
+
+def all_ranks_agree(condition: bool, device: torch.device | str = "cpu") -> bool:
+    """Whether the condition holds on every rank; every rank gets the same answer."""
+    flag = torch.tensor([0 if condition else 1], device=device, dtype=torch.int64)
+    return int(sum_over_ranks(flag).item()) == 0
+
+
+def gather_objects(item: T) -> list[T]:
+    """One small picklable object of every rank, in the order of ranks, on every rank."""
+    if not is_distributed():
+        return [item]
+    items: list[Any] = [None] * world_size()
+    dist.all_gather_object(items, item)
+    return items
+
+
+def shard(items: Sequence[T]) -> list[T]:
+    """This rank's items: every item on exactly one rank, sizes differ by at most one, nothing is padded or repeated."""
+    return list(items[rank() :: world_size()])
+
+
+@contextlib.contextmanager
+def main_first() -> Iterator[None]:
+    """The main rank runs the block before the others do (to fill a cache that they then read)."""
+    if not is_main():
+        barrier()
+    yield
+    if is_main():
+        barrier()

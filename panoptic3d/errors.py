@@ -1,0 +1,42 @@
+"""Errors for the person who can act. The command line prints `str(error)` and leaves with `error.exit_code`."""
+
+from typing import ClassVar
+
+
+class Panoptic3dError(Exception):
+    """The work failed although the call was right (a full disk, a lost rank, a metric without samples)."""
+
+    exit_code: ClassVar[int] = 1
+
+
+class InputError(Panoptic3dError):
+    """The call or its input is wrong: the message says what was wrong, what was seen and what to do, in one sentence."""
+
+    exit_code: ClassVar[int] = 2
+
+
+class ConfigError(InputError):
+    """A config file or an override is wrong; the message names the key's path."""
+
+
+class MissingPartError(InputError):
+    """An optional package is absent or does not work here; the message says how to get it."""
+
+
+class BadFileError(InputError):
+    """A data file is missing, unreadable or not what its place promises.
+
+    `path` and `key` say where, `reason` is a stable slug (see `panoptic3d.data.verify`) that tests and reports count by.
+    """
+
+    def __init__(self, message: str, *, path: str, reason: str, key: str | None = None) -> None:
+        super().__init__(message)
+        self.path, self.key, self.reason = path, key, reason
+
+    def __reduce__(self) -> tuple:
+        """Survives the trip from a worker process: keyword-only arguments do not pickle by themselves."""
+        return _rebuild_bad_file_error, (str(self), self.path, self.reason, self.key)
+
+
+def _rebuild_bad_file_error(message: str, path: str, reason: str, key: str | None) -> BadFileError:
+    return BadFileError(message, path=path, reason=reason, key=key)

@@ -1,0 +1,1 @@
+"""Meshes and files of a panoptic scene."""

@@ -1,0 +1,1 @@
+"""Objectives: each term a pure function with its own name."""

@@ -1,0 +1,46 @@
+"""What ran: hardware, versions and commit, as every measured number carries them."""
+
+import os
+import platform
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from panoptic3d.version import __version__
+
+
+def describe_machine() -> dict[str, Any]:
+    return {"hardware": hardware(), "commit": commit(), "versions": versions(), "num_threads": torch.get_num_threads()}
+
+
+def hardware() -> str:
+    parts = [f"{os.cpu_count()} x {_processor()}"]
+    if torch.cuda.is_available():
+        parts += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+    return ", ".join(parts)
+
+
+def commit() -> str:
+    """The commit of the checkout that this package runs from, `-dirty` with changes; empty for an installed wheel."""
+    folder = Path(__file__).resolve().parent
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
+    try:
+        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
+    except OSError:
+        return ""
+    return result.stdout.strip() if result.returncode == 0 else ""
+
+
+def versions() -> dict[str, str]:
+    return {"panoptic3d": __version__, "torch": torch.__version__, "python": platform.python_version()}
+
+
+def _processor() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    names = [line.partition(":")[2].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.machine()

@@ -1,0 +1,1 @@
+"""Panoptic reconstruction quality and the geometry scores beside it."""

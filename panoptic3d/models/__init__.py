@@ -1,0 +1,1 @@
+"""The pipeline's slots and their fillings."""

@@ -1,0 +1,1 @@
+"""Rooms of our own, in 3D-Front's layout."""

@@ -1,0 +1,1 @@
+"""Sparse convolution: voxel sets, plans built once, operations, layers, back ends."""

@@ -1,0 +1,55 @@
+"""Several samples as one input of a network."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float32, Int32, UInt8
+from torch import Tensor
+
+from panoptic3d.errors import InputError
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.moving import map_tensors, moved
+from panoptic3d.structures.sample import Sample, VoxelTruth
+
+
+@dataclass(frozen=True, eq=False)
+class Batch:
+    """Samples of one image size, stacked where their shapes agree and listed where they do not."""
+
+    keys: tuple[str, ...]
+    image: UInt8[Tensor, "b 3 h w"]
+    cameras: tuple[Camera, ...]
+    depth_m: Float32[Tensor, "b h w"]
+    semantic_2d: UInt8[Tensor, "b h w"]
+    instance_2d: Int32[Tensor, "b h w"]
+    truths: tuple[VoxelTruth, ...]  # empty when the samples are 2D only
+
+    def __len__(self) -> int:
+        return len(self.keys)
+
+    def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
+        return moved(self, device, non_blocking)
+
+    def pin_memory(self) -> "Batch":
+        return map_tensors(self, lambda tensor: tensor.pin_memory())
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    sizes = sorted({tuple(sample.image.shape[1:]) for sample in samples})
+    if len(sizes) > 1:
+        raise InputError(
+            f"images of one batch must have one size, these have {sizes}; resize them or use batches of 1."
+        )
+    truths = tuple(sample.truth for sample in samples if sample.truth is not None)
+    if len(truths) not in (0, len(samples)):
+        raise InputError("a batch mixes samples with and without voxels; read all of them alike.")
+    return Batch(
+        keys=tuple(sample.key for sample in samples),
+        image=torch.stack([sample.image for sample in samples]),
+        cameras=tuple(sample.camera for sample in samples),
+        depth_m=torch.stack([sample.depth_m for sample in samples]),
+        semantic_2d=torch.stack([sample.semantic_2d for sample in samples]),
+        instance_2d=torch.stack([sample.instance_2d for sample in samples]),
+        truths=truths,
+    )

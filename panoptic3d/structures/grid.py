@@ -1,0 +1,54 @@
+"""The voxel grid: where its points lie in front of the camera."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+
+@dataclass(frozen=True)
+class VoxelGrid:
+    """A regular grid in the camera frame: `index = point_m / voxel_size_m + camera_index`.
+
+    Axes i, j, k follow the camera's x (right), y (down), z (forward). The value at index (i, j, k) is sampled *at* that
+    point. `camera_index` is the index, usually outside of the grid and not whole, at which the camera centre lies.
+    """
+
+    shape: tuple[int, int, int]
+    voxel_size_m: float
+    camera_index: tuple[float, float, float]
+
+    def index_from_camera(self, points_m: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        return points_m / self.voxel_size_m + points_m.new_tensor(self.camera_index)
+
+    def camera_from_index(self, index: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
+        return (index - index.new_tensor(self.camera_index)) * self.voxel_size_m
+
+    @property
+    def index_from_camera_matrix(self) -> Float[Tensor, "4 4"]:
+        """The same map for homogeneous points, in float64."""
+        matrix = torch.eye(4, dtype=torch.float64)
+        matrix[:3, :3] /= self.voxel_size_m
+        matrix[:3, 3] = torch.tensor(self.camera_index, dtype=torch.float64)
+        return matrix
+
+    def coarsened(self, factor: int) -> "VoxelGrid":
+        """The grid whose cell c covers the fine indices `factor*c .. factor*c + factor-1`; its point is their centre."""
+        if factor < 1 or any(size % factor for size in self.shape):
+            raise ValueError(f"a grid of {self.shape} cannot be coarsened by {factor}")
+        x, y, z = self.camera_index
+        half = (factor - 1) / 2
+        return VoxelGrid(
+            shape=(self.shape[0] // factor, self.shape[1] // factor, self.shape[2] // factor),
+            voxel_size_m=self.voxel_size_m * factor,
+            camera_index=((x - half) / factor, (y - half) / factor, (z - half) / factor),
+        )
+
+    @property
+    def num_points(self) -> int:
+        return self.shape[0] * self.shape[1] * self.shape[2]
+
+
+# Fitted over 157,097 planar pixels of 26 real frames (residual 0.039 voxel): docs/conventions.md.
+FRONT3D_GRID = VoxelGrid(shape=(256, 256, 256), voxel_size_m=0.03, camera_index=(127.09, 127.74, 21.68))

@@ -1,0 +1,78 @@
+"""The panoptic scene: what every method's decoder makes, what is saved, shown and scored."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from jaxtyping import Float, Int32, UInt8
+from torch import Tensor
+
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
+from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
+
+
+@dataclass(frozen=True)
+class Segment:
+    """A thing, or all of one stuff class."""
+
+    name: str  # unique in its scene, such as `chair-3`
+    class_id: int
+    instance_id: int  # 0 for stuff
+    is_thing: bool
+    score: float | None  # None where nobody scored it, as in ground truth
+    num_voxels: int  # with distance below `SURFACE_ISO_VOX`
+
+
+SURFACE_ISO_VOX = 1.0
+
+
+@dataclass(frozen=True, eq=False)
+class PanopticScene:
+    """Camera aligned volumes of one grid: contract of `scene.npz` in docs/formats.md."""
+
+    distance_vox: Float[Tensor, "x y z"]  # unsigned, truncated at 3
+    semantic: UInt8[Tensor, "x y z"]  # 0 = free or void
+    instance: Int32[Tensor, "x y z"]  # 0 for stuff and free space
+    camera: Camera
+    grid: VoxelGrid = FRONT3D_GRID
+    taxonomy: Taxonomy = FRONT3D_TAXONOMY
+    scores: dict[int, float] = field(default_factory=dict)  # instance id -> confidence
+    provenance: dict[str, Any] = field(default_factory=dict)  # checkpoint, where the camera came from, seconds a stage
+
+    @property
+    def segments(self) -> Sequence[Segment]:
+        """Things by ascending instance id, then stuff by ascending class."""
+        is_surface = self.distance_vox < SURFACE_ISO_VOX
+        semantic, instance = self.semantic[is_surface].long(), self.instance[is_surface].long()
+        num_classes = len(self.taxonomy)
+        things = []
+        for instance_id in torch.unique(instance[instance > 0]).tolist():
+            class_ids = semantic[instance == instance_id]
+            class_id = int(torch.bincount(class_ids, minlength=num_classes)[1:num_classes].argmax()) + 1
+            name = f"{self.taxonomy[class_id].name}-{instance_id}"
+            score = self.scores.get(instance_id)
+            things.append(Segment(name, class_id, instance_id, True, score, class_ids.numel()))
+        stuff_counts = torch.bincount(semantic[instance == 0], minlength=num_classes).tolist()
+        stuff = [
+            Segment(self.taxonomy[class_id].name, class_id, 0, False, None, stuff_counts[class_id])
+            for class_id in range(num_classes)
+            if self.taxonomy[class_id].kind == "stuff" and stuff_counts[class_id] > 0
+        ]
+        return (*things, *stuff)
+
+    @classmethod
+    def from_truth(cls, truth: VoxelTruth, camera: Camera, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> "PanopticScene":
+        """The scene that a perfect method would predict. Instance ids are kept for things only."""
+        is_thing = torch.tensor([c.kind == "thing" for c in taxonomy.classes])
+        instance = torch.where(is_thing[truth.semantic.long()], truth.instance, 0)
+        return cls(
+            distance_vox=truth.dense_distance_vox().abs().clamp(max=DISTANCE_TRUNCATION_VOX),
+            semantic=truth.dense_semantic(),
+            instance=truth.dense(instance, 0),
+            camera=camera,
+            grid=truth.grid,
+            taxonomy=taxonomy,
+        )
