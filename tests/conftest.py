@@ -4,12 +4,22 @@ import os
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 from jaxtyping import install_import_hook
 
 # Before anything of ours is imported: jaxtyping's annotations are checked by beartype under pytest only.
 install_import_hook("panoptic3d", "beartype.beartype")
 
 REPOSITORY = Path(__file__).resolve().parents[1]
+
+# Processes that tests start import this checkout, installed or not.
+os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (str(REPOSITORY), os.environ.get("PYTHONPATH"))))
+
+# Each xdist worker is one process on its core: torch's own threads would only wait for each other.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+settings.register_profile("default", deadline=None, max_examples=40, derandomize=True)
+settings.load_profile("default")
 
 
 @pytest.fixture(scope="session")
