@@ -28,6 +28,6 @@ def test_every_public_name_resolves_without_optional_packages() -> None:
 
 @pytest.mark.parametrize("verb", ["", *VERBS])
 def test_help_imports_nothing_heavy(verb: str) -> None:
-    words = [verb, "--help"] if verb else ["--help"]
+    words = [*verb.split(), "--help"]
     code = f"from panoptic3d.cli import main\ntry: main({words!r})\nexcept SystemExit: pass"
     assert not _modules_after(code) & {*_HEAVY, *PARTS}

@@ -10,13 +10,16 @@ from typing import NoReturn
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.version import __version__
 
-# verb -> (module with `add_arguments(parser)` and `run(arguments)`, one line of help)
+# verb -> (module with `add_arguments(parser)` that sets `run`, one line of help)
 VERBS = {
     "predict": ("panoptic3d.cli.predict", "photos -> scenes"),
     "view": ("panoptic3d.cli.view", "open a predicted scene in the browser, offline"),
     "evaluate": ("panoptic3d.cli.evaluate", "score a checkpoint or the prediction files of any method"),
     "train": ("panoptic3d.cli.train", "train a config, in one process or under torchrun"),
-    "data": ("panoptic3d.cli.data", "generate, verify, pack or inspect a data set"),
+    "data generate": ("panoptic3d.cli.data.generate", "make rooms in the released layout"),
+    "data verify": ("panoptic3d.cli.data.verify", "check a data set and name every bad file"),
+    "data pack": ("panoptic3d.cli.data.pack", "shrink a data set, the loss stated and bounded"),
+    "data inspect": ("panoptic3d.cli.data.inspect", "one sample as one picture"),
     "import-checkpoint": ("panoptic3d.cli.import_checkpoint", "turn published weights into ours"),
     "bench": ("panoptic3d.cli.bench", "the speed benchmarks, as JSON"),
     "doctor": ("panoptic3d.cli.doctor", "what is installed, what works, and a self-test of each part"),
@@ -28,7 +31,7 @@ def main(words: Sequence[str] | None = None) -> int:
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
     try:
-        arguments = _parse(words)
+        arguments = build_parser(words).parse_args(words)
         return arguments.run(arguments) or 0
     except Panoptic3dError as error:
         _report(str(error), is_debug)
@@ -44,18 +47,31 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
 
 
-def _parse(words: list[str]) -> argparse.Namespace:
-    """Build the parser of the verb that was asked for and no other, so that `--help` stays fast."""
-    parser = _Parser(prog="panoptic3d", description="From one photo of a room to its whole scene in 3D.")
+def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
+    """Offers every verb, and imports the module of none but the one that `words` ask for, so that `--help` stays fast."""
+    parser = _Parser(
+        prog="panoptic3d",
+        description="From one photo of a room to its whole scene in 3D.",
+        epilog="Every verb takes --debug, which shows the traceback of an error.",
+    )
     parser.add_argument("--version", action="version", version=f"panoptic3d {__version__}")
-    parser.epilog = "Every verb takes --debug, which shows the traceback of an error."
-    verbs = parser.add_subparsers(dest="verb", metavar="VERB", required=True)
-    asked = next((word for word in words if not word.startswith("-")), None)
+    tops = parser.add_subparsers(metavar="VERB", required=True)
+    groups: dict[str, argparse._SubParsersAction] = {}
+    asked = [word for word in words if not word.startswith("-")]
     for verb, (module, help_line) in VERBS.items():
-        verb_parser = verbs.add_parser(verb, help=help_line, description=f"{help_line[0].upper()}{help_line[1:]}.")
-        if verb == asked:
+        group, _, name = verb.rpartition(" ")
+        if group and group not in groups:
+            group_parser = tops.add_parser(group, help=f"{group} {_sub_verbs(group)}", description=_sub_verbs(group))
+            groups[group] = group_parser.add_subparsers(metavar="VERB", required=True)
+        description = f"{help_line[0].upper()}{help_line[1:]}."
+        verb_parser = (groups[group] if group else tops).add_parser(name, help=help_line, description=description)
+        if asked[: len(verb.split())] == verb.split():
             importlib.import_module(module).add_arguments(verb_parser)
-    return parser.parse_args(words)
+    return parser
+
+
+def _sub_verbs(group: str) -> str:
+    return " / ".join(verb.removeprefix(f"{group} ") for verb in VERBS if verb.startswith(f"{group} "))
 
 
 def _report(message: str, is_debug: bool) -> None:

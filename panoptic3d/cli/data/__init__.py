@@ -1,0 +1,1 @@
+"""`panoptic3d data generate / verify / pack / inspect`."""

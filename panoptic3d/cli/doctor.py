@@ -1,0 +1,43 @@
+"""`panoptic3d doctor`: what is installed, what works, and a numerical self-test of each part that computes."""
+
+import argparse
+import json
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    from panoptic3d.cli.self_tests import run_self_tests
+    from panoptic3d.machine import describe_machine
+    from panoptic3d.optional import PARTS, status
+
+    machine = {**describe_machine(), "devices": _devices()}
+    parts = {name: dict(zip(("state", "detail"), status(name), strict=True)) for name in PARTS}
+    tests = run_self_tests()
+    if arguments.json:
+        results = [{"name": t.name, "passed": t.passed, "detail": t.detail} for t in tests]
+        print(json.dumps({**machine, "optional": parts, "self_tests": results}, indent=2))
+    else:
+        _print_table(machine, parts, tests)
+    return 0 if all(test.passed for test in tests) else 1
+
+
+def _devices() -> list[str]:
+    import torch
+
+    return ["cpu", *(f"cuda:{index}" for index in range(torch.cuda.device_count()))]
+
+
+def _print_table(machine: dict, parts: dict, tests: list) -> None:
+    for key, value in machine.items():
+        text = ", ".join(f"{k} {v}" for k, v in value.items()) if isinstance(value, dict) else value
+        print(f"{key:<12} {', '.join(text) if isinstance(text, list) else text}")
+    print("\noptional parts")
+    for name, part in parts.items():
+        print(f"  {name:<18} {part['state']:<8} {part['detail']}")
+    print("\nself-tests")
+    for test in tests:
+        print(f"  {test.name:<34} {'passed' if test.passed else 'FAILED':<8} {test.detail}")

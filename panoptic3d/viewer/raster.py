@@ -1,0 +1,101 @@
+"""A small z-buffer in plain tensors: pictures of meshes without a GPU, a window or a graphics library."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, Float32, Int64, UInt8
+from torch import Tensor
+
+from panoptic3d.geometry.pinhole import project
+from panoptic3d.structures.camera import Camera
+
+_NEAR_M = 0.05
+_MAX_PIXELS_AT_ONCE = 2_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Fragments:
+    """What each pixel shows: -1 where nothing."""
+
+    face: Int64[Tensor, "h w"]
+    depth_m: Float32[Tensor, "h w"]  # infinite where nothing
+
+
+def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], camera: Camera) -> Fragments:
+    """The nearest face of every pixel centre. Vertices in the camera frame; faces that reach behind the camera are left out."""
+    width, height = camera.width, camera.height
+    keys = torch.full((height * width,), torch.iinfo(torch.int64).max, dtype=torch.int64)
+    pixels, depth_m = project(vertices_m.double(), camera.intrinsics)
+    visible = (depth_m[faces] > _NEAR_M).all(dim=1).nonzero().squeeze(1)
+    corners = pixels[faces[visible]]
+    first = corners.amin(dim=1).ceil().clamp(min=0).long()
+    size = torch.tensor([width, height])
+    last = corners.amax(dim=1).floor().long().minimum(size - 1)
+    extent = (last - first + 1).amax(dim=1)
+    on_screen = ((last >= first).all(dim=1)).nonzero().squeeze(1)
+    reach = 1
+    while on_screen.numel():  # groups of like size, so that a large face does not make the small ones expensive
+        in_group = (extent[on_screen] <= reach) & (extent[on_screen] > reach // 2)
+        for part in on_screen[in_group].split(max(1, _MAX_PIXELS_AT_ONCE // reach**2)):
+            inverse_depth = 1 / depth_m[faces[visible[part]]]
+            _draw(keys, corners[part], inverse_depth, first[part], visible[part], reach, width, height)
+        if reach > max(width, height):
+            break
+        reach *= 2
+    is_hit = keys < torch.iinfo(torch.int64).max
+    face = torch.where(is_hit, keys & 0xFFFFFFFF, -1)
+    bits = torch.where(is_hit, keys >> 32, 0).to(torch.int32)
+    depth = torch.where(is_hit, bits.view(torch.float32), torch.inf)
+    return Fragments(face.view(height, width), depth.view(height, width))
+
+
+def _draw(
+    keys: Tensor,
+    corners: Tensor,
+    inverse_depth: Tensor,
+    first: Tensor,
+    ids: Tensor,
+    reach: int,
+    width: int,
+    height: int,
+) -> None:
+    """Enter faces into the buffer of keys: depth bits above, face number below, the smallest key wins."""
+    steps = torch.arange(reach)
+    offset = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).view(1, -1, 2)
+    pixel = first[:, None] + offset
+    a, b, c = corners[:, None].unbind(2)
+    point = pixel.double()
+    area = _cross(b - a, c - a)
+    share = torch.stack((_cross(c - b, point - b), _cross(a - c, point - c), _cross(b - a, point - a)), dim=-1)
+    share = share / torch.where(area == 0, 1.0, area)[..., None]
+    in_picture = (pixel[..., 0] < width) & (pixel[..., 1] < height)
+    is_inside = (share >= 0).all(dim=-1) & (area != 0) & in_picture
+    depth = 1 / (share * inverse_depth[:, None]).sum(dim=-1)[is_inside]  # 1/z is linear in the picture
+    bits = depth.float().view(torch.int32).long()  # positive floats order as their bits do
+    number = ids[:, None].expand(is_inside.shape)[is_inside]
+    at = (pixel[..., 1] * width + pixel[..., 0])[is_inside]
+    keys.scatter_reduce_(0, at, bits << 32 | number, reduce="amin")
+
+
+def _cross(a: Tensor, b: Tensor) -> Tensor:
+    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+
+
+def shade(
+    vertices_m: Float[Tensor, "v 3"],
+    faces: Int64[Tensor, "f 3"],
+    face_colors: UInt8[Tensor, "f 3"],
+    camera: Camera,
+    background: tuple[int, int, int] = (255, 255, 255),
+) -> UInt8[Tensor, "h w 3"]:
+    """A picture with a head light, so that surfaces seen at a grazing angle are darker."""
+    fragments = rasterize(vertices_m, faces, camera)
+    hit = fragments.face >= 0
+    face = fragments.face[hit]
+    a, b, c = vertices_m[faces[face]].unbind(1)
+    normal = torch.nn.functional.normalize(torch.linalg.cross(b - a, c - a), dim=1)
+    view = torch.nn.functional.normalize((a + b + c) / 3, dim=1)
+    light = 0.35 + 0.65 * (normal * view).sum(dim=1).abs()
+    picture = torch.tensor(background, dtype=torch.uint8).expand(camera.height, camera.width, 3).clone()
+    picture[hit] = (face_colors[face].float() * light[:, None]).round().to(torch.uint8)
+    return picture

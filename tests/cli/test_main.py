@@ -1,0 +1,72 @@
+import json
+import subprocess
+import sys
+
+import pytest
+
+from panoptic3d.cli.main import VERBS, main
+from panoptic3d.version import __version__
+
+# A call of every verb that is right in its words, so that what answers is the verb and not the parser.
+_CALLS = {
+    "predict": ["photo.png", "--out", "x"],
+    "view": ["x"],
+    "evaluate": ["--data", "x", "--split", "y", "--checkpoint", "z"],
+    "train": ["x.yaml"],
+    "data generate": ["--out", "x"],
+    "import-checkpoint": ["x", "--family", "panorecon", "--out", "y"],
+}
+
+
+def test_the_contract_names_these_verbs() -> None:
+    assert set(VERBS) == {
+        "predict", "view", "evaluate", "train", "import-checkpoint", "bench", "doctor",
+        "data generate", "data verify", "data pack", "data inspect",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", _CALLS)
+def test_a_verb_that_is_not_built_says_so_in_one_sentence(verb: str, capsys: pytest.CaptureFixture) -> None:
+    code = main([*verb.split(), *_CALLS[verb]])
+    captured = capsys.readouterr()
+    assert code == 2
+    assert captured.err.count("\n") == 1
+    assert "Traceback" not in captured.err
+
+
+@pytest.mark.parametrize(
+    "words", [[], ["predicd"], ["predict"], ["data"], ["data", "verfy"], ["bench", "no-such"], ["doctor", "--nonsense"]]
+)
+def test_a_wrong_call_is_one_sentence_and_exit_code_2(words: list[str], capsys: pytest.CaptureFixture) -> None:
+    assert main(words) == 2
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.startswith("panoptic3d: ")
+    assert captured.err.count("\n") == 1
+
+
+def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture) -> None:
+    assert main(["--debug", "view", "x"]) == 2
+    assert "Traceback" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("verb", VERBS)
+def test_every_verb_has_help(verb: str, capsys: pytest.CaptureFixture) -> None:
+    with pytest.raises(SystemExit) as leave:
+        main([*verb.split(), "--help"])
+    assert leave.value.code == 0
+    assert f"usage: panoptic3d {verb}" in capsys.readouterr().out
+
+
+def test_module_and_version() -> None:
+    command = [sys.executable, "-m", "panoptic3d", "--version"]
+    assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == f"panoptic3d {__version__}\n"
+
+
+def test_doctor_passes_here_and_speaks_json(capsys: pytest.CaptureFixture) -> None:
+    assert main(["doctor", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["devices"][0] == "cpu"
+    assert all(test["passed"] for test in report["self_tests"])
+    assert main(["doctor"]) == 0
+    assert "self-tests" in capsys.readouterr().out
