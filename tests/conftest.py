@@ -1,6 +1,7 @@
 """Shape checks of every annotated function, and the fixtures that several rooms share."""
 
 import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -33,4 +34,29 @@ def real_root() -> Path:
     root = Path(os.environ.get("PANOPTIC3D_REAL", REPOSITORY.parent / "shared" / "real"))
     if not (root / "front3d" / "frustum_mask.npz").is_file():
         pytest.skip(f"no real samples at {root}; set PANOPTIC3D_REAL to a folder with front3d/ and matterport-sample/")
+    return root
+
+
+@pytest.fixture(scope="session")
+def box_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data root in the released layout and size: scenes `room-0` and `room-1` of boxes, one frame `0001` each.
+
+    Made once for all workers of a test run. Read only: copy what you break.
+    """
+    from panoptic3d.data.frames import sample_from_frame
+    from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
+    from panoptic3d.rooms.boxes import random_room, render
+
+    base = tmp_path_factory.getbasetemp()
+    root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "box-root"
+    if not root.exists():
+        own = tmp_path_factory.mktemp("box-root-in-the-making")
+        for seed in range(2):
+            frame = render(random_room(seed))
+            write_front3d_sample(own, sample_from_frame(frame, f"room-{seed}", "0001"))
+        write_frustum_mask(own, frame.frustum_mask)
+        try:
+            own.rename(root)
+        except OSError:  # another worker was first
+            shutil.rmtree(own)
     return root

@@ -4,6 +4,7 @@
 | --- | --- |
 | frame `P_c_r` has files `P_<kind>c_r.<ext>` and one camera `P_intrinsics_c.npy` per c | named here |
 | volumes are stored camera aligned | not turned |
+| the grid of a frame follows from its camera | `released_grid` |
 | the geometry file holds the mask, and True is *outside* of the frustum | inverted |
 | distances are signed and -12 where nothing is known | kept signed; -12 is the fill |
 | depth is a 16-bit PNG in 1/4000 m | divided |
@@ -26,13 +27,12 @@ from panoptic3d.data.reasons import bad_file
 from panoptic3d.data.truth import assemble_truth
 from panoptic3d.data.volumes import ALIGNED, check_classes, check_instances, read_distance, read_labels, read_weight
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
+from panoptic3d.structures.grid import VoxelGrid, released_grid
 from panoptic3d.structures.sample import FAR_VOX, Sample, VoxelTruth
 from panoptic3d.structures.taxonomy import MATTERPORT_TAXONOMY
 
 IMAGE_SIZE = (320, 240)
 FILL_VOX = -FAR_VOX
-MATTERPORT_GRID = FRONT3D_GRID
 _FRAME = re.compile(r"(?P<panorama>\w+)_(?P<camera>\d+)_(?P<rotation>\d+)")
 _IMAGE = re.compile(r"(?P<panorama>\w+)_i(?P<camera>\d+)_(?P<rotation>\d+)\.jpg")
 
@@ -91,15 +91,18 @@ class MatterportFiles:
 
 
 def read_matterport_sample(
-    root: PathLike, scene: str, frame: str, *, has_voxels: bool = True, grid: VoxelGrid = MATTERPORT_GRID
+    root: PathLike, scene: str, frame: str, *, has_voxels: bool = True, grid: VoxelGrid | None = None
 ) -> Sample:
+    """`grid` stands in for the one that follows from the frame's own camera."""
     files = MatterportFiles(Path(root), scene, frame)
+    camera = read_intrinsics(files.intrinsics)
+    grid = grid or released_grid(camera.intrinsics, IMAGE_SIZE)
     semantic_2d, instance_2d, room_2d = read_matterport_segmap(files.segmap)
     return Sample(
         scene=scene,
         frame=frame,
         image=torch.from_numpy(np.ascontiguousarray(read_jpeg(files.image, IMAGE_SIZE).transpose(2, 0, 1))),
-        camera=read_intrinsics(files.intrinsics),
+        camera=camera,
         depth_m=torch.from_numpy(read_depth_png(files.depth, IMAGE_SIZE)),
         semantic_2d=semantic_2d,
         instance_2d=instance_2d,
@@ -109,7 +112,7 @@ def read_matterport_sample(
     )
 
 
-def read_matterport_truth(files: MatterportFiles, grid: VoxelGrid = MATTERPORT_GRID) -> VoxelTruth:
+def read_matterport_truth(files: MatterportFiles, grid: VoxelGrid) -> VoxelTruth:
     shape = grid.shape
     semantic, instance = read_labels(files.segmentation, shape, len(MATTERPORT_TAXONOMY), ALIGNED)
     return assemble_truth(

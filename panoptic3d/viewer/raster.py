@@ -22,7 +22,7 @@ class Fragments:
 
 
 def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], camera: Camera) -> Fragments:
-    """The nearest face of every pixel centre. Vertices in the camera frame; faces that reach behind the camera are left out."""
+    """The nearest face of every pixel centre. Vertices in the camera frame; faces that reach behind it are left out."""
     width, height = camera.width, camera.height
     keys = torch.full((height * width,), torch.iinfo(torch.int64).max, dtype=torch.int64)
     pixels, depth_m = project(vertices_m.double(), camera.intrinsics)

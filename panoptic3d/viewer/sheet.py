@@ -63,7 +63,7 @@ def sample_panels(sample: Sample, mesh: ColoredMesh | None) -> list[Panel]:
     valid = depth[depth.isfinite() & (depth > 0)]
     low, high = (float(valid.min()), float(valid.max())) if valid.numel() else (0.0, 1.0)
     panels = [
-        Panel(f"photo {sample.key}"[:44], sample.image.permute(1, 2, 0)),
+        Panel(f"photo {_shortened(sample.scene)}/{_shortened(sample.frame)}", sample.image.permute(1, 2, 0)),
         Panel(f"depth {low:.2f} .. {high:.2f} m", scale_colors(depth, low, high)),
         Panel("classes in 2D", class_colors(sample.semantic_2d, sample.taxonomy)),
         Panel("instances in 2D (walls have ids too)", instance_colors(sample.instance_2d)),
@@ -80,23 +80,27 @@ def sample_panels(sample: Sample, mesh: ColoredMesh | None) -> list[Panel]:
     return panels
 
 
+def _shortened(name: str) -> str:
+    return name if len(name) <= 17 else f"{name[:8]}…{name[-8:]}"
+
+
 def _slices(truth: VoxelTruth, sample: Sample) -> list[Panel]:
     """Three slices, each through the grid point with the most labelled voxels along its axis."""
     distance, semantic = truth.dense_distance_vox().abs(), truth.dense_semantic()
-    low, high = bounding_box(truth.frustum_mask)
     panels = []
     for axis, name, meaning in ((0, "i", "side view"), (1, "j", "plan"), (2, "k", "front view")):
         others = tuple(other for other in range(3) if other != axis)
         is_thing = (semantic > 0) & (semantic < sample.taxonomy.id_of("wall"))
         counts = (is_thing if bool(is_thing.any()) else semantic > 0).sum(dim=others)
         at = int(counts.argmax())
-        window = [slice(a, b) for a, b in zip(low, high, strict=True)]
-        window[axis] = slice(at, at + 1)
-        near = distance[tuple(window)].squeeze(axis)
+        only = torch.zeros_like(truth.frustum_mask)
+        only.select(axis, at).copy_(truth.frustum_mask.select(axis, at))
+        window = tuple(slice(a, b) for a, b in zip(*bounding_box(only), strict=True))
+        near = distance[window].squeeze(axis)
         color = (255 - 40 * (3 - near.clamp(max=3)))[..., None].expand(*near.shape, 3).to(torch.uint8)
-        label = semantic[tuple(window)].squeeze(axis)
+        label = semantic[window].squeeze(axis)
         color = torch.where((label > 0)[..., None], class_colors(label, sample.taxonomy), color)
-        outside = ~truth.frustum_mask[tuple(window)].squeeze(axis)
+        outside = ~truth.frustum_mask[window].squeeze(axis)
         color = torch.where(outside[..., None], torch.tensor((225, 225, 235), dtype=torch.uint8), color)
         # Picture rows go down: y for side and front views, and away from the camera upwards in the plan.
         picture = {0: color, 1: color.transpose(0, 1).flip(0), 2: color.transpose(0, 1)}[axis]
@@ -117,5 +121,5 @@ def _bird(camera: Camera, vertices_m: Tensor) -> tuple[Camera, Tensor]:
     pitch = torch.tensor(0.55)
     cos, sin = torch.cos(pitch), torch.sin(pitch)
     rotation = torch.tensor([[1.0, 0.0, 0.0], [0.0, cos, -sin], [0.0, sin, cos]])
-    eye = torch.tensor([0.0, -2.6, -2.2])
+    eye = torch.tensor([0.0, -2.3, -1.6])
     return Camera.from_fov(55.0, camera.width, camera.height), (vertices_m - eye) @ rotation.T

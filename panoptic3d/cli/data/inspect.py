@@ -1,6 +1,11 @@
 """`panoptic3d data inspect ROOT --sample SCENE/FRAME --out FILE.png`."""
 
 import argparse
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from panoptic3d.structures.sample import Sample
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -11,8 +16,43 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    from panoptic3d.data.verifiable import open_verifiable
     from panoptic3d.errors import InputError
 
-    if not arguments.out.lower().endswith(".png"):
-        raise InputError(f"--out is {arguments.out!r}; give the name of a .png file.")
-    raise InputError("no reader yet")
+    out = Path(arguments.out)
+    if out.suffix.lower() != ".png" or not out.parent.is_dir():
+        raise InputError(f"--out is {out}; give the name of a .png file in a folder that is there.")
+    layout = open_verifiable(Path(arguments.root))
+    keys = layout.keys()
+    key = arguments.sample or keys[0]
+    if key not in keys:
+        raise InputError(f"{arguments.root} has no sample {key!r}; it has {len(keys):,}, the first is {keys[0]!r}.")
+    draw_sample(layout.read(key), out)
+    print(out)
+    return 0
+
+
+def draw_sample(sample: "Sample", out: Path) -> None:
+    """Everything that a sample holds as one picture: the mesh is made by one room and drawn by another."""
+    import io
+
+    from panoptic3d.export.mesh import iso_surface, label_of_vertices
+    from panoptic3d.files import write_bytes_atomically
+    from panoptic3d.structures.scene import SURFACE_ISO_VOX
+    from panoptic3d.viewer.sheet import ColoredMesh, draw_sheet, sample_panels
+
+    mesh = None
+    if (truth := sample.truth) is not None:
+        distance = truth.dense_distance_vox().abs()
+        surface = iso_surface(distance, SURFACE_ISO_VOX, truth.frustum_mask)
+        corner = surface.faces[:, 0]
+        mesh = ColoredMesh(
+            truth.grid.camera_from_index(surface.vertices),
+            surface.faces,
+            label_of_vertices(surface, truth.dense_semantic(), distance)[corner],
+            label_of_vertices(surface, truth.dense_instance(), distance)[corner],
+        )
+    legend = [(c.name, c.color) for c in sample.taxonomy.classes if c.kind != "void"]
+    buffer = io.BytesIO()
+    draw_sheet(sample_panels(sample, mesh), legend).save(buffer, "PNG")
+    write_bytes_atomically(out, buffer.getvalue())
