@@ -54,7 +54,7 @@ class Problem:
     message: str
 
 
-def check_sample(sample: Sample, limits: Limits = Limits()) -> Iterator[Problem]:  # noqa: B008 - frozen
+def check_sample(sample: Sample, limits: Limits = Limits()) -> Iterator[Problem]:
     """The problems between files that are each sound by themselves. Signed fields (Matterport3D) are held to their
     own measured level (docs/conventions.md): only grid, mask and labels are checked there.
     """
@@ -93,7 +93,9 @@ def _check_containment(truth: VoxelTruth, limits: Limits) -> Iterator[Problem]:
     inside = truth.frustum_mask.view(-1)[truth.linear_index[is_surface].long()]
     share = 1 - float(inside.double().mean()) if inside.numel() else 0.0
     if share > limits.max_outside_mask:
-        message = f"{share:.1%} of the surface voxels lie outside of the mask, expected at most {limits.max_outside_mask:.0%}"
+        message = (
+            f"{share:.1%} of the surface voxels lie outside of the mask, expected at most {limits.max_outside_mask:.0%}"
+        )
         yield Problem("geometry", "surface_outside_mask", message)
 
 
@@ -110,7 +112,9 @@ def _check_registration(sample: Sample, truth: VoxelTruth, limits: Limits) -> It
     if share < limits.min_on_surface:
         turned = measure_registration(sample, truth, sample.depth_m.flip(0, 1)).on_surface
         if turned >= limits.min_on_surface:
-            message = f"only {share:.1%} of its pixels lie on surfaces of the volume, {turned:.1%} once turned by 180 degrees"
+            message = (
+                f"only {share:.1%} of its pixels lie on surfaces of the volume, {turned:.1%} once turned by 180 degrees"
+            )
             yield Problem("depth", "turned_depth", message)
         else:
             message = f"only {share:.1%} of the depth pixels lie on its surfaces, expected {limits.min_on_surface:.0%}"
@@ -142,7 +146,9 @@ def _check_instances(sample: Sample, truth: VoxelTruth, limits: Limits) -> Itera
 def _check_weight(sample: Sample, truth: VoxelTruth, limits: Limits) -> Iterator[Problem]:
     share = weight_agreement(sample, truth)
     if share < limits.min_weight_agreement:
-        message = f"{share:.1%} of the weights follow from depth and distance, expected {limits.min_weight_agreement:.0%}"
+        message = (
+            f"{share:.1%} of the weights follow from depth and distance, expected {limits.min_weight_agreement:.0%}"
+        )
         yield Problem("weighting", "weight_mismatch", message)
 
 

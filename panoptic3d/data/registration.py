@@ -52,7 +52,9 @@ def on_surface(landing: Landing, truth: VoxelTruth) -> Bool[Tensor, " n"]:
     return landing.is_listed & (truth.distance_vox[landing.entry].abs() < LABEL_BAND_VOX)
 
 
-def measure_registration(sample: Sample, truth: VoxelTruth, depth_m: Float[Tensor, "h w"] | None = None) -> Registration:
+def measure_registration(
+    sample: Sample, truth: VoxelTruth, depth_m: Float[Tensor, "h w"] | None = None
+) -> Registration:
     landing = land(sample, truth, depth_m)
     hits = on_surface(landing, truth)
     pixel, entry = landing.pixel[hits], landing.entry[hits]
