@@ -29,6 +29,7 @@ REASONS: dict[str, str] = {
     "bad_class": "a class id outside of the taxonomy",
     "negative_instance": "an instance id below zero",
     "huge_instance": "an instance id that does not fit into 32 bits",
+    "wide_instance": "an instance id of a prediction that does not fit into 16 bits",
     "nan_depth": "a depth that is not a number",
     "infinite_depth": "an infinite depth",
     "negative_depth": "a depth below zero",

@@ -36,7 +36,7 @@ def iso_surface(
     if min(field.shape) < 2 or not field.min() < iso_vox < field.max():
         return Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long))
     cells = None if mask is None else mask[box].cpu().numpy()
-    vertices, faces, _, _ = marching_cubes(field, iso_vox, mask=cells, gradient_direction="ascent")
+    vertices, faces, _, _ = marching_cubes(field, iso_vox, mask=cells, gradient_direction="descent")
     origin = (low_tensor - 1).clamp(min=0).numpy()
     return Mesh(torch.from_numpy((vertices + origin).astype(np.float32)), torch.from_numpy(faces.astype(np.int64)))
 

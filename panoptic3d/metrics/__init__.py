@@ -1,1 +1,40 @@
-"""Panoptic reconstruction quality and the geometry scores beside it."""
+"""Scores: PRQ in every dialect, geometry, depth, voxels, scenes and instances. Names load their home on first use."""
+
+import importlib
+from typing import Any
+
+_HOMES = {
+    "LabelledVoxels": "panoptic3d.metrics.labelled",
+    "PanopticReconstructionQuality": "panoptic3d.metrics.prq_metric",
+    "PixelLabels": "panoptic3d.metrics.labelled",
+    "Protocol": "panoptic3d.metrics.protocol",
+    "SampleScore": "panoptic3d.metrics.panoptic_quality",
+    "Tally": "panoptic3d.metrics.tally",
+    "Truth": "panoptic3d.metrics.panoptic_quality",
+    "load_protocol": "panoptic3d.metrics.protocol",
+    "score_sample": "panoptic3d.metrics.panoptic_quality",
+    "scores_of": "panoptic3d.metrics.tally",
+}
+
+__all__ = [
+    "LabelledVoxels",
+    "PanopticReconstructionQuality",
+    "PixelLabels",
+    "Protocol",
+    "SampleScore",
+    "Tally",
+    "Truth",
+    "load_protocol",
+    "score_sample",
+    "scores_of",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in _HOMES:
+        raise AttributeError(f"module 'panoptic3d.metrics' has no attribute {name!r}")
+    return getattr(importlib.import_module(_HOMES[name]), name)
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)
