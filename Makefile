@@ -18,7 +18,10 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/panoptic3d demo --out out/demo
+	mkdir -p out/demo
+	$(BIN)/panoptic3d data verify data/tiny
+	$(BIN)/panoptic3d data inspect data/tiny --out out/demo/sample.png
+	@echo "No network has landed yet: out/demo/sample.png shows the ground truth of the bundled sample."
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)

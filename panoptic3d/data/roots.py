@@ -26,12 +26,19 @@ PACKED_FORMAT = "panoptic3d-packed"
 
 @dataclass(frozen=True)
 class DataRoot:
-    """`camera` and `grid` are those of the 3D-Front release; other renders in its layout may have their own."""
+    """`camera` is that of the 3D-Front release; other renders in its layout may have their own. A `grid` stands in for the
+    layout's: `FRONT3D_GRID`, and on Matterport3D the one that follows from each frame's camera.
+    """
 
     path: Path
     layout: Layout
     camera: Camera = FRONT3D_CAMERA
-    grid: VoxelGrid = FRONT3D_GRID
+    grid: VoxelGrid | None = None
+
+    @property
+    def shared_grid(self) -> VoxelGrid:
+        """Of the frustum mask that a root's samples share."""
+        return self.grid or FRONT3D_GRID
 
     def keys(self) -> list[str]:
         """`<scene>/<frame>` of every sample that lies here, sorted."""
@@ -59,7 +66,7 @@ class DataRoot:
         match self.layout:
             case "front3d":
                 return read_front3d_sample(
-                    self.path, scene, frame, has_voxels=has_voxels, camera=self.camera, grid=self.grid
+                    self.path, scene, frame, has_voxels=has_voxels, camera=self.camera, grid=self.shared_grid
                 )
             case "matterport":
                 return read_matterport_sample(self.path, scene, frame, has_voxels=has_voxels, grid=self.grid)
@@ -91,7 +98,7 @@ def open_root(
     path: PathLike,
     layout: Layout | Literal["auto"] = "auto",
     camera: Camera = FRONT3D_CAMERA,
-    grid: VoxelGrid = FRONT3D_GRID,
+    grid: VoxelGrid | None = None,
 ) -> DataRoot:
     path = Path(path)
     if not path.is_dir():

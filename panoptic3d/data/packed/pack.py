@@ -129,10 +129,10 @@ def _prepare(source: DataRoot, out: Path) -> None:
     else:  # first of all, so that whoever comes second knows the folder
         write_text_atomically(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     if source.layout == "front3d":
-        mask = read_frustum_mask(source.path / "frustum_mask.npz", source.grid)
+        mask = read_frustum_mask(source.path / "frustum_mask.npz", source.shared_grid)
         if not (out / "frustum_mask.npz").exists():
             write_frustum_mask(out, mask)
-        elif not torch.equal(read_frustum_mask(out / "frustum_mask.npz", source.grid), mask):
+        elif not torch.equal(read_frustum_mask(out / "frustum_mask.npz", source.shared_grid), mask):
             raise InputError(f"{out} was packed with another frustum mask; pack into a new folder.")
 
 
