@@ -63,9 +63,9 @@ def _keys(layout: Verifiable, job: VerifyJob) -> list[str]:
         if not present:
             raise InputError(f"{job.root} holds no samples; give the folder that holds the scenes.")
         return present
-    from panoptic3d.data.splits import read_split
+    from panoptic3d.data.splits import find_split
 
-    return list(read_split(job.root, job.split).keys)
+    return list(find_split(job.root, job.split).keys)
 
 
 def _in_parallel(work: partial, keys: list[str], num_jobs: int) -> Iterator[tuple[str, list[Finding]]]:
