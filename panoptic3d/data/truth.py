@@ -8,9 +8,8 @@ from torch import Tensor
 
 from panoptic3d.data.coarse import coarse_occupancy
 from panoptic3d.data.volumes import Shape, Sparse, crop_to_used
-from panoptic3d.structures.frame import DenseFrame
 from panoptic3d.structures.grid import VoxelGrid
-from panoptic3d.structures.sample import FAR_VOX, Sample, VoxelTruth
+from panoptic3d.structures.sample import FAR_VOX, VoxelTruth
 
 
 def assemble_truth(
@@ -106,29 +105,6 @@ def truth_from_volumes(
         crop_to_used(weight.astype(np.uint8), is_used.any((1, 2)), is_used.any(0)),
         torch.from_numpy(np.ascontiguousarray(frustum_mask)),
         fill_distance_vox,
-    )
-
-
-def sample_from_frame(frame: DenseFrame, scene: str, name: str) -> Sample:
-    """What a generator made, as a reader of its files would give it."""
-    truth = truth_from_volumes(
-        frame.grid,
-        frame.distance_vox.numpy(),
-        frame.semantic.numpy(),
-        frame.instance.numpy(),
-        frame.weight.numpy(),
-        frame.frustum_mask.numpy(),
-    )
-    return Sample(
-        scene=scene,
-        frame=name,
-        image=frame.image,
-        camera=frame.camera,
-        depth_m=frame.depth_m,
-        semantic_2d=frame.semantic_2d,
-        instance_2d=frame.instance_2d,
-        truth=truth,
-        world_from_camera=frame.world_from_camera,
     )
 
 

@@ -2,8 +2,10 @@
 
 import argparse
 import sys
-from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING
+
+from panoptic3d.cli.progress import with_progress
 
 if TYPE_CHECKING:
     from panoptic3d.data.roots import DataRoot
@@ -52,7 +54,7 @@ def _pack(source: "DataRoot", arguments: argparse.Namespace, keys: list[str]) ->
         keys,
         num_jobs=arguments.jobs,
         is_check=arguments.check,
-        on_progress=_progress("checked" if arguments.check else "packed"),
+        watch=partial(with_progress, what="check" if arguments.check else "pack"),
     )
     if not arguments.check:
         copy_splits(source, arguments.out, arguments.split)
@@ -75,17 +77,6 @@ def _summary(figures: dict, path: object) -> str:
 def _unpack(source: "DataRoot", out: str, keys: list[str]) -> int:
     from panoptic3d.data.packed.unpack import unpack_root
 
-    written = unpack_root(source, out, keys, _progress("unpacked"))
+    written = unpack_root(source, out, keys, partial(with_progress, what="unpack"))
     print(f"{len(written)} samples in the released layout in {out}")
     return 0
-
-
-def _progress(verb: str) -> Callable[[int, int], None]:
-    """One line that is written over, on a terminal only."""
-
-    def show(done: int, total: int) -> None:
-        if sys.stderr.isatty():
-            end = "\n" if done == total else ""
-            print(f"\r{verb} {done}/{total}", end=end, file=sys.stderr, flush=True)
-
-    return show

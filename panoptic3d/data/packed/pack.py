@@ -84,11 +84,12 @@ def pack_root(
     *,
     num_jobs: int = 1,
     is_check: bool = False,
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    watch: Callable[[Iterator[Outcome], int], Iterator[Outcome]] = lambda outcomes, total: outcomes,
 ) -> PackReport:
     """Pack the samples of `keys`, or with `is_check` compare those that are packed with their source.
 
-    A sample that cannot be packed is reported with its reason and leaves nothing behind; the others go on.
+    A sample that cannot be packed is reported with its reason and leaves nothing behind; the others go on. `watch` passes
+    the outcomes on and may show how far the work is.
     """
     if source.layout == "packed":
         raise InputError(f"{source.path} is packed already; give a root in a released layout.")
@@ -97,7 +98,8 @@ def pack_root(
     with _shared_folder(out):
         _prepare(source, out)
         work = _check_one if is_check else _pack_one
-        outcomes = _run(work, source, out, keys, num_jobs, on_progress)
+        shuffled = random.Random(os.urandom(8)).sample(list(keys), len(keys))
+        outcomes = list(watch(_outcomes(work, source, out, shuffled, num_jobs), len(keys)))
     order = {key: number for number, key in enumerate(keys)}
     outcomes.sort(key=lambda outcome: order[outcome.key])
     return PackReport(outcomes, time.monotonic() - start, {"tolerances": _manifest(source)["tolerances"]})
@@ -187,22 +189,6 @@ def _is_packed(path: Path, source_sizes: dict[str, int]) -> bool:
     except Panoptic3dError:  # broken after it was written, by a disk or a copy: pack it again
         return False
     return packed.facts["source"] == source_sizes
-
-
-def _run(
-    work: Callable[[DataRoot, Path, str], Outcome],
-    source: DataRoot,
-    out: Path,
-    keys: Sequence[str],
-    num_jobs: int,
-    on_progress: Callable[[int, int], object],
-) -> list[Outcome]:
-    shuffled = random.Random(os.urandom(8)).sample(list(keys), len(keys))
-    outcomes: list[Outcome] = []
-    for outcome in _outcomes(work, source, out, shuffled, num_jobs):
-        outcomes.append(outcome)
-        on_progress(len(outcomes), len(keys))
-    return outcomes
 
 
 def _outcomes(

@@ -6,7 +6,7 @@ intrinsics are the right ones instead of the released ones. The coarse occupancy
 it was, follows from the distances again and may differ in a few cells.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from panoptic3d.data.arrays import PathLike
@@ -20,21 +20,20 @@ def unpack_root(
     source: DataRoot,
     out: PathLike,
     keys: Sequence[str],
-    on_progress: Callable[[int, int], object] = lambda done, total: None,
+    watch: Callable[[Iterator[str], int], Iterator[str]] = lambda keys, total: keys,
 ) -> list[Front3dFiles]:
     """Write the samples of a packed root as released files; a sample whose last file is there is left alone."""
     if source.layout != "packed" or check_manifest(source.path)["layout"] != "front3d":
         raise InputError(f"{source.path} is no packed 3D-Front data; only that can be written back.")
     out = Path(out)
     written = []
-    for number, key in enumerate(keys, start=1):
+    for number, key in enumerate(watch(iter(keys), len(keys))):
         sample = source.read(key)
         assert sample.truth is not None
-        if number == 1:
+        if number == 0:
             write_frustum_mask(out, read_frustum_mask(source.path / "frustum_mask.npz", sample.truth.grid))
         files = Front3dFiles(out, sample.scene, sample.frame)
         if not files.weighting.exists():  # the last one to be written
             write_front3d_sample(out, sample)
         written.append(files)
-        on_progress(number, len(keys))
     return written
