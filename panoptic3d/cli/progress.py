@@ -13,7 +13,8 @@ _SECONDS_BETWEEN_UPDATES = 0.1
 
 def with_progress(items: Iterable[T], total: int, what: str, stream: TextIO | None = None) -> Iterator[T]:
     """Yield the items and say on stderr how many are done, how fast it goes and how long the rest takes."""
-    stream = stream or sys.stderr  # as it is now, not as it was at import: tests and notebooks put others in its place
+    if stream is None:
+        stream = sys.stderr  # as it is now, not as it was at import: tests and notebooks put others in its place
     is_terminal = stream.isatty()
     pause_s = _SECONDS_BETWEEN_UPDATES if is_terminal else _SECONDS_BETWEEN_LOG_LINES
     start_s = last_s = time.monotonic()

@@ -61,7 +61,7 @@ def _nearest(from_voxels: LabelledVoxels, to_voxels: LabelledVoxels) -> Int64[np
 
 def _union(first: LabelledVoxels, second: LabelledVoxels) -> LabelledVoxels:
     """Both sets; where both have a voxel the first one's label stays."""
-    second = second.where(~np.isin(second.linear_index, first.linear_index))
+    second = second.where(np.isin(second.linear_index, first.linear_index, invert=True))
     pairs = (
         (first.linear_index, second.linear_index),
         (first.distance_vox, second.distance_vox),
@@ -76,7 +76,7 @@ def _union(first: LabelledVoxels, second: LabelledVoxels) -> LabelledVoxels:
 def moved(voxels: LabelledVoxels, shift: tuple[int, int, int]) -> LabelledVoxels:
     """By whole voxels; what leaves the grid is gone."""
     coords = np.stack(np.unravel_index(voxels.linear_index, voxels.shape), axis=1) + shift
-    is_inside = np.asarray(((coords >= 0) & (coords < voxels.shape)).all(axis=1))
+    is_inside = np.logical_and.reduce((coords >= 0) & (coords < voxels.shape), axis=1)
     index = np.ravel_multi_index(tuple(coords[is_inside].T), voxels.shape).astype(np.int32)
     return replace(voxels.where(is_inside), linear_index=index)
 
