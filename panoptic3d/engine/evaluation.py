@@ -13,7 +13,7 @@ import torch
 
 from panoptic3d import distributed
 from panoptic3d.config import fingerprint
-from panoptic3d.data.predictions import prediction_path, read_prediction
+from panoptic3d.data.predictions import PredictedVoxels, prediction_path, read_prediction
 from panoptic3d.engine.evaluation_records import (
     ProtocolRecord,
     SampleRecord,
@@ -23,6 +23,7 @@ from panoptic3d.engine.evaluation_records import (
     write_records,
 )
 from panoptic3d.engine.evaluation_split import EvaluationSplit
+from panoptic3d.engine.evaluation_surface import surface_rows, voxel_rows
 from panoptic3d.engine.evaluation_truth import Front3dTruth, file_stamp
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.metrics.diagnosis import traits_of
@@ -30,6 +31,8 @@ from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import Truth, score_sample
 from panoptic3d.metrics.perturbations import CHANGES, OracleName, with_oracle
 from panoptic3d.metrics.protocol import Protocol
+from panoptic3d.metrics.surface_protocol import SurfaceProtocol
+from panoptic3d.metrics.voxel_iou import voxel_confusion
 
 _MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
 
@@ -43,6 +46,7 @@ class EvaluationPlan:
     protocols: tuple[Protocol, ...]
     oracles: tuple[OracleName, ...] = ()
     sensitivity_keys: frozenset[str] = frozenset()  # images that are also scored with small changes
+    surfaces: tuple[SurfaceProtocol, ...] = ()
 
     def path(self, key: str) -> Path:
         scene, _, frame = key.partition("/")
@@ -56,6 +60,7 @@ class EvaluationPlan:
             "protocols": {protocol.name: fingerprint(protocol) for protocol in self.protocols},
             "oracles": self.oracles,
             "sensitivity": key in self.sensitivity_keys,
+            "surfaces": {protocol.name: fingerprint(protocol) for protocol in self.surfaces},
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
@@ -104,10 +109,11 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
     except BadFileError as error:
         return replace(record, bad_truth={"reason": error.reason, "message": str(error)})
     try:
-        prediction = _read_labelled(plan.path(key), truth)
+        file = read_prediction(plan.path(key), truth.voxels.shape)
     except BadFileError as error:
-        prediction = LabelledVoxels.nothing(truth.voxels.shape)
+        file = PredictedVoxels.nothing(truth.voxels.shape)
         record = replace(record, failure={"reason": error.reason, "message": str(error)})
+    prediction = labelled_of(file)
     for oracle in plan.oracles:
         prediction = with_oracle(prediction, truth.voxels, oracle)
     if not len(truth.voxels):
@@ -118,11 +124,14 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
         traits = traits_of(score, truth, plan.data.grid, plan.data.camera, depth_m)
         protocols[protocol.name] = ProtocolRecord(measured_fingerprint(protocol), score, traits)
     changed = _changes(plan, prediction, truth) if key in plan.sensitivity_keys else {}
-    return replace(record, protocols=protocols, sensitivity=changed)
+    voxels = voxel_rows(voxel_confusion(prediction, truth.voxels, truth.frustum.mask))
+    surfaces = {}
+    if plan.surfaces:
+        surfaces = surface_rows(file, plan.data.read_distance(key), plan.data.grid, plan.surfaces)
+    return replace(record, protocols=protocols, sensitivity=changed, surfaces=surfaces, voxels=voxels)
 
 
-def _read_labelled(path: Path, truth: Truth) -> LabelledVoxels:
-    voxels = read_prediction(path, truth.voxels.shape)
+def labelled_of(voxels: PredictedVoxels) -> LabelledVoxels:
     is_labelled = (voxels.semantic != 0) | (voxels.instance != 0)
     columns = (voxels.linear_index, voxels.distance_vox, voxels.semantic, voxels.instance)
     return LabelledVoxels.checked(voxels.shape, *(column[is_labelled] for column in columns))

@@ -14,7 +14,7 @@ from PIL import Image
 
 from panoptic3d.data.pictures import read_png
 from panoptic3d.data.predictions import read_prediction
-from panoptic3d.engine.evaluation import EvaluationPlan
+from panoptic3d.engine.evaluation import EvaluationPlan, labelled_of
 from panoptic3d.engine.evaluation_records import SampleRecord
 from panoptic3d.engine.evaluation_tables import Table, tables_of
 from panoptic3d.engine.voxel_pictures import front_view, top_view
@@ -76,9 +76,7 @@ def _worst(plan: EvaluationPlan, records: Sequence[SampleRecord], protocol: str,
 def _figure(plan: EvaluationPlan, record: SampleRecord, prq: float) -> str:
     truth = plan.data.read(record.key).voxels
     try:
-        voxels = read_prediction(plan.path(record.key), truth.shape)
-        columns = (voxels.linear_index, voxels.distance_vox, voxels.semantic, voxels.instance)
-        prediction = LabelledVoxels.checked(truth.shape, *columns)
+        prediction = labelled_of(read_prediction(plan.path(record.key), truth.shape))
     except BadFileError:
         prediction = LabelledVoxels.nothing(truth.shape)
     views = [

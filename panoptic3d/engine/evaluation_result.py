@@ -9,6 +9,7 @@ import numpy as np
 from panoptic3d.config import fingerprint
 from panoptic3d.engine.evaluation_records import SampleRecord
 from panoptic3d.engine.evaluation_split import EvaluationSplit
+from panoptic3d.engine.evaluation_surface import mean_surface, voxel_scores
 from panoptic3d.errors import Panoptic3dError
 from panoptic3d.machine import commit, hardware
 from panoptic3d.metrics.bootstrap import intervals
@@ -72,7 +73,14 @@ def result_of(
         "per_scene": {scene: _sparse_rows(sums) for scene, sums in per_scene.items()},
         "diagnosis": _diagnosis(scored, protocol),
         "sensitivity": _sensitivity(scored, protocol),
+        "voxels": voxel_scores(record.voxels for record in scored),
+        "surfaces": _surfaces(scored),
     }
+
+
+def _surfaces(records: Sequence[SampleRecord]) -> dict[str, Any]:
+    names = dict.fromkeys(name for record in records for name in record.surfaces)
+    return {name: mean_surface([r.surfaces[name] for r in records if name in r.surfaces]) for name in names}
 
 
 def sums_from_rows(rows: Iterable[Sequence[int]]) -> np.ndarray:

@@ -16,12 +16,20 @@ from panoptic3d.engine.evaluation_html import write_report
 from panoptic3d.engine.evaluation_records import SampleRecord, read_records, rescored
 from panoptic3d.engine.evaluation_result import result_of
 from panoptic3d.engine.evaluation_split import EvaluationSplit, find_split, read_split
-from panoptic3d.engine.evaluation_tables import main_tables, tables_of, to_latex, to_markdown, to_terminal
+from panoptic3d.engine.evaluation_tables import (
+    geometry_tables,
+    main_tables,
+    tables_of,
+    to_latex,
+    to_markdown,
+    to_terminal,
+)
 from panoptic3d.engine.evaluation_truth import Front3dTruth
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import write_text_atomically
 from panoptic3d.metrics.perturbations import OracleName
 from panoptic3d.metrics.protocol import Protocol, load_protocol
+from panoptic3d.metrics.surface_protocol import load_surface_protocol
 
 
 @dataclass(frozen=True)
@@ -34,6 +42,7 @@ class EvaluationOrder:
     rescore: str | None
     protocols: tuple[str, ...]
     oracles: tuple[OracleName, ...] = ()
+    surfaces: tuple[str, ...] = ()
     num_sensitivity: int = 0
     num_workers: int = 1
     records: str | None = None
@@ -89,7 +98,8 @@ def _scored(
     chosen = (
         frozenset(split.keys[:: max(1, split.size // order.num_sensitivity)]) if order.num_sensitivity else frozenset()
     )
-    plan = EvaluationPlan(data, Path(order.predictions), protocols, order.oracles, chosen)
+    surfaces = tuple(load_surface_protocol(name) for name in order.surfaces)
+    plan = EvaluationPlan(data, Path(order.predictions), protocols, order.oracles, chosen, surfaces)
     check_predictions_folder(plan, split)
     if order.is_anew and order.records_path is not None and distributed.is_main():
         order.records_path.unlink(missing_ok=True)
@@ -118,7 +128,7 @@ def _write(
 ) -> None:
     every_table = [table for result in results for table in tables_of(result)]
     has_sensitivity = any(result["sensitivity"] for result in results)
-    shown = every_table if has_sensitivity else main_tables(results)
+    shown = every_table if has_sensitivity else [*main_tables(results), *geometry_tables(results[0])]
     print(to_terminal(shown))
     if order.json is not None:
         tree = results[0] if len(results) == 1 else list(results)

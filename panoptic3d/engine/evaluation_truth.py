@@ -8,7 +8,7 @@ from jaxtyping import Float32
 
 from panoptic3d.data.front3d import ORIENTATION, Front3dFiles, read_frustum_mask, read_segmap
 from panoptic3d.data.pictures import read_depth_exr
-from panoptic3d.data.volumes import read_distance, read_labels
+from panoptic3d.data.volumes import Sparse, read_distance, read_labels
 from panoptic3d.metrics.evaluation_mask import Frustum
 from panoptic3d.metrics.labelled import LabelledVoxels, PixelLabels
 from panoptic3d.metrics.panoptic_quality import Truth
@@ -33,7 +33,7 @@ class Front3dTruth:
         files = self.files(key)
         shape = self.grid.shape
         semantic, instance = read_labels(files.segmentation, shape, len(FRONT3D_TAXONOMY), ORIENTATION)
-        distance = read_distance(files.geometry, shape, "float64", ORIENTATION, FAR_VOX, is_signed=False)
+        distance = self.read_distance(key)
         index = np.union1d(semantic.index, instance.index).astype(np.int32)
         columns = (
             _at(index, distance.index, distance.values, FAR_VOX),
@@ -45,6 +45,11 @@ class Front3dTruth:
         pixels = PixelLabels(semantic_2d.numpy(), instance_2d.numpy())
         frustum = _frustum(files.frustum_mask, self.grid, files.frustum_mask.stat().st_mtime_ns)
         return Truth(LabelledVoxels.checked(shape, index, *columns), pixels, frustum)
+
+    def read_distance(self, key: str) -> Sparse:
+        """The stored field, sparse: distances other than far."""
+        path = self.files(key).geometry
+        return read_distance(path, self.grid.shape, "float64", ORIENTATION, FAR_VOX, is_signed=False)
 
     def read_depth_m(self, key: str) -> Float32[np.ndarray, "h w"] | None:
         """None where the data have no depth maps."""

@@ -178,6 +178,21 @@ def test_sensitivity_says_what_small_changes_do(workshop: Workshop) -> None:
     assert changes["predicted ids in the opposite order"] == 0
 
 
+def test_surfaces_are_scored_beside(workshop: Workshop, capsys: pytest.CaptureFixture) -> None:
+    workshop.prediction("a/0001").unlink()
+    carry_out(workshop.order(surfaces=("dpa", "icp")))
+    result = _result(workshop)
+    scores = result["surfaces"]["dpa"]
+    assert (scores["num_samples"], scores["num_without_surface"]) == (4, 1)
+    # Two of three are perfect and one is one voxel (10 cm) too deep.
+    assert 0.01 < scores["chamfer"] < 0.05
+    assert scores["chamfer_objects"] is not None
+    assert scores["at"][0]["f_score"] < 0.75
+    assert result["surfaces"]["icp"]["chamfer"] < scores["chamfer"]
+    assert "1 without a surface: F is 0, distances are left out" in capsys.readouterr().out
+    assert 0 < result["voxels"]["mean_iou"] < 1
+
+
 def test_reports_are_whole_files_without_network(workshop: Workshop) -> None:
     files = {name: str(workshop.folder / f"out.{name}") for name in ("html", "markdown", "latex")}
     carry_out(workshop.order(**files, num_worst=2))
