@@ -14,6 +14,8 @@ import torch
 from panoptic3d import distributed
 from panoptic3d.config import fingerprint
 from panoptic3d.data.predictions import PredictedVoxels, prediction_path, read_prediction
+from panoptic3d.data.roots import DataRoot
+from panoptic3d.data.splits import Split
 from panoptic3d.engine.evaluation_records import (
     ProtocolRecord,
     SampleRecord,
@@ -22,9 +24,8 @@ from panoptic3d.engine.evaluation_records import (
     to_line,
     write_records,
 )
-from panoptic3d.engine.evaluation_split import EvaluationSplit
 from panoptic3d.engine.evaluation_surface import surface_rows, voxel_rows
-from panoptic3d.engine.evaluation_truth import Front3dTruth, file_stamp
+from panoptic3d.engine.evaluation_truth import file_stamp, read_true_frame, truth_stamp
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.metrics.diagnosis import traits_of
 from panoptic3d.metrics.labelled import LabelledVoxels
@@ -41,7 +42,7 @@ _MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
 class EvaluationPlan:
     """Everything that decides the records of a set."""
 
-    data: Front3dTruth
+    data: DataRoot
     predictions: Path
     protocols: tuple[Protocol, ...]
     oracles: tuple[OracleName, ...] = ()
@@ -56,7 +57,7 @@ class EvaluationPlan:
         """Changes when the record would."""
         parts = {
             "prediction": [str(self.path(key).resolve()), file_stamp(self.path(key))],
-            "truth": self.data.stamp(key),
+            "truth": truth_stamp(self.data, key),
             "protocols": {protocol.name: fingerprint(protocol) for protocol in self.protocols},
             "oracles": self.oracles,
             "sensitivity": key in self.sensitivity_keys,
@@ -65,21 +66,21 @@ class EvaluationPlan:
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def check_predictions_folder(plan: EvaluationPlan, split: EvaluationSplit) -> None:
+def check_predictions_folder(plan: EvaluationPlan, split: Split) -> None:
     """One missing file is a failure of the method; a folder without any of them is a wrong path."""
     if not plan.predictions.is_dir():
         raise InputError(f"{plan.predictions} is no folder; give the folder that holds <scene>_<frame>.npz files.")
     if not any(plan.path(key).exists() for key in split.keys):
         expected = plan.path(split.keys[0]).name
         raise InputError(
-            f"{plan.predictions} holds no prediction of any of the {split.size} images of the split; "
+            f"{plan.predictions} holds no prediction of any of the {len(split)} images of the split; "
             f"files are named <scene>_<frame>.npz, such as {expected}."
         )
 
 
 def evaluate_split(
     plan: EvaluationPlan,
-    split: EvaluationSplit,
+    split: Split,
     records_path: Path | None = None,
     num_workers: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
@@ -104,10 +105,10 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
     """Whatever is wrong with the files of one image becomes part of its record."""
     record = SampleRecord(key, plan.stamp(key))
     try:
-        truth = plan.data.read(key)
-        depth_m = plan.data.read_depth_m(key)
+        frame = read_true_frame(plan.data, key)
     except BadFileError as error:
         return replace(record, bad_truth={"reason": error.reason, "message": str(error)})
+    truth = frame.truth
     try:
         file = read_prediction(plan.path(key), truth.voxels.shape)
     except BadFileError as error:
@@ -121,13 +122,13 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
     protocols = {}
     for protocol in plan.protocols:
         score = score_sample(prediction, truth, protocol, across_classes=True)
-        traits = traits_of(score, truth, plan.data.grid, plan.data.camera, depth_m)
+        traits = traits_of(score, truth, frame.grid, frame.camera, frame.depth_m)
         protocols[protocol.name] = ProtocolRecord(measured_fingerprint(protocol), score, traits)
     changed = _changes(plan, prediction, truth) if key in plan.sensitivity_keys else {}
     voxels = voxel_rows(voxel_confusion(prediction, truth.voxels, truth.frustum.mask))
     surfaces = {}
     if plan.surfaces:
-        surfaces = surface_rows(file, plan.data.read_distance(key), plan.data.grid, plan.surfaces)
+        surfaces = surface_rows(file, frame.distance, frame.grid, plan.surfaces)
     return replace(record, protocols=protocols, sensitivity=changed, surfaces=surfaces, voxels=voxels)
 
 
@@ -148,7 +149,7 @@ def _changes(plan: EvaluationPlan, prediction: LabelledVoxels, truth: Truth) -> 
     return rows
 
 
-def _still_true(plan: EvaluationPlan, split: EvaluationSplit, path: Path | None) -> dict[str, SampleRecord]:
+def _still_true(plan: EvaluationPlan, split: Split, path: Path | None) -> dict[str, SampleRecord]:
     if path is None:
         return {}
     wanted = set(split.keys)

@@ -78,8 +78,6 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
         notes.append(f"{result['num_bad_truth']} NOT SCORED, bad ground truth: {_examples(result['bad_truth'])}")
     if result["num_skipped"]:
         notes.append(f"{result['num_skipped']} left out by the rules of the protocol")
-    if split["duplicates"]:
-        notes.append(f"{len(split['duplicates'])} listed twice and counted once: {', '.join(split['duplicates'][:3])}")
     if result["warnings"]:
         first = result["warnings"][0]
         notes.append(f"{len(result['warnings'])} warnings, the first: {first['key']}: {first['message']}")
