@@ -20,6 +20,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--markdown", metavar="FILE", help="all tables")
     parser.add_argument("--latex", metavar="FILE", help="the main tables")
     parser.add_argument("--html", metavar="FILE", help="tables and the worst images as pictures")
+    parser.add_argument(
+        "--surface", action="append", metavar="NAME", help="also score surfaces: dpa, depr, gen3dsr, ..."
+    )
     parser.add_argument("--records", metavar="FILE", help="one JSON line an image (default: beside --json)")
     parser.add_argument("--worst", type=int, default=12, metavar="N", help="images in the HTML report (12)")
     parser.add_argument(
@@ -67,6 +70,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         rescore=arguments.rescore,
         protocols=tuple(arguments.protocol or [_DEFAULT_PROTOCOL]),
         oracles=tuple(arguments.oracle or ()),
+        surfaces=tuple(arguments.surface or ()),
         num_sensitivity=arguments.sensitivity,
         num_workers=arguments.workers or os.cpu_count() or 1,
         records=arguments.records,

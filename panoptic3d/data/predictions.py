@@ -37,6 +37,12 @@ class PredictedVoxels:
     semantic: UInt8[np.ndarray, " n"]
     instance: Int32[np.ndarray, " n"]
 
+    @classmethod
+    def nothing(cls, shape: Shape) -> "PredictedVoxels":
+        """What a method that failed has predicted."""
+        none = np.zeros(0, np.int32)
+        return cls(shape, none, none.astype(np.float32), none.astype(np.uint8), none)
+
 
 def prediction_path(folder: PathLike, scene: str, frame: str) -> Path:
     """Where a folder of predictions holds one frame: `<scene>_<frame>.npz`, or `<scene>_<frame>/scene.npz` as predicted."""

@@ -13,7 +13,9 @@ import torch
 
 from panoptic3d import distributed
 from panoptic3d.config import fingerprint
-from panoptic3d.data.predictions import prediction_path, read_prediction
+from panoptic3d.data.predictions import PredictedVoxels, prediction_path, read_prediction
+from panoptic3d.data.roots import DataRoot
+from panoptic3d.data.splits import Split
 from panoptic3d.engine.evaluation_records import (
     ProtocolRecord,
     SampleRecord,
@@ -22,14 +24,16 @@ from panoptic3d.engine.evaluation_records import (
     to_line,
     write_records,
 )
-from panoptic3d.engine.evaluation_split import EvaluationSplit
-from panoptic3d.engine.evaluation_truth import Front3dTruth, file_stamp
+from panoptic3d.engine.evaluation_surface import surface_rows, voxel_rows
+from panoptic3d.engine.evaluation_truth import file_stamp, read_true_frame, truth_stamp
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.metrics.diagnosis import traits_of
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import Truth, score_sample
 from panoptic3d.metrics.perturbations import CHANGES, OracleName, with_oracle
 from panoptic3d.metrics.protocol import Protocol
+from panoptic3d.metrics.surface_protocol import SurfaceProtocol
+from panoptic3d.metrics.voxel_iou import voxel_confusion
 
 _MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
 
@@ -38,11 +42,12 @@ _MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
 class EvaluationPlan:
     """Everything that decides the records of a set."""
 
-    data: Front3dTruth
+    data: DataRoot
     predictions: Path
     protocols: tuple[Protocol, ...]
     oracles: tuple[OracleName, ...] = ()
     sensitivity_keys: frozenset[str] = frozenset()  # images that are also scored with small changes
+    surfaces: tuple[SurfaceProtocol, ...] = ()
 
     def path(self, key: str) -> Path:
         scene, _, frame = key.partition("/")
@@ -52,29 +57,30 @@ class EvaluationPlan:
         """Changes when the record would."""
         parts = {
             "prediction": [str(self.path(key).resolve()), file_stamp(self.path(key))],
-            "truth": self.data.stamp(key),
+            "truth": truth_stamp(self.data, key),
             "protocols": {protocol.name: fingerprint(protocol) for protocol in self.protocols},
             "oracles": self.oracles,
             "sensitivity": key in self.sensitivity_keys,
+            "surfaces": {protocol.name: fingerprint(protocol) for protocol in self.surfaces},
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
 
-def check_predictions_folder(plan: EvaluationPlan, split: EvaluationSplit) -> None:
+def check_predictions_folder(plan: EvaluationPlan, split: Split) -> None:
     """One missing file is a failure of the method; a folder without any of them is a wrong path."""
     if not plan.predictions.is_dir():
         raise InputError(f"{plan.predictions} is no folder; give the folder that holds <scene>_<frame>.npz files.")
     if not any(plan.path(key).exists() for key in split.keys):
         expected = plan.path(split.keys[0]).name
         raise InputError(
-            f"{plan.predictions} holds no prediction of any of the {split.size} images of the split; "
+            f"{plan.predictions} holds no prediction of any of the {len(split)} images of the split; "
             f"files are named <scene>_<frame>.npz, such as {expected}."
         )
 
 
 def evaluate_split(
     plan: EvaluationPlan,
-    split: EvaluationSplit,
+    split: Split,
     records_path: Path | None = None,
     num_workers: int = 1,
     report: Callable[[int, int], None] = lambda done, total: None,
@@ -99,15 +105,16 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
     """Whatever is wrong with the files of one image becomes part of its record."""
     record = SampleRecord(key, plan.stamp(key))
     try:
-        truth = plan.data.read(key)
-        depth_m = plan.data.read_depth_m(key)
+        frame = read_true_frame(plan.data, key)
     except BadFileError as error:
         return replace(record, bad_truth={"reason": error.reason, "message": str(error)})
+    truth = frame.truth
     try:
-        prediction = _read_labelled(plan.path(key), truth)
+        file = read_prediction(plan.path(key), truth.voxels.shape)
     except BadFileError as error:
-        prediction = LabelledVoxels.nothing(truth.voxels.shape)
+        file = PredictedVoxels.nothing(truth.voxels.shape)
         record = replace(record, failure={"reason": error.reason, "message": str(error)})
+    prediction = labelled_of(file)
     for oracle in plan.oracles:
         prediction = with_oracle(prediction, truth.voxels, oracle)
     if not len(truth.voxels):
@@ -115,14 +122,17 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
     protocols = {}
     for protocol in plan.protocols:
         score = score_sample(prediction, truth, protocol, across_classes=True)
-        traits = traits_of(score, truth, plan.data.grid, plan.data.camera, depth_m)
+        traits = traits_of(score, truth, frame.grid, frame.camera, frame.depth_m)
         protocols[protocol.name] = ProtocolRecord(measured_fingerprint(protocol), score, traits)
     changed = _changes(plan, prediction, truth) if key in plan.sensitivity_keys else {}
-    return replace(record, protocols=protocols, sensitivity=changed)
+    voxels = voxel_rows(voxel_confusion(prediction, truth.voxels, truth.frustum.mask))
+    surfaces = {}
+    if plan.surfaces:
+        surfaces = surface_rows(file, frame.distance, frame.grid, plan.surfaces)
+    return replace(record, protocols=protocols, sensitivity=changed, surfaces=surfaces, voxels=voxels)
 
 
-def _read_labelled(path: Path, truth: Truth) -> LabelledVoxels:
-    voxels = read_prediction(path, truth.voxels.shape)
+def labelled_of(voxels: PredictedVoxels) -> LabelledVoxels:
     is_labelled = (voxels.semantic != 0) | (voxels.instance != 0)
     columns = (voxels.linear_index, voxels.distance_vox, voxels.semantic, voxels.instance)
     return LabelledVoxels.checked(voxels.shape, *(column[is_labelled] for column in columns))
@@ -139,7 +149,7 @@ def _changes(plan: EvaluationPlan, prediction: LabelledVoxels, truth: Truth) -> 
     return rows
 
 
-def _still_true(plan: EvaluationPlan, split: EvaluationSplit, path: Path | None) -> dict[str, SampleRecord]:
+def _still_true(plan: EvaluationPlan, split: Split, path: Path | None) -> dict[str, SampleRecord]:
     if path is None:
         return {}
     wanted = set(split.keys)

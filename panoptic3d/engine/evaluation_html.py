@@ -12,11 +12,11 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from panoptic3d.data.pictures import read_png
 from panoptic3d.data.predictions import read_prediction
-from panoptic3d.engine.evaluation import EvaluationPlan
+from panoptic3d.engine.evaluation import EvaluationPlan, labelled_of
 from panoptic3d.engine.evaluation_records import SampleRecord
 from panoptic3d.engine.evaluation_tables import Table, tables_of
+from panoptic3d.engine.evaluation_truth import read_photo, read_true_frame
 from panoptic3d.engine.voxel_pictures import front_view, top_view
 from panoptic3d.errors import BadFileError
 from panoptic3d.files import write_text_atomically
@@ -74,20 +74,19 @@ def _worst(plan: EvaluationPlan, records: Sequence[SampleRecord], protocol: str,
 
 
 def _figure(plan: EvaluationPlan, record: SampleRecord, prq: float) -> str:
-    truth = plan.data.read(record.key).voxels
+    frame = read_true_frame(plan.data, record.key)
+    truth = frame.truth.voxels
     try:
-        voxels = read_prediction(plan.path(record.key), truth.shape)
-        columns = (voxels.linear_index, voxels.distance_vox, voxels.semantic, voxels.instance)
-        prediction = LabelledVoxels.checked(truth.shape, *columns)
+        prediction = labelled_of(read_prediction(plan.path(record.key), truth.shape))
     except BadFileError:
         prediction = LabelledVoxels.nothing(truth.shape)
     views = [
-        *(front_view(side, plan.data.grid, plan.data.camera) for side in (truth, prediction)),
+        *(front_view(side, frame.grid, frame.camera) for side in (truth, prediction)),
         *(top_view(side) for side in (truth, prediction)),
     ]
-    photo = plan.data.files(record.key).image
-    if photo.exists():
-        views.insert(0, read_png(photo, (plan.data.camera.width, plan.data.camera.height)))
+    photo = read_photo(plan.data, record.key)
+    if photo is not None:
+        views.insert(0, photo)
     failure = f" — {record.failure['message']}" if record.failure else ""
     caption = _escape(f"{record.key}: PRQ of the image {100 * prq:.1f}{failure}")
     return f"<figure>{''.join(map(_image, views))}<figcaption>{caption}</figcaption></figure>"

@@ -15,6 +15,7 @@ from panoptic3d.metrics.panoptic_quality import SampleScore, ScoredSegment, matc
 from panoptic3d.metrics.protocol import MatchingRule, Protocol
 
 FORMAT = 1
+_PLAIN_FIELDS = ("key", "stamp", "failure", "bad_truth", "sensitivity", "surfaces", "voxels")
 
 
 @dataclass(frozen=True)
@@ -34,7 +35,9 @@ class SampleRecord:
     bad_truth: Mapping[str, str] | None = None  # reason and message: there was nothing to score against
     warnings: tuple[str, ...] = ()
     protocols: Mapping[str, ProtocolRecord] = field(default_factory=dict)
-    sensitivity: Mapping[str, Mapping[str, list]] = field(default_factory=dict)  # protocol -> change -> [score tuple]
+    sensitivity: Mapping[str, Mapping[str, list]] = field(default_factory=dict)  # protocol -> change -> rows of sums
+    surfaces: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # surface protocol -> scores
+    voxels: Sequence[Sequence[int]] = ()  # true class, predicted class, number of voxels
 
     @property
     def scene(self) -> str:
@@ -51,6 +54,8 @@ def to_line(record: SampleRecord) -> str:
         "warnings": record.warnings,
         "protocols": {name: _protocol_tree(entry) for name, entry in record.protocols.items()},
         "sensitivity": record.sensitivity,
+        "surfaces": record.surfaces,
+        "voxels": record.voxels,
     }
     return json.dumps(tree, separators=(",", ":"), allow_nan=False)
 
@@ -60,7 +65,7 @@ def from_line(line: str) -> SampleRecord:
     if tree.get("format") != FORMAT:
         raise InputError(f"a record of format {tree.get('format')!r} was found where {FORMAT} is known.")
     protocols = {name: _protocol_record(entry) for name, entry in tree["protocols"].items()}
-    kept = {key: tree[key] for key in ("key", "stamp", "failure", "bad_truth", "sensitivity")}
+    kept = {key: tree[key] for key in _PLAIN_FIELDS}
     return SampleRecord(**kept, warnings=tuple(tree["warnings"]), protocols=protocols)
 
 

@@ -7,8 +7,9 @@ from typing import Any
 import numpy as np
 
 from panoptic3d.config import fingerprint
+from panoptic3d.data.splits import Split
 from panoptic3d.engine.evaluation_records import SampleRecord
-from panoptic3d.engine.evaluation_split import EvaluationSplit
+from panoptic3d.engine.evaluation_surface import mean_surface, voxel_scores
 from panoptic3d.errors import Panoptic3dError
 from panoptic3d.machine import commit, hardware
 from panoptic3d.metrics.bootstrap import intervals
@@ -23,7 +24,7 @@ LEVEL = 0.95
 def result_of(
     records: Sequence[SampleRecord],
     protocol: Protocol,
-    split: EvaluationSplit,
+    split: Split,
     *,
     source: Mapping[str, Any],
     oracles: Sequence[str] = (),
@@ -50,7 +51,7 @@ def result_of(
         "per_class": {
             taxonomy[c].name: _class_tree(s) | {"in_mean": c in scores.in_mean} for c, s in scores.per_class.items()
         },
-        "split": {"name": split.name, "sha256": split.sha256, "size": split.size, "duplicates": list(split.duplicates)},
+        "split": split.describe(),
         "checkpoint": {},
         "commit": commit(),
         "hardware": hardware(),
@@ -72,7 +73,14 @@ def result_of(
         "per_scene": {scene: _sparse_rows(sums) for scene, sums in per_scene.items()},
         "diagnosis": _diagnosis(scored, protocol),
         "sensitivity": _sensitivity(scored, protocol),
+        "voxels": voxel_scores(record.voxels for record in scored),
+        "surfaces": _surfaces(scored),
     }
+
+
+def _surfaces(records: Sequence[SampleRecord]) -> dict[str, Any]:
+    names = dict.fromkeys(name for record in records for name in record.surfaces)
+    return {name: mean_surface([r.surfaces[name] for r in records if name in r.surfaces]) for name in names}
 
 
 def sums_from_rows(rows: Iterable[Sequence[int]]) -> np.ndarray:

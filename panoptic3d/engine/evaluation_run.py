@@ -10,18 +10,25 @@ from typing import Any, Literal
 import torch
 
 from panoptic3d import distributed
-from panoptic3d.data.front3d import read_frustum_mask
+from panoptic3d.data.roots import DataRoot, open_root
+from panoptic3d.data.splits import Split, find_split
 from panoptic3d.engine.evaluation import EvaluationPlan, check_predictions_folder, evaluate_split
 from panoptic3d.engine.evaluation_html import write_report
 from panoptic3d.engine.evaluation_records import SampleRecord, read_records, rescored
 from panoptic3d.engine.evaluation_result import result_of
-from panoptic3d.engine.evaluation_split import EvaluationSplit, find_split, read_split
-from panoptic3d.engine.evaluation_tables import main_tables, tables_of, to_latex, to_markdown, to_terminal
-from panoptic3d.engine.evaluation_truth import Front3dTruth
+from panoptic3d.engine.evaluation_tables import (
+    geometry_tables,
+    main_tables,
+    tables_of,
+    to_latex,
+    to_markdown,
+    to_terminal,
+)
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import write_text_atomically
 from panoptic3d.metrics.perturbations import OracleName
 from panoptic3d.metrics.protocol import Protocol, load_protocol
+from panoptic3d.metrics.surface_protocol import load_surface_protocol
 
 
 @dataclass(frozen=True)
@@ -34,6 +41,7 @@ class EvaluationOrder:
     rescore: str | None
     protocols: tuple[str, ...]
     oracles: tuple[OracleName, ...] = ()
+    surfaces: tuple[str, ...] = ()
     num_sensitivity: int = 0
     num_workers: int = 1
     records: str | None = None
@@ -44,7 +52,7 @@ class EvaluationOrder:
     html: str | None = None
     num_worst: int = 12
     device: Literal["auto", "cpu", "cuda"] = "auto"
-    open_data: Callable[[Path], Front3dTruth] = Front3dTruth
+    open_data: Callable[[str], DataRoot] = open_root
 
     @property
     def records_path(self) -> Path | None:
@@ -60,7 +68,7 @@ def carry_out(order: EvaluationOrder) -> int:
     for path in (order.json, order.markdown, order.latex, order.html, order.records):
         _check_folder(path)
     distributed.start(torch.device("cpu"))  # a score is counted on the CPU; a GPU only ever holds predicted volumes
-    split = read_split(find_split(Path(order.data or "."), order.split))
+    split = find_split(order.data or ".", order.split)
     if order.rescore is not None:
         plan, records = None, _rescored(Path(order.rescore), split, protocols)
     else:
@@ -73,23 +81,25 @@ def carry_out(order: EvaluationOrder) -> int:
     if num_bad:
         first = results[0]["bad_truth"][0]
         raise Panoptic3dError(
-            f"{num_bad} of {split.size} images could not be scored because of their ground truth, the first: "
+            f"{num_bad} of {len(split)} images could not be scored because of their ground truth, the first: "
             f"{first['message']} The numbers above are not those of the split."
         )
     return 0
 
 
 def _scored(
-    order: EvaluationOrder, split: EvaluationSplit, protocols: tuple[Protocol, ...]
+    order: EvaluationOrder, split: Split, protocols: tuple[Protocol, ...]
 ) -> tuple[EvaluationPlan, list[SampleRecord]]:
     assert order.data is not None
     assert order.predictions is not None
-    data = order.open_data(Path(order.data))
-    read_frustum_mask(data.root / "frustum_mask.npz", data.grid)  # without it no image can be scored: say so first
+    data = order.open_data(order.data)
+    if data.layout == "front3d":
+        data.shared_mask(data.shared_grid)  # without it no image can be scored: say so before the first one
     chosen = (
-        frozenset(split.keys[:: max(1, split.size // order.num_sensitivity)]) if order.num_sensitivity else frozenset()
+        frozenset(split.keys[:: max(1, len(split) // order.num_sensitivity)]) if order.num_sensitivity else frozenset()
     )
-    plan = EvaluationPlan(data, Path(order.predictions), protocols, order.oracles, chosen)
+    surfaces = tuple(load_surface_protocol(name) for name in order.surfaces)
+    plan = EvaluationPlan(data, Path(order.predictions), protocols, order.oracles, chosen, surfaces)
     check_predictions_folder(plan, split)
     if order.is_anew and order.records_path is not None and distributed.is_main():
         order.records_path.unlink(missing_ok=True)
@@ -98,7 +108,7 @@ def _scored(
     return plan, records
 
 
-def _rescored(path: Path, split: EvaluationSplit, protocols: Sequence[Protocol]) -> list[SampleRecord]:
+def _rescored(path: Path, split: Split, protocols: Sequence[Protocol]) -> list[SampleRecord]:
     if not path.exists():
         raise InputError(f"the records {path} are not there; give the file that `evaluate --records` wrote.")
     known = read_records([path])
@@ -118,7 +128,7 @@ def _write(
 ) -> None:
     every_table = [table for result in results for table in tables_of(result)]
     has_sensitivity = any(result["sensitivity"] for result in results)
-    shown = every_table if has_sensitivity else main_tables(results)
+    shown = every_table if has_sensitivity else [*main_tables(results), *geometry_tables(results[0])]
     print(to_terminal(shown))
     if order.json is not None:
         tree = results[0] if len(results) == 1 else list(results)

@@ -17,7 +17,31 @@ class Table:
 
 def tables_of(result: Mapping[str, Any]) -> list[Table]:
     """The main table of a protocol, then what was measured beside it."""
-    return [_main_table(result), *_group_tables(result), *_sensitivity_table(result), *_confusion_table(result)]
+    parts = (geometry_tables, _group_tables, _sensitivity_table, _confusion_table)
+    return [_main_table(result), *(table for part in parts for table in part(result))]
+
+
+def geometry_tables(result: Mapping[str, Any]) -> list[Table]:
+    """Surfaces, where they were asked for: the same for every protocol of PRQ."""
+    return [_surface_table(name, scores) for name, scores in result["surfaces"].items() if scores]
+
+
+def _surface_table(name: str, scores: Mapping[str, Any]) -> Table:
+    labels = {
+        "chamfer": "Chamfer",
+        "chamfer_objects": "accuracy of the objects (CD-S)",
+        "accuracy": "accuracy",
+        "completeness": "completeness",
+        "normal_consistency": "normal consistency",
+        "sampling_floor": "Chamfer of a perfect surface",
+    }
+    rows = [[label, f"{scores[key]:.4f}"] for key, label in labels.items() if scores[key] is not None]
+    for at in scores["at"]:
+        rows.append([f"F at {at['threshold']:g}", f"{100 * at['f_score']:.2f}"])
+    notes = [f"mean over {scores['num_samples']} images; alignment: {scores['alignment']}"]
+    if scores["num_without_surface"]:
+        notes.append(f"{scores['num_without_surface']} without a surface: F is 0, distances are left out")
+    return Table(f"{name}: surfaces", ("", "value"), rows, notes)
 
 
 def main_tables(results: Sequence[Mapping[str, Any]]) -> list[Table]:
@@ -37,6 +61,7 @@ def _main_table(result: Mapping[str, Any]) -> Table:
 def notes_of(result: Mapping[str, Any]) -> list[str]:
     """What a reader must know beside the number."""
     split, interval = result["split"], result["interval"]
+    voxels = result["voxels"]
     notes = [f"split {split['name']}, {split['size']} images, sha256 {split['sha256'][:12]}"]
     if "prq" in interval:
         low, high = (_percent(value) for value in interval["prq"])
@@ -44,6 +69,7 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
         notes.append(f"PRQ within [{low}, {high}] at {interval['level']:.0%} (bootstrap over {scenes} scenes)")
     else:
         notes.append(f"no interval: {interval['num_scenes']} scene cannot be resampled")
+    notes.append(f"voxels: mean IoU {_percent(voxels['mean_iou'])}, occupancy {_percent(voxels['occupancy_iou'])}")
     if result["oracles"]:
         notes.append(f"NOT a score of the method: {', '.join(result['oracles'])} taken from the ground truth")
     if result["num_failed"]:
@@ -52,8 +78,6 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
         notes.append(f"{result['num_bad_truth']} NOT SCORED, bad ground truth: {_examples(result['bad_truth'])}")
     if result["num_skipped"]:
         notes.append(f"{result['num_skipped']} left out by the rules of the protocol")
-    if split["duplicates"]:
-        notes.append(f"{len(split['duplicates'])} listed twice and counted once: {', '.join(split['duplicates'][:3])}")
     if result["warnings"]:
         first = result["warnings"][0]
         notes.append(f"{len(result['warnings'])} warnings, the first: {first['key']}: {first['message']}")

@@ -1,60 +1,53 @@
-"""Ground truth of an image for a score: its voxel labels, its 2D labels and the mask; photo and depth only on demand."""
+"""Ground truth of an image for a score, from a data root of any layout: labels, mask, distances and depth."""
 
+from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
-from jaxtyping import Float32
+from jaxtyping import Float32, UInt8
+from torch import Tensor
 
 from panoptic3d.data.front3d import ORIENTATION, Front3dFiles, read_frustum_mask, read_segmap
-from panoptic3d.data.pictures import read_depth_exr
-from panoptic3d.data.volumes import read_distance, read_labels
+from panoptic3d.data.pictures import read_depth_exr, read_png
+from panoptic3d.data.roots import DataRoot
+from panoptic3d.data.volumes import Sparse, read_distance, read_labels
 from panoptic3d.metrics.evaluation_mask import Frustum
 from panoptic3d.metrics.labelled import LabelledVoxels, PixelLabels
 from panoptic3d.metrics.panoptic_quality import Truth
-from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
-from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import FAR_VOX
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 
-class Front3dTruth:
-    """Truths of a folder of the released layout."""
+@dataclass(frozen=True, eq=False)
+class TrueFrame:
+    """What one image is scored against."""
 
-    def __init__(self, root: Path, grid: VoxelGrid = FRONT3D_GRID, camera: Camera = FRONT3D_CAMERA) -> None:
-        self.root, self.grid, self.camera = root, grid, camera
+    truth: Truth
+    grid: VoxelGrid
+    camera: Camera
+    depth_m: Float32[np.ndarray, "h w"] | None  # None where the data have none
+    distance: Sparse  # the stored field
 
-    def files(self, key: str) -> Front3dFiles:
-        scene, _, frame = key.partition("/")
-        return Front3dFiles(self.root, scene, frame)
 
-    def read(self, key: str) -> Truth:
-        """Reads the files that a score needs and no others: loss weights take longer than the rest together."""
-        files = self.files(key)
-        shape = self.grid.shape
-        semantic, instance = read_labels(files.segmentation, shape, len(FRONT3D_TAXONOMY), ORIENTATION)
-        distance = read_distance(files.geometry, shape, "float64", ORIENTATION, FAR_VOX, is_signed=False)
-        index = np.union1d(semantic.index, instance.index).astype(np.int32)
-        columns = (
-            _at(index, distance.index, distance.values, FAR_VOX),
-            _at(index, semantic.index, semantic.values, 0),
-            _at(index, instance.index, instance.values, 0),
-        )
-        size = (self.camera.width, self.camera.height)
-        semantic_2d, instance_2d = read_segmap(files.segmap, size)
-        pixels = PixelLabels(semantic_2d.numpy(), instance_2d.numpy())
-        frustum = _frustum(files.frustum_mask, self.grid, files.frustum_mask.stat().st_mtime_ns)
-        return Truth(LabelledVoxels.checked(shape, index, *columns), pixels, frustum)
+def read_true_frame(root: DataRoot, key: str) -> TrueFrame:
+    """Raises `BadFileError` that names the file."""
+    return _read_released(root, key) if root.layout == "front3d" else _read_sample(root, key)
 
-    def read_depth_m(self, key: str) -> Float32[np.ndarray, "h w"] | None:
-        """None where the data have no depth maps."""
-        path = self.files(key).depth
-        return read_depth_exr(path, (self.camera.width, self.camera.height)) if path.exists() else None
 
-    def stamp(self, key: str) -> list[tuple[str, int, int]]:
-        """Changes when a file that a score is made from does."""
-        files = self.files(key)
-        return [file_stamp(path) for path in (files.geometry, files.segmentation, files.segmap, files.frustum_mask)]
+def read_photo(root: DataRoot, key: str) -> UInt8[np.ndarray, "h w 3"] | None:
+    """None where a released frame has no photo, which a score does not need."""
+    if root.layout != "front3d":
+        return root.read(key, has_voxels=False).image.permute(1, 2, 0).numpy()
+    path = _released_files(root, key).image
+    return read_png(path, (root.camera.width, root.camera.height)) if path.exists() else None
+
+
+def truth_stamp(root: DataRoot, key: str) -> list[tuple[str, int, int]]:
+    """Changes when a file that a score is made from does."""
+    return [file_stamp(path) for path in (*sorted(root.files(key)), root.path / "frustum_mask.npz")]
 
 
 def file_stamp(path: Path) -> tuple[str, int, int]:
@@ -65,9 +58,48 @@ def file_stamp(path: Path) -> tuple[str, int, int]:
     return path.name, status.st_size, status.st_mtime_ns
 
 
+def _released_files(root: DataRoot, key: str) -> Front3dFiles:
+    scene, _, frame = key.partition("/")
+    return Front3dFiles(root.path, scene, frame)
+
+
+def _read_released(root: DataRoot, key: str) -> TrueFrame:
+    """Only the files that a score needs: loss weights and photo would take as long again."""
+    files, grid = _released_files(root, key), root.shared_grid
+    size = (root.camera.width, root.camera.height)
+    semantic, instance = read_labels(files.segmentation, grid.shape, len(FRONT3D_TAXONOMY), ORIENTATION)
+    distance = read_distance(files.geometry, grid.shape, "float64", ORIENTATION, FAR_VOX, is_signed=False)
+    index = np.union1d(semantic.index, instance.index).astype(np.int32)
+    columns = (
+        _at(index, distance.index, distance.values, FAR_VOX),
+        _at(index, semantic.index, semantic.values, 0),
+        _at(index, instance.index, instance.values, 0),
+    )
+    semantic_2d, instance_2d = read_segmap(files.segmap, size)
+    mask = read_frustum_mask(files.frustum_mask, grid)  # one tensor for all frames
+    truth = Truth(
+        LabelledVoxels.checked(grid.shape, index, *columns),
+        PixelLabels(semantic_2d.numpy(), instance_2d.numpy()),
+        _frustum_of(mask),
+    )
+    depth_m = read_depth_exr(files.depth, size) if files.depth.exists() else None
+    return TrueFrame(truth, grid, root.camera, depth_m, distance)
+
+
+def _read_sample(root: DataRoot, key: str) -> TrueFrame:
+    sample = root.read(key)
+    voxels = sample.truth
+    assert voxels is not None, "read with its volumes"
+    mask = voxels.frustum_mask
+    truth = Truth.from_sample(sample, _frustum_of(mask))
+    distance = Sparse(voxels.linear_index.numpy(), np.abs(voxels.distance_vox.numpy()))
+    return TrueFrame(truth, voxels.grid, sample.camera, sample.depth_m.numpy(), distance)
+
+
 @lru_cache(maxsize=2)
-def _frustum(path: Path, grid: VoxelGrid, _changed_ns: int) -> Frustum:
-    return Frustum(read_frustum_mask(path, grid).numpy())
+def _frustum_of(mask: Tensor) -> Frustum:
+    """Tensors are told apart by identity: samples that share a mask share the masks packed from it."""
+    return Frustum(mask.numpy())
 
 
 def _at(index: np.ndarray, known: np.ndarray, values: np.ndarray, fill: float | int) -> np.ndarray:

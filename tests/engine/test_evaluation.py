@@ -30,7 +30,7 @@ def test_a_result_holds_what_the_contract_names(finished_workshop: Workshop, cap
     assert set(result["per_class"]) == {"sofa", "wall", "floor"}
     assert set(result["per_class"]["sofa"]) >= {"prq", "rsq", "rrq", "iou_sum", "tp", "fp", "fn", "n"}
     assert (result["num_samples"], result["num_failed"]) == (4, 0)
-    assert result["split"] | {"sha256": ""} == {"name": "test", "sha256": "", "size": 4, "duplicates": []}
+    assert result["split"] | {"sha256": ""} == {"name": "test", "sha256": "", "size": 4}
     assert 0.5 < result["prq"] < 1
     assert result["interval"]["num_scenes"] == 3
     low, high = result["interval"]["prq"]
@@ -71,15 +71,6 @@ def test_a_bad_prediction_counts_as_nothing_and_is_named(
     assert str(workshop.prediction(key)) in result["failures"][0]["message"]
     assert all(score["n"] == 4 and score["fn"] == 1 for score in result["per_class"].values())
     assert f"1 failed, scored as nothing predicted: {key} ({reason})" in capsys.readouterr().out
-
-
-def test_a_sample_listed_twice_counts_once(workshop: Workshop, capsys: pytest.CaptureFixture) -> None:
-    workshop.split.write_text(workshop.split.read_text() + "# a remark\n\nb/0000\n")
-    carry_out(workshop.order())
-    result = _result(workshop)
-    assert result["num_samples"] == result["split"]["size"] == 4
-    assert result["split"]["duplicates"] == ["b/0000"]
-    assert "1 listed twice and counted once: b/0000" in capsys.readouterr().out
 
 
 def test_an_empty_ground_truth_is_scored_and_named(workshop: Workshop, spoil) -> None:
@@ -178,6 +169,21 @@ def test_sensitivity_says_what_small_changes_do(workshop: Workshop) -> None:
     assert changes["predicted ids in the opposite order"] == 0
 
 
+def test_surfaces_are_scored_beside(workshop: Workshop, capsys: pytest.CaptureFixture) -> None:
+    workshop.prediction("a/0001").unlink()
+    carry_out(workshop.order(surfaces=("dpa", "icp")))
+    result = _result(workshop)
+    scores = result["surfaces"]["dpa"]
+    assert (scores["num_samples"], scores["num_without_surface"]) == (4, 1)
+    # Two of three are perfect and one is one voxel (10 cm) too deep.
+    assert 0.01 < scores["chamfer"] < 0.05
+    assert scores["chamfer_objects"] is not None
+    assert scores["at"][0]["f_score"] < 0.75
+    assert result["surfaces"]["icp"]["chamfer"] < scores["chamfer"]
+    assert "1 without a surface: F is 0, distances are left out" in capsys.readouterr().out
+    assert 0 < result["voxels"]["mean_iou"] < 1
+
+
 def test_reports_are_whole_files_without_network(workshop: Workshop) -> None:
     files = {name: str(workshop.folder / f"out.{name}") for name in ("html", "markdown", "latex")}
     carry_out(workshop.order(**files, num_worst=2))
@@ -195,10 +201,10 @@ def test_reports_are_whole_files_without_network(workshop: Workshop) -> None:
     ("change", "message"),
     [
         ({"predictions": "nowhere"}, "nowhere is no folder"),
-        ({"split": "nowhere"}, "the split 'nowhere' is not there"),
+        ({"split": "nowhere"}, "there is no split 'nowhere'"),
         ({"protocols": ("strict", "strict")}, "two protocols bear the same name"),
         ({"json": "nowhere/out.json"}, "the folder of nowhere/out.json does not exist"),
-        ({"data": "nowhere"}, r"frustum_mask.npz: expected a file, found nothing"),
+        ({"data": "nowhere"}, "the data root nowhere is no folder"),
     ],
 )
 def test_a_wrong_call_is_refused_before_the_work(finished_workshop: Workshop, change: dict, message: str) -> None:
@@ -211,7 +217,9 @@ def test_a_folder_without_any_prediction_is_a_wrong_path(workshop: Workshop, tmp
         carry_out(workshop.order(predictions=str(tmp_path)))
 
 
-@pytest.mark.parametrize(("text", "reason"), [("a/0000 extra\n", "bad_line"), ("# nothing\n", "empty")])
+@pytest.mark.parametrize(
+    ("text", "reason"), [("a/0000 extra\n", "bad_line"), ("", "empty"), ("a/0000\na/0000\n", "duplicate")]
+)
 def test_a_bad_split_is_named(workshop: Workshop, text: str, reason: str) -> None:
     workshop.split.write_text(text)
     with pytest.raises(BadFileError) as caught:
