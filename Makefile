@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTHON := $(shell command -v $(PYTHON) 2>/dev/null || command -v python3)
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint types floors bench clean install
+.PHONY: demo test test-all test-slow lint types floors bench clean install
 
 install: $(STAMP)
 
@@ -26,8 +26,10 @@ demo: $(STAMP)
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-test-all: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not gpu'
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not gpu'
+
+test-all: test test-slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .
