@@ -11,9 +11,15 @@ _HOMES = {
     "SampleScore": "panoptic3d.metrics.panoptic_quality",
     "Tally": "panoptic3d.metrics.tally",
     "Truth": "panoptic3d.metrics.panoptic_quality",
+    "average_precision": "panoptic3d.metrics.average_precision",
+    "depth_scores": "panoptic3d.metrics.depth",
     "load_protocol": "panoptic3d.metrics.protocol",
+    "load_surface_protocol": "panoptic3d.metrics.surface_protocol",
+    "scene_quality": "panoptic3d.metrics.scene_quality",
     "score_sample": "panoptic3d.metrics.panoptic_quality",
     "scores_of": "panoptic3d.metrics.tally",
+    "surface_scores": "panoptic3d.metrics.surface",
+    "voxel_confusion": "panoptic3d.metrics.voxel_iou",
 }
 
 __all__ = [
@@ -24,9 +30,15 @@ __all__ = [
     "SampleScore",
     "Tally",
     "Truth",
+    "average_precision",
+    "depth_scores",
     "load_protocol",
+    "load_surface_protocol",
+    "scene_quality",
     "score_sample",
     "scores_of",
+    "surface_scores",
+    "voxel_confusion",
 ]
 
 
