@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import assume, given
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from panoptic3d.metrics.evaluation_mask import Frustum
@@ -33,6 +33,7 @@ def test_names_of_instances_mean_nothing_in_strict(seed: int) -> None:
     np.testing.assert_array_equal(before.sums, after.sums)
 
 
+@settings(max_examples=25)
 @given(names, seeds)
 def test_a_perfect_prediction_gives_one(name: str, seed: int) -> None:
     """Where every target has a voxel of its own, an image that shows them all, and no voxel without a class."""
@@ -42,6 +43,7 @@ def test_a_perfect_prediction_gives_one(name: str, seed: int) -> None:
     assert scores.all.prq == scores.all.rsq == scores.all.rrq == 1.0
 
 
+@settings(max_examples=25)
 @given(names, seeds)
 def test_a_false_positive_never_raises_a_score(name: str, seed: int) -> None:
     """A new object where nothing was predicted, under the last of all ids, so that no other match can change."""
@@ -61,6 +63,7 @@ def test_a_false_positive_never_raises_a_score(name: str, seed: int) -> None:
         assert scores_of(score.tally, mean_over).all.prq <= scores_of(before, mean_over).all.prq + 1e-12
 
 
+@settings(max_examples=25)
 @given(names, seeds)
 def test_prq_is_bounded_by_its_factors(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
@@ -72,6 +75,7 @@ def test_prq_is_bounded_by_its_factors(name: str, seed: int) -> None:
         assert class_score.tp + class_score.fn == class_score.n
 
 
+@settings(max_examples=25)
 @given(names, seeds, st.tuples(*[st.integers(-2, 2)] * 3))
 def test_moving_both_sides_changes_nothing_away_from_borders(name: str, seed: int, shift: tuple[int, ...]) -> None:
     rng = np.random.default_rng(seed)
@@ -88,6 +92,7 @@ def test_moving_both_sides_changes_nothing_away_from_borders(name: str, seed: in
     np.testing.assert_array_equal(tallies[0].sums, tallies[1].sums)
 
 
+@settings(max_examples=10)
 @given(st.lists(seeds, min_size=1, max_size=6), st.randoms())
 def test_neither_order_nor_grouping_changes_a_bit(some_seeds: list[int], random) -> None:
     tallies = []

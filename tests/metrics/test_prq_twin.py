@@ -23,7 +23,7 @@ def _easier(protocol: Protocol) -> Protocol:
 
 
 @pytest.mark.parametrize("name", built_in_protocols())
-@settings(max_examples=25)
+@settings(max_examples=20)
 @given(seed=seeds)
 def test_fast_equals_slow(name: str, seed: int) -> None:
     rng = np.random.default_rng(seed)
