@@ -7,6 +7,7 @@ from torch import Tensor
 from panoptic3d.errors import InputError
 from panoptic3d.sparse.backends.choice import BACKENDS, resolved_name
 from panoptic3d.sparse.backends.protocol import Writes
+from panoptic3d.sparse.masked_dense import conv_in_mask, pays_densely
 from panoptic3d.sparse.plan import Plan
 
 
@@ -43,7 +44,10 @@ def _convolve(features: Tensor, weight: Tensor, plan: Plan, writes: Writes, bias
         name = "torch"
     elif obstacle is not None:
         raise InputError(f"the sparse back end '{name}' {obstacle}; or set sparse.backend to auto.")
-    out = BACKENDS[name].convolve(features, weight, plan, writes)
+    if name == "torch" and writes == "coarse" and pays_densely(plan):
+        out = conv_in_mask(features, weight, plan)
+    else:
+        out = BACKENDS[name].convolve(features, weight, plan, writes)
     return out if bias is None else out + bias.to(out.dtype)
 
 

@@ -16,9 +16,11 @@ import torch
 from jaxtyping import Bool, Int16, Int32, Int64
 from torch import Tensor
 
+from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.sparse.sides import Side, TapClass
 
 _MAX_GROUP_TAPS = 9
+_MIN_BLOCKS, _MIN_BLOCK_ROWS = 4, 4096
 
 
 class Chunk(NamedTuple):
@@ -47,8 +49,16 @@ class Block:
 
 def schedule(side: Side, rows_per_block: int, max_waste: int) -> tuple[Block, ...]:
     """`max_waste`: how many row-taps of zeros may be multiplied to save one call."""
-    starts = range(0, side.num_rows, rows_per_block)
-    return tuple(_block(side, first, min(first + rows_per_block, side.num_rows), max_waste) for first in starts)
+    device = side.table.numbers.device
+    return tuple(
+        over_blocks(lambda span: _block(side, *span, max_waste), _spans(side.num_rows, rows_per_block), device)
+    )
+
+
+def _spans(num_rows: int, rows_per_block: int) -> list[tuple[int, int]]:
+    """First and last row of equal blocks: four at least, if they are not tiny, so that several threads have work."""
+    num_blocks = max(-(-num_rows // rows_per_block), min(_MIN_BLOCKS, num_rows // _MIN_BLOCK_ROWS), min(num_rows, 1))
+    return list(pairwise(num_rows * b // num_blocks for b in range(num_blocks + 1))) if num_blocks else []
 
 
 def _block(side: Side, first: int, last: int, max_waste: int) -> Block:
@@ -108,7 +118,7 @@ def _chunks(
     found: Int32[Tensor, "m g"], rows: Int32[Tensor, " m"], taps: tuple[int, ...], runs: list["_Run"], start: int
 ) -> list[Chunk]:
     """All chunks of a group are views of a few tensors: a set may have thousands, and a tensor costs microseconds."""
-    sources = found[_used(runs, len(taps), found.device)] - 1
+    sources = torch.masked_select(found, _used(runs, len(taps), found.device)) - 1
     missing, missing_ends = _missing(sources, runs)
     sources.clamp_(min=0)
     by_pattern = {run.pattern: _taps_of(run.pattern, taps, found.device) for run in runs}

@@ -1,5 +1,8 @@
 """The arithmetic of the `torch` back end: gather, one matrix product per chunk, a fixed-order sum per row."""
 
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -8,17 +11,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.sparse.plan import Schedule
 from panoptic3d.sparse.schedule import Block, Chunk
-
-
-@dataclass(eq=False)
-class _Scratch:
-    """Buffers that live for one call: gathered sources, gathered rows, partial sums."""
-
-    sources: Tensor
-    rows: Tensor
-    sums: Tensor
 
 
 def apply_taps(
@@ -31,14 +26,19 @@ def apply_taps(
     """`out[r] = sum over taps of features[neighbour(r, tap)] @ weight[tap]`."""
     weight = weight.flip(0) if schedule.is_flipped else weight
     out = features.new_empty(num_rows, weight.shape[2])
-    scratch, step = _scratch(schedule, features, weight.shape[2], gather_bytes, needs_rows=False)
-    for block in schedule.blocks:
-        for chunk in block.chunks:
-            taps = _weight_of(chunk, weight)
-            for a, b in _pieces(chunk, step):
-                gathered = _gather(features, chunk, a, b, scratch.sources)
-                torch.mm(gathered, taps, out=scratch.sums[chunk.start + a : chunk.start + b])
-        _add_up(block, scratch.sums, out)
+    shelf = _Shelf(schedule, features, weight.shape[2], gather_bytes, needs_rows=False)
+
+    def work(block: Block) -> None:
+        with shelf.scratch() as scratch:
+            for chunk in block.chunks:
+                taps = _weight_of(chunk, weight)
+                for a, b in _pieces(chunk, shelf.step):
+                    gathered = _gather(features, chunk, a, b, scratch.sources)
+                    torch.mm(gathered, taps, out=scratch.sums[chunk.start + a : chunk.start + b])
+            _add_up(block, scratch.sums, out)
+
+    for _ in over_blocks(work, schedule.blocks, features.device):
+        pass
     return out
 
 
@@ -58,43 +58,70 @@ def apply_taps_and_correlate(
     needs_features, needs_weight = needs
     num_taps, num_in, num_out = weight.shape
     turned = (weight.flip(0) if schedule.is_flipped else weight).transpose(1, 2).contiguous()
-    scratch, step = _scratch(schedule, gradient, num_in, gather_bytes, needs_rows=needs_weight)
+    shelf = _Shelf(schedule, gradient, num_in, gather_bytes, needs_rows=needs_weight)
     by_features = gradient.new_empty(len(features), num_in) if needs_features else None
     wide = torch.promote_types(torch.float32, gradient.dtype)
-    by_weight = torch.zeros(num_in, num_taps, num_out, dtype=wide, device=gradient.device) if needs_weight else None
-    for block in schedule.blocks:
-        for chunk in block.chunks:
-            taps = _weight_of(chunk, turned) if needs_features else None
-            for a, b in _pieces(chunk, step):
-                gathered = _gather(gradient, chunk, a, b, scratch.sources)
-                if taps is not None:
-                    torch.mm(gathered, taps, out=scratch.sums[chunk.start + a : chunk.start + b])
-                if by_weight is not None:
-                    rows = torch.index_select(features, 0, chunk.rows[a:b], out=scratch.rows[: b - a])
-                    _add_taps(by_weight, chunk, torch.mm(rows.t(), gathered))
-        if by_features is not None:
-            _add_up(block, scratch.sums, by_features)
-    if by_weight is None:
+
+    def work(block: Block) -> Tensor | None:
+        by_weight = torch.zeros(num_in, num_taps, num_out, dtype=wide, device=gradient.device) if needs_weight else None
+        with shelf.scratch() as scratch:
+            for chunk in block.chunks:
+                taps = _weight_of(chunk, turned) if needs_features else None
+                for a, b in _pieces(chunk, shelf.step):
+                    gathered = _gather(gradient, chunk, a, b, scratch.sources)
+                    if taps is not None:
+                        torch.mm(gathered, taps, out=scratch.sums[chunk.start + a : chunk.start + b])
+                    if by_weight is not None:
+                        rows = torch.index_select(features, 0, chunk.rows[a:b], out=scratch.rows[: b - a])
+                        _add_taps(by_weight, chunk, torch.mm(rows.t(), gathered))
+            if by_features is not None:
+                _add_up(block, scratch.sums, by_features)
+        return by_weight
+
+    parts = over_blocks(work, schedule.blocks, gradient.device)
+    if not needs_weight:
+        for _ in parts:
+            pass
         return by_features, None
-    by_weight = by_weight.flip(1) if schedule.is_flipped else by_weight
-    return by_features, by_weight.transpose(0, 1).to(weight.dtype)
+    total = torch.zeros(num_in, num_taps, num_out, dtype=wide, device=gradient.device)
+    for part in parts:
+        total += part
+    total = total.flip(1) if schedule.is_flipped else total
+    return by_features, total.transpose(0, 1).to(weight.dtype)
 
 
-def _scratch(
-    schedule: Schedule, like: Tensor, num_out: int, gather_bytes: int, needs_rows: bool
-) -> tuple[_Scratch, int]:
-    """Buffers, and how many source rows one product may gather."""
-    num_in = like.shape[1]
-    step = max(64, gather_bytes // (max(num_in, 1) * like.element_size()))
-    chunks = [chunk for block in schedule.blocks for chunk in block.chunks]
-    longest = max((min(len(c.sources), max(step, c.num_taps)) for c in chunks), default=0)
-    most_rows = max((min(c.num_rows, max(step // c.num_taps, 1)) for c in chunks), default=0) if needs_rows else 0
-    num_sums = max((block.num_partial_sums for block in schedule.blocks), default=0)
-    return _Scratch(
-        sources=like.new_empty(longest, num_in),
-        rows=like.new_empty(most_rows, num_out),
-        sums=like.new_empty(num_sums + 1, num_out),
-    ), step
+@dataclass(eq=False)
+class _Scratch:
+    """Buffers of one thread: gathered sources, gathered rows, partial sums."""
+
+    sources: Tensor
+    rows: Tensor
+    sums: Tensor
+
+
+class _Shelf:
+    """Scratch that lives for one call and is handed from block to block. `step`: sources that one product may gather."""
+
+    def __init__(self, schedule: Schedule, like: Tensor, num_out: int, gather_bytes: int, needs_rows: bool) -> None:
+        num_in = like.shape[1]
+        self.step = max(64, gather_bytes // (max(num_in, 1) * like.element_size()))
+        chunks = [chunk for block in schedule.blocks for chunk in block.chunks]
+        sources = max((min(len(c.sources), max(self.step, c.num_taps)) for c in chunks), default=0)
+        rows = max((min(c.num_rows, max(self.step // c.num_taps, 1)) for c in chunks), default=0) if needs_rows else 0
+        sums = max((block.num_partial_sums for block in schedule.blocks), default=0) + 1
+        self._make = lambda: _Scratch(
+            like.new_empty(sources, num_in), like.new_empty(rows, num_out), like.new_empty(sums, num_out)
+        )
+        self._free: deque[_Scratch] = deque()  # appends and pops of a deque are atomic
+
+    @contextmanager
+    def scratch(self) -> Iterator[_Scratch]:
+        try:
+            own = self._free.pop()
+        except IndexError:
+            own = self._make()
+        yield own
+        self._free.append(own)
 
 
 def _pieces(chunk: Chunk, step: int) -> list[tuple[int, int]]:

