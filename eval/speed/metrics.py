@@ -7,6 +7,7 @@ import argparse
 import json
 import resource
 import time
+import tracemalloc
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,11 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
         "brute_force_twin": {name: _summary([row[name] for row in twins]) for name in built_in_protocols() if twins},
         "budget_s": BUDGET_S,
         "is_within_budget": all(max(reading + fast[name]) <= BUDGET_S for name in built_in_protocols()),
-        "peak_memory_mb": peak_memory_mb,  # of the process with its volumes, before the twin ran
+        "memory_mb": {
+            "volumes": max(row["volumes_mb"] for row in rows),  # of one image: its ground truth and its prediction
+            "scoring": max(row["scoring_mb"] for row in rows),  # the most that scoring held beside them
+            "process_peak": peak_memory_mb,  # before the twin ran; where rooms are made, it is theirs
+        },
     }
 
 
@@ -68,6 +73,13 @@ def _measure_fast(case: Case, frustum: Frustum, repeat: int) -> dict[str, Any]:
     row["prediction"], prediction = _timed(lambda: LabelledVoxels.from_volumes(*volumes), repeat)
     for name, protocol in protocols.items():
         row[name], _ = _timed(lambda p=protocol: score_sample(prediction, truth, p), repeat)
+    row["volumes_mb"] = round(sum(v.nbytes for v in (geometry, segmentation, segmap, *volumes)) / 2**20)
+    tracemalloc.start()
+    truth = Truth.from_stored(geometry, segmentation, segmap, frustum)
+    for protocol in protocols.values():
+        score_sample(LabelledVoxels.from_volumes(*volumes), truth, protocol)
+    row["scoring_mb"] = round(tracemalloc.get_traced_memory()[1] / 2**20)
+    tracemalloc.stop()
     return row
 
 

@@ -65,6 +65,10 @@ def carry_out(order: EvaluationOrder) -> int:
     """Exit code 0, or 1 where a part of the ground truth could not be read and the score is not that of the split."""
     protocols = tuple(load_protocol(name) for name in order.protocols)
     _check_names(protocols)
+    if order.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--device cuda: torch finds no CUDA device here; files are scored on the CPU, so leave it out."
+        )
     for path in (order.json, order.markdown, order.latex, order.html, order.records):
         _check_folder(path)
     distributed.start(torch.device("cpu"))  # a score is counted on the CPU; a GPU only ever holds predicted volumes

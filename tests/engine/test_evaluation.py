@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 from panoptic3d.engine import evaluation
 from panoptic3d.engine.evaluation_run import carry_out
@@ -205,6 +206,11 @@ def test_reports_are_whole_files_without_network(workshop: Workshop) -> None:
         ({"protocols": ("strict", "strict")}, "two protocols bear the same name"),
         ({"json": "nowhere/out.json"}, "the folder of nowhere/out.json does not exist"),
         ({"data": "nowhere"}, "the data root nowhere is no folder"),
+        pytest.param(
+            {"device": "cuda"},
+            "torch finds no CUDA device",
+            marks=pytest.mark.skipif(torch.cuda.is_available(), reason="there is one here"),
+        ),
     ],
 )
 def test_a_wrong_call_is_refused_before_the_work(finished_workshop: Workshop, change: dict, message: str) -> None:
