@@ -11,12 +11,16 @@ from torch import Tensor
 class SparseVoxels:
     """Distinct voxels in the order (batch, i, j, k). Coordinates are in units of `stride` finest voxels: cell c covers
     the finest indices `stride*c .. stride*c + stride-1`. An empty set and empty members of a batch are ordinary.
+
+    Every coordinate lies in the box that starts at `origin` and has `shape` cells. `panoptic3d.sparse.voxel_set` sorts
+    and checks; whoever constructs this by hand promises both.
     """
 
     coords: Int32[Tensor, "n 4"]  # batch member, i, j, k
     batch_size: int
     shape: tuple[int, int, int]  # of the grid at this stride
     stride: int = 1
+    origin: tuple[int, int, int] = (0, 0, 0)  # negative where a kernel reached over the border
 
     def __len__(self) -> int:
         return self.coords.shape[0]
@@ -29,3 +33,9 @@ class SparseVoxels:
     def counts(self) -> list[int]:
         """Voxels of each member of the batch."""
         return torch.bincount(self.coords[:, 0].long(), minlength=self.batch_size).tolist()
+
+    @property
+    def occupancy(self) -> float:
+        """Share of the batch's cells that are in the set."""
+        num_cells = self.batch_size * self.shape[0] * self.shape[1] * self.shape[2]
+        return len(self) / num_cells if num_cells else 0.0

@@ -1,0 +1,51 @@
+"""The default: plain PyTorch, on every device, exact, deterministic, with memory bounded by the config."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Float
+from torch import Tensor
+
+from panoptic3d.sparse.backends.protocol import Writes
+from panoptic3d.sparse.memory import explained_memory
+from panoptic3d.sparse.plan import Plan
+from panoptic3d.sparse.tap_gemm import apply_taps, apply_taps_and_correlate
+
+
+class TorchBackend:
+    def obstacle(self, features: Tensor, plan: Plan, writes: Writes) -> str | None:
+        return None
+
+    def convolve(
+        self, features: Float[Tensor, "m cin"], weight: Float[Tensor, "t cin cout"], plan: Plan, writes: Writes
+    ) -> Float[Tensor, "n cout"]:
+        return _TapConvolution.apply(features.contiguous(), weight, plan, writes)
+
+
+class _TapConvolution(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, features: Tensor, weight: Tensor, plan: Plan, writes: Writes) -> Tensor:
+        ctx.save_for_backward(features, weight)
+        ctx.plan, ctx.writes = plan, writes
+        num_rows = len(plan.coarse if writes == "coarse" else plan.fine)
+        with _alone(features), explained_memory("a convolution", num_rows, plan.config):
+            work = plan.schedule(writes, weight.shape[1], weight.shape[2])
+            return apply_taps(features, weight, work, num_rows, plan.config.gather_bytes)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+        features, weight = ctx.saved_tensors
+        plan: Plan = ctx.plan
+        reads: Writes = "fine" if ctx.writes == "coarse" else "coarse"
+        with _alone(features), explained_memory("a convolution's gradient", len(features), plan.config):
+            work = plan.schedule(reads, weight.shape[1], weight.shape[2])
+            by_features, by_weight = apply_taps_and_correlate(
+                gradient.contiguous(), weight, features, work, plan.config.gather_bytes, ctx.needs_input_grad[:2]
+            )
+        return by_features, by_weight, None, None
+
+
+def _alone(features: Tensor) -> torch.autocast:
+    """Types are settled before: inside, autocast would only be in the way of products into given buffers."""
+    return torch.autocast(features.device.type, enabled=False)

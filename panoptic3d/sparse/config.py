@@ -1,0 +1,24 @@
+"""What a user may set of the sparse engine."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from panoptic3d.config import Config
+
+BackendName = Literal["torch", "triton", "spconv", "spconv-triton", "minkowski", "warpconvnet"]
+
+
+class SparseConfig(Config):
+    """The defaults were chosen by measurement (docs/sparse.md). Memory is bounded by the last three."""
+
+    backend: BackendName | Literal["auto"] = "auto"
+    # Rows whose partial sums live at one time: about 3 x rows_per_block x channels values of scratch.
+    rows_per_block: int = Field(default=32_768, ge=64)
+    # Gathered inputs of one matrix product. They should stay in the second-level cache of one core.
+    gather_bytes: int = Field(default=1 << 20, ge=1 << 12)
+    # Neighbours are looked up in a dense table of the bounding box up to this size, by binary search beyond it.
+    table_bytes: int = Field(default=1 << 29, ge=0)
+
+
+DEFAULT_SPARSE_CONFIG = SparseConfig()

@@ -1,0 +1,1 @@
+"""Modules over sparse voxels: convolutions, norms, blocks and a U-Net."""

@@ -1,0 +1,76 @@
+"""Residual and bottleneck blocks. A block takes the voxels that it reads and writes, and a book of plans."""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panoptic3d.sparse.kernel import Kernel
+from panoptic3d.sparse.layers.convolution import SparseConv3d
+from panoptic3d.sparse.layers.norms import NormName, norm_layer
+from panoptic3d.sparse.plan import PlanBook
+from panoptic3d.structures.sparse_voxels import SparseVoxels
+
+_POINTWISE = Kernel(1)
+
+
+class ConvNorm(nn.Module):
+    """A convolution without bias and a norm."""
+
+    def __init__(self, num_in: int, num_out: int, kernel: Kernel, norm: NormName) -> None:
+        super().__init__()
+        self.conv = SparseConv3d(num_in, num_out, kernel, bias=norm == "none")
+        self.norm = norm_layer(norm, num_out)
+
+    def forward(
+        self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "m cout"]:
+        return self.norm(self.conv(features, book.plan(source, target, self.conv.kernel)), target)
+
+
+class ResidualBlock(nn.Module):
+    """Two 3x3x3 convolutions beside a shortcut. With a stride, `target` is the coarsened set and the shortcut strides too."""
+
+    def __init__(
+        self,
+        num_in: int,
+        num_out: int,
+        stride: int = 1,
+        norm: NormName = "instance",
+        shortcut: Kernel | None = None,
+    ) -> None:
+        super().__init__()
+        self.first = ConvNorm(num_in, num_out, Kernel(3, stride), norm)
+        self.second = ConvNorm(num_out, num_out, Kernel(3), norm)
+        kernel = shortcut or (_POINTWISE if stride == 1 else Kernel(stride, stride))
+        needs_shortcut = stride > 1 or num_in != num_out or shortcut is not None
+        self.shortcut = ConvNorm(num_in, num_out, kernel, norm) if needs_shortcut else None
+
+    def forward(
+        self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "m cout"]:
+        hidden = F.relu(self.first(features, source, target, book))
+        hidden = self.second(hidden, target, target, book)
+        beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
+        return F.relu(hidden + beside)
+
+
+class BottleneckBlock(nn.Module):
+    """1x1x1 down to a quarter of the channels, 3x3x3, 1x1x1 up again, beside a shortcut."""
+
+    def __init__(self, num_in: int, num_out: int, stride: int = 1, norm: NormName = "instance") -> None:
+        super().__init__()
+        num_hidden = max(num_out // 4, 1)
+        self.squeeze = ConvNorm(num_in, num_hidden, _POINTWISE, norm)
+        self.middle = ConvNorm(num_hidden, num_hidden, Kernel(3, stride), norm)
+        self.expand = ConvNorm(num_hidden, num_out, _POINTWISE, norm)
+        kernel = _POINTWISE if stride == 1 else Kernel(stride, stride)
+        self.shortcut = ConvNorm(num_in, num_out, kernel, norm) if stride > 1 or num_in != num_out else None
+
+    def forward(
+        self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "m cout"]:
+        hidden = F.relu(self.squeeze(features, source, source, book))
+        hidden = F.relu(self.middle(hidden, source, target, book))
+        hidden = self.expand(hidden, target, target, book)
+        beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
+        return F.relu(hidden + beside)

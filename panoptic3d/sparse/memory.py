@@ -1,0 +1,26 @@
+"""Running out of memory, said in voxels and settings."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import torch
+
+from panoptic3d.errors import Panoptic3dError
+from panoptic3d.sparse.config import SparseConfig
+
+_CPU_SIGNS = ("can't allocate memory", "not enough memory")
+
+
+@contextmanager
+def explained_memory(work: str, num_voxels: int, config: SparseConfig) -> Iterator[None]:
+    """Turns an allocator's complaint into one that names the work, the number of voxels and the setting to lower."""
+    try:
+        yield
+    except RuntimeError as error:
+        is_memory = isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in _CPU_SIGNS)
+        if not is_memory:
+            raise
+        raise Panoptic3dError(
+            f"{work} over {num_voxels} voxels ran out of memory; lower sparse.rows_per_block (now "
+            f"{config.rows_per_block}) or sparse.table_bytes (now {config.table_bytes}), or give fewer voxels."
+        ) from error

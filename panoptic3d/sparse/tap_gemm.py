@@ -1,0 +1,143 @@
+"""The arithmetic of the `torch` back end: gather, one matrix product per chunk, a fixed-order sum per row."""
+
+from dataclasses import dataclass
+from itertools import pairwise
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from panoptic3d.sparse.plan import Schedule
+from panoptic3d.sparse.schedule import Block, Chunk
+
+
+@dataclass(eq=False)
+class _Scratch:
+    """Buffers that live for one call: gathered sources, gathered rows, partial sums."""
+
+    sources: Tensor
+    rows: Tensor
+    sums: Tensor
+
+
+def apply_taps(
+    features: Float[Tensor, "m cin"],
+    weight: Float[Tensor, "t cin cout"],
+    schedule: Schedule,
+    num_rows: int,
+    gather_bytes: int,
+) -> Float[Tensor, "n cout"]:
+    """`out[r] = sum over taps of features[neighbour(r, tap)] @ weight[tap]`."""
+    weight = weight.flip(0) if schedule.is_flipped else weight
+    out = features.new_empty(num_rows, weight.shape[2])
+    scratch, step = _scratch(schedule, features, weight.shape[2], gather_bytes, needs_rows=False)
+    for block in schedule.blocks:
+        for chunk in block.chunks:
+            taps = _weight_of(chunk, weight)
+            for a, b in _pieces(chunk, step):
+                gathered = _gather(features, chunk, a, b, scratch.sources)
+                torch.mm(gathered, taps, out=scratch.sums[chunk.start + a : chunk.start + b])
+        _add_up(block, scratch.sums, out)
+    return out
+
+
+def apply_taps_and_correlate(
+    gradient: Float[Tensor, "m cout"],
+    weight: Float[Tensor, "t cin cout"],
+    features: Float[Tensor, "n cin"],
+    schedule: Schedule,
+    gather_bytes: int,
+    needs: tuple[bool, bool],
+) -> tuple[Float[Tensor, "n cin"] | None, Float[Tensor, "t cin cout"] | None]:
+    """Both gradients of a convolution from one gather: rows of `schedule` are the rows that the convolution read.
+
+    `by_features[r] = sum over taps of gradient[neighbour(r, tap)] @ weight[tap]^T`, and
+    `by_weight[tap] = sum over rows of features[r]^T gradient[neighbour(r, tap)]`.
+    """
+    needs_features, needs_weight = needs
+    num_taps, num_in, num_out = weight.shape
+    turned = (weight.flip(0) if schedule.is_flipped else weight).transpose(1, 2).contiguous()
+    scratch, step = _scratch(schedule, gradient, num_in, gather_bytes, needs_rows=needs_weight)
+    by_features = gradient.new_empty(len(features), num_in) if needs_features else None
+    wide = torch.promote_types(torch.float32, gradient.dtype)
+    by_weight = torch.zeros(num_in, num_taps, num_out, dtype=wide, device=gradient.device) if needs_weight else None
+    for block in schedule.blocks:
+        for chunk in block.chunks:
+            taps = _weight_of(chunk, turned) if needs_features else None
+            for a, b in _pieces(chunk, step):
+                gathered = _gather(gradient, chunk, a, b, scratch.sources)
+                if taps is not None:
+                    torch.mm(gathered, taps, out=scratch.sums[chunk.start + a : chunk.start + b])
+                if by_weight is not None:
+                    rows = torch.index_select(features, 0, chunk.rows[a:b], out=scratch.rows[: b - a])
+                    _add_taps(by_weight, chunk, torch.mm(rows.t(), gathered))
+        if by_features is not None:
+            _add_up(block, scratch.sums, by_features)
+    if by_weight is None:
+        return by_features, None
+    by_weight = by_weight.flip(1) if schedule.is_flipped else by_weight
+    return by_features, by_weight.transpose(0, 1).to(weight.dtype)
+
+
+def _scratch(
+    schedule: Schedule, like: Tensor, num_out: int, gather_bytes: int, needs_rows: bool
+) -> tuple[_Scratch, int]:
+    """Buffers, and how many source rows one product may gather."""
+    num_in = like.shape[1]
+    step = max(64, gather_bytes // (max(num_in, 1) * like.element_size()))
+    chunks = [chunk for block in schedule.blocks for chunk in block.chunks]
+    longest = max((min(len(c.sources), max(step, c.num_taps)) for c in chunks), default=0)
+    most_rows = max((min(c.num_rows, max(step // c.num_taps, 1)) for c in chunks), default=0) if needs_rows else 0
+    num_sums = max((block.num_partial_sums for block in schedule.blocks), default=0)
+    return _Scratch(
+        sources=like.new_empty(longest, num_in),
+        rows=like.new_empty(most_rows, num_out),
+        sums=like.new_empty(num_sums + 1, num_out),
+    ), step
+
+
+def _pieces(chunk: Chunk, step: int) -> list[tuple[int, int]]:
+    """Equal runs of the chunk's rows that gather at most `step` sources each."""
+    num_pieces = -(-chunk.num_rows // max(step // chunk.num_taps, 1))
+    if num_pieces == 1:
+        return [(0, chunk.num_rows)]
+    edges = [chunk.num_rows * p // num_pieces for p in range(num_pieces + 1)]
+    return list(pairwise(edges))
+
+
+def _gather(features: Tensor, chunk: Chunk, a: int, b: int, buffer: Tensor) -> Float[Tensor, "m tc"]:
+    """Rows a .. b-1 of the chunk, the features of their taps side by side."""
+    low, high = a * chunk.num_taps, b * chunk.num_taps
+    gathered = torch.index_select(features, 0, chunk.sources[low:high], out=buffer[: high - low])
+    if chunk.missing is not None:
+        missing = chunk.missing
+        if (a, b) != (0, chunk.num_rows):
+            missing = missing[(missing >= low) & (missing < high)] - low
+        gathered.index_fill_(0, missing, 0)
+    return gathered.view(b - a, -1)
+
+
+def _weight_of(chunk: Chunk, weight: Tensor) -> Float[Tensor, "tc d"]:
+    """The weights of the chunk's taps, one below the other."""
+    taps = weight[slice(*chunk.tap_range)] if chunk.tap_range else weight.index_select(0, chunk.taps)
+    return taps.reshape(-1, weight.shape[2])
+
+
+def _add_taps(by_weight: Tensor, chunk: Chunk, product: Tensor) -> None:
+    product = product.view(by_weight.shape[0], chunk.num_taps, -1).to(by_weight.dtype)
+    if chunk.tap_range:
+        by_weight[:, slice(*chunk.tap_range)] += product
+    else:
+        by_weight.index_add_(1, chunk.taps, product)
+
+
+def _add_up(block: Block, sums: Tensor, out: Tensor) -> None:
+    """Every row's partial sums, left to right; the number behind the last one stands for zero."""
+    sums = sums[: block.num_partial_sums + 1]
+    sums[-1] = 0
+    target = out[block.first : block.last]
+    if block.partial_sums.shape[1] == 1:
+        torch.index_select(sums, 0, block.partial_sums[:, 0], out=target)
+    else:
+        target.copy_(F.embedding_bag(block.partial_sums, sums, mode="sum"))
