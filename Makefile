@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 PYTHON := $(shell command -v $(PYTHON) 2>/dev/null || command -v python3)
 WORKERS ?= 2
 
-.PHONY: demo test test-all lint types floors bench clean install
+.PHONY: demo test test-all test-slow lint types floors bench clean install
 
 install: $(STAMP)
 
@@ -18,13 +18,18 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	$(BIN)/panoptic3d demo --out out/demo
+	mkdir -p out/demo
+	$(BIN)/panoptic3d data verify data/tiny
+	$(BIN)/panoptic3d data inspect data/tiny --out out/demo/sample.png
+	@echo "No network has landed yet: out/demo/sample.png shows the ground truth of the bundled sample."
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)
 
-test-all: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'not gpu'
+test-slow: $(STAMP)
+	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not gpu'
+
+test-all: test test-slow
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

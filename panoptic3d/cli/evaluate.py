@@ -1,21 +1,99 @@
 """`panoptic3d evaluate --data ROOT --split FILE_OR_NAME`."""
 
 import argparse
+import os
 
-from panoptic3d.cli.not_built import refuse
+_DEFAULT_PROTOCOL = "strict"
+_ORACLES = ("geometry", "semantics", "masks", "layout", "depth")  # the first four: metrics/perturbations.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data", required=True, metavar="ROOT")
-    parser.add_argument("--split", required=True, metavar="FILE_OR_NAME")
-    source = parser.add_mutually_exclusive_group(required=True)
+    parser.add_argument("--data", metavar="ROOT", help="ground truth: <scene>/geometry_NNNN.npz and so on")
+    parser.add_argument("--split", metavar="FILE_OR_NAME", help="a text file of <scene>/<NNNN> lines")
+    source = parser.add_mutually_exclusive_group()
     source.add_argument("--checkpoint", metavar="NAME_OR_PATH")
-    source.add_argument("--predictions", metavar="DIR", help="score the files of any method")
-    parser.add_argument("--protocol", action="append", metavar="NAME", help="repeatable")
+    source.add_argument("--predictions", metavar="DIR", help="score the files of any method: <scene>_<NNNN>.npz")
+    source.add_argument("--rescore", metavar="RECORDS", help="score again from the records of an earlier run")
+    source.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"), help="paired test between two results")
+    parser.add_argument("--protocol", action="append", metavar="NAME", help="name or YAML file; repeatable (strict)")
     parser.add_argument("--json", metavar="FILE")
+    parser.add_argument("--markdown", metavar="FILE", help="all tables")
+    parser.add_argument("--latex", metavar="FILE", help="the main tables")
+    parser.add_argument("--html", metavar="FILE", help="tables and the worst images as pictures")
+    parser.add_argument(
+        "--surface", action="append", metavar="NAME", help="also score surfaces: dpa, depr, gen3dsr, ..."
+    )
+    parser.add_argument("--records", metavar="FILE", help="one JSON line an image (default: beside --json)")
+    parser.add_argument("--worst", type=int, default=12, metavar="N", help="images in the HTML report (12)")
+    parser.add_argument(
+        "--sensitivity", type=int, default=0, metavar="N", help="score N images with small changes, too"
+    )
+    parser.add_argument("--oracle", action="append", choices=_ORACLES, help="take this part from the ground truth")
+    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--overwrite", action="store_true", help="score again what the records hold already")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    refuse("evaluate", "the evaluator is the next part to land")
+    from panoptic3d.errors import InputError
+
+    if arguments.compare:
+        return _compare(arguments)
+    if arguments.checkpoint:
+        raise InputError(
+            "evaluate --checkpoint needs a network and none has landed in this version; "
+            "score prediction files with --predictions DIR."
+        )
+    if arguments.rescore is None and arguments.predictions is None:
+        raise InputError(
+            "evaluate needs what to score: --predictions DIR, --rescore RECORDS or --compare A.json B.json."
+        )
+    if arguments.data is None or arguments.split is None:
+        raise InputError("evaluate needs --data ROOT and --split FILE_OR_NAME; see `panoptic3d evaluate --help`.")
+    if "depth" in (arguments.oracle or ()):
+        raise InputError(
+            "--oracle depth needs a network to lift it and none has landed; geometry can be exchanged instead."
+        )
+    if arguments.workers is not None and arguments.workers < 1:
+        raise InputError(f"--workers is {arguments.workers}; give at least 1.")
+    return _evaluate(arguments)
+
+
+def _evaluate(arguments: argparse.Namespace) -> int:
+    from panoptic3d.engine.evaluation_run import EvaluationOrder, carry_out
+
+    order = EvaluationOrder(
+        data=arguments.data,
+        split=arguments.split,
+        predictions=arguments.predictions,
+        rescore=arguments.rescore,
+        protocols=tuple(arguments.protocol or [_DEFAULT_PROTOCOL]),
+        oracles=tuple(arguments.oracle or ()),
+        surfaces=tuple(arguments.surface or ()),
+        num_sensitivity=arguments.sensitivity,
+        num_workers=arguments.workers or os.cpu_count() or 1,
+        records=arguments.records,
+        is_anew=arguments.overwrite,
+        json=arguments.json,
+        markdown=arguments.markdown,
+        latex=arguments.latex,
+        html=arguments.html,
+        num_worst=arguments.worst,
+        device=arguments.device,
+    )
+    return carry_out(order)
+
+
+def _compare(arguments: argparse.Namespace) -> int:
+    from pathlib import Path
+
+    from panoptic3d.engine.evaluation_compare import compare
+    from panoptic3d.engine.evaluation_tables import to_markdown, to_terminal
+    from panoptic3d.files import write_text_atomically
+
+    tables = compare(*(Path(path) for path in arguments.compare))
+    print(to_terminal(tables))
+    if arguments.markdown:
+        write_text_atomically(arguments.markdown, to_markdown(tables))
+    return 0

@@ -11,9 +11,10 @@ _SECONDS_BETWEEN_LOG_LINES = 30.0
 _SECONDS_BETWEEN_UPDATES = 0.1
 
 
-def with_progress(items: Iterable[T], total: int, what: str, stream: TextIO = sys.stderr) -> Iterator[T]:
+def with_progress(items: Iterable[T], total: int, what: str, stream: TextIO | None = None) -> Iterator[T]:
     """Yield the items and say on stderr how many are done, how fast it goes and how long the rest takes."""
-    is_terminal = stream.isatty()
+    out: TextIO = sys.stderr if stream is None else stream  # as it is now: tests and notebooks put others in its place
+    is_terminal = out.isatty()
     pause_s = _SECONDS_BETWEEN_UPDATES if is_terminal else _SECONDS_BETWEEN_LOG_LINES
     start_s = last_s = time.monotonic()
     done = 0
@@ -23,11 +24,11 @@ def with_progress(items: Iterable[T], total: int, what: str, stream: TextIO = sy
         now_s = time.monotonic()
         if now_s - last_s >= pause_s and done < total:
             last_s = now_s
-            _say(stream, is_terminal, _line(done, total, what, now_s - start_s))
+            _say(out, is_terminal, _line(done, total, what, now_s - start_s))
     if done:
-        _say(stream, is_terminal, _line(done, total, what, time.monotonic() - start_s))
+        _say(out, is_terminal, _line(done, total, what, time.monotonic() - start_s))
         if is_terminal:
-            stream.write("\n")
+            out.write("\n")
 
 
 def _line(done: int, total: int, what: str, elapsed_s: float) -> str:

@@ -18,6 +18,7 @@ class SelfTestResult:
     name: str
     passed: bool
     detail: str
+    is_needed: bool = True  # an optional back end that fails is reported and never chosen; nothing is broken by it
 
 
 def run_self_tests() -> list[SelfTestResult]:
@@ -27,7 +28,19 @@ def run_self_tests() -> list[SelfTestResult]:
         ("frustum holds what is unprojected", _frustum),
         ("thickening of one voxel is a cube", _thickening),
     ]
-    return [SelfTestResult(f"{name} ({device})", *test(device)) for device in devices for name, test in tests]
+    results = [SelfTestResult(f"{name} ({device})", *test(device)) for device in devices for name, test in tests]
+    return [*results, *(result for device in devices for result in _sparse_backends(device))]
+
+
+def _sparse_backends(device: str) -> list[SelfTestResult]:
+    """Every back end that is installed here, against dense convolution. Absent ones stand among the optional parts."""
+    from panoptic3d.sparse.backends.choice import installed_backends, self_test
+
+    found = [self_test(name, device) for name in installed_backends()]
+    return [
+        SelfTestResult(f"sparse convolution by {test.name} ({device})", test.ok, test.detail, test.name == "torch")
+        for test in found
+    ]
 
 
 def _projection(device: str) -> tuple[bool, str]:

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float16, Float32, Int32, UInt8
 
 from panoptic3d.data.arrays import Expected, PathLike, read_array, read_slabs
 from panoptic3d.data.reasons import bad_file
@@ -36,6 +36,12 @@ class PredictedVoxels:
     distance_vox: Float32[np.ndarray, " n"]  # as stored, so it may be negative
     semantic: UInt8[np.ndarray, " n"]
     instance: Int32[np.ndarray, " n"]
+
+    @classmethod
+    def nothing(cls, shape: Shape) -> "PredictedVoxels":
+        """What a method that failed has predicted."""
+        none = np.zeros(0, np.int32)
+        return cls(shape, none, none.astype(np.float32), none.astype(np.uint8), none)
 
 
 def prediction_path(folder: PathLike, scene: str, frame: str) -> Path:
@@ -77,7 +83,7 @@ def read_scene(path: PathLike, camera: Camera = FRONT3D_CAMERA, grid: VoxelGrid 
 def write_prediction(path: PathLike, scene: PanopticScene, **further: Any) -> None:
     """The three arrays of the contract, the grid, and whatever else the caller names."""
     arrays = {
-        DISTANCE_KEY: scene.distance_vox.cpu().numpy().astype(np.float16),
+        DISTANCE_KEY: _halved(scene.distance_vox.float().cpu().numpy()),
         SEMANTIC_KEY: scene.semantic.cpu().numpy(),
         INSTANCE_KEY: scene.instance.cpu().numpy().astype(np.uint16),
         "voxel_size_m": np.array(scene.grid.voxel_size_m),
@@ -87,6 +93,14 @@ def write_prediction(path: PathLike, scene: PanopticScene, **further: Any) -> No
     }
     _check_instances(path, scene.instance.cpu().numpy())
     write_atomically(path, lambda file: np.savez_compressed(file, **arrays))  # pyright: ignore[reportArgumentType]
+
+
+def _halved(distance_vox: Float32[np.ndarray, "x y z"]) -> Float16[np.ndarray, "x y z"]:
+    """Half floats, rounded towards the surface: 0.9999 rounded to 1 would leave the shell in which surfaces are compared."""
+    half = distance_vox.astype(np.float16)
+    is_farther = np.abs(half.astype(np.float32)) > np.abs(distance_vox)
+    half[is_farther] = np.nextafter(half[is_farther], np.float16(0))
+    return half
 
 
 def _near_surface(path: PathLike, shape: Shape) -> Sparse:

@@ -17,7 +17,7 @@ from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 NUM_CLASSES = len(FRONT3D_TAXONOMY)
-MAX_INSTANCE_ID = 65_535  # a prediction file stores uint16
+_MAX_INSTANCE_ID = 2**31 - 1
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class LabelledVoxels:
         if not np.isfinite(distance).all():
             raise InputError(f"the distance of {int((~np.isfinite(distance)).sum())} labelled voxels is not finite.")
         _refuse_outside(semantic, NUM_CLASSES - 1, "class")
-        _refuse_outside(instance, MAX_INSTANCE_ID, "instance id")
+        _refuse_outside(instance, _MAX_INSTANCE_ID, "instance id")
         labels = semantic.astype(np.uint8), instance.astype(np.int32)
         return cls(shape, np.asarray(index).astype(np.int32), distance, *labels)
 
@@ -120,7 +120,7 @@ class PixelLabels:
     def from_segmap(cls, segmap: Shaped[np.ndarray, "h w 2"]) -> "PixelLabels":
         """From the array of a released `segmap` file."""
         _refuse_outside(segmap[..., 0], 255, "class of the 2D label map")
-        _refuse_outside(segmap[..., 1], 2**31 - 1, "instance id of the 2D label map")
+        _refuse_outside(segmap[..., 1], _MAX_INSTANCE_ID, "instance id of the 2D label map")
         return cls(segmap[..., 0].astype(np.uint8), segmap[..., 1].astype(np.int32))
 
 

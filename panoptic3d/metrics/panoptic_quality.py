@@ -1,11 +1,12 @@
 """Panoptic reconstruction quality of one image under a protocol: a pure function, and the record that it leaves."""
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Shaped
 
+from panoptic3d.errors import InputError
 from panoptic3d.metrics.bit_volume import BitVolume, grown, pack_voxels
 from panoptic3d.metrics.evaluation_mask import Frustum
 from panoptic3d.metrics.labelled import LabelledVoxels, PixelLabels
@@ -69,6 +70,7 @@ class SampleScore:
     overlaps: tuple[Overlap, ...]  # every pair of one class that shares a voxel
     matches: tuple[Overlap, ...]
     excused: tuple[int, ...] = ()  # predictions that found ignored ground truth
+    foreign_overlaps: tuple[Overlap, ...] = ()  # pairs of different classes, where they were asked for
     is_skipped: bool = False  # the protocol drops such samples
 
     @property
@@ -86,15 +88,38 @@ class SampleScore:
         return tally
 
 
-def score_sample(prediction: LabelledVoxels, truth: Truth, protocol: Protocol) -> SampleScore:
-    """Compare two labelled grids of one shape by the rules of a protocol."""
+def score_sample(
+    prediction: LabelledVoxels, truth: Truth, protocol: Protocol, across_classes: bool = False
+) -> SampleScore:
+    """Compare two labelled grids of one shape by the rules of a protocol.
+
+    `across_classes` also measures how segments of different classes overlap, for a table of confusion.
+    """
+    if prediction.shape != truth.voxels.shape:
+        raise InputError(f"the prediction's grid is {prediction.shape}, that of the ground truth {truth.voxels.shape}.")
     selected = select_instances(protocol.truth.instances, truth.pixels)
     if protocol.without_instances == "skip" and selected is not None and not selected:
         return SampleScore((), (), (), (), is_skipped=True)
     iso_vox = protocol.surface_iso_vox
     truth_side = _Side.of(segments_of(truth.voxels, protocol.truth, iso_vox, truth.pixels), truth, protocol)
     prediction_side = _Side.of(segments_of(prediction, protocol.prediction, iso_vox, None), truth, protocol)
-    return _compare(truth_side, prediction_side, protocol)
+    score = match_again(truth_side.segments, prediction_side.segments, _overlaps(truth_side, prediction_side), protocol)
+    if across_classes:
+        foreign = tuple(_overlaps(truth_side, prediction_side, is_same_class=False))
+        score = replace(score, foreign_overlaps=foreign)
+    return score
+
+
+def match_again(
+    truth: Sequence[ScoredSegment], prediction: Sequence[ScoredSegment], overlaps: Iterable[Overlap], protocol: Protocol
+) -> SampleScore:
+    """Match and count from overlaps that were measured before: all that is left to do for a record that is read back."""
+    overlaps = tuple(overlaps)
+    matches = match([o for o in overlaps if not truth[o.truth].is_ignored], protocol.matching)
+    taken = {pair.prediction for pair in matches}
+    hidden = [o for o in overlaps if truth[o.truth].is_ignored and o.prediction not in taken]
+    excused = tuple(sorted(pair.prediction for pair in match(hidden, protocol.matching)))
+    return SampleScore(tuple(truth), tuple(prediction), overlaps, tuple(matches), excused)
 
 
 @dataclass(frozen=True, eq=False)
@@ -118,20 +143,10 @@ class _Side:
         return cls(tuple(segment for segment, _ in kept), tuple(volume for _, volume in kept))
 
 
-def _compare(truth: _Side, prediction: _Side, protocol: Protocol) -> SampleScore:
-    overlaps = tuple(_overlaps(truth, prediction))
-    targets = [o for o in overlaps if not truth.segments[o.truth].is_ignored]
-    matches = match(targets, protocol.matching)
-    taken = {pair.prediction for pair in matches}
-    hidden = [o for o in overlaps if truth.segments[o.truth].is_ignored and o.prediction not in taken]
-    excused = tuple(sorted(pair.prediction for pair in match(hidden, protocol.matching)))
-    return SampleScore(truth.segments, prediction.segments, overlaps, tuple(matches), excused)
-
-
-def _overlaps(truth: _Side, prediction: _Side) -> Iterator[Overlap]:
+def _overlaps(truth: _Side, prediction: _Side, is_same_class: bool = True) -> Iterator[Overlap]:
     for i, target in enumerate(truth.segments):
         for j, candidate in enumerate(prediction.segments):
-            if target.class_id != candidate.class_id:
+            if (target.class_id == candidate.class_id) != is_same_class:
                 continue
             intersection = truth.volumes[i].intersection_count(prediction.volumes[j])
             if intersection:

@@ -26,6 +26,9 @@ class VoxelSegment:
     shell_index: Int64[np.ndarray, " n"]  # linear, ascending
 
 
+_SMALL_ID = 2**20
+
+
 @dataclass(frozen=True)
 class _Thing:
     instance_id: int
@@ -126,7 +129,9 @@ def _first_classes(voxels: LabelledVoxels, ids: np.ndarray, slot: np.ndarray) ->
 
 
 def _distinct(instance: Int[np.ndarray, " n"]) -> tuple[np.ndarray, np.ndarray]:
-    """`np.unique(..., return_inverse=True)` of ids below 65,536, without sorting."""
+    """`np.unique(..., return_inverse=True)`, without sorting where ids are small, as they are."""
+    if instance.max(initial=0) >= _SMALL_ID:
+        return np.unique(instance, return_inverse=True)
     ids = np.flatnonzero(np.bincount(instance))
     slot = np.zeros(int(ids[-1]) + 1 if len(ids) else 1, dtype=np.int64)
     slot[ids] = np.arange(len(ids))

@@ -54,7 +54,7 @@ def make_sample(seed: int = 0, frame: str = "0000") -> Sample:
     )
 
 
-@pytest.fixture(name="make_sample")
+@pytest.fixture(name="make_sample", scope="session")
 def make_sample_fixture() -> Callable[..., Sample]:
     return make_sample
 

@@ -58,6 +58,16 @@ def test_a_scene_survives_its_file(tmp_path: Path) -> None:
         assert torch.equal(getattr(back, name), getattr(scene, name))
 
 
+def test_half_floats_keep_every_voxel_in_its_shell(tmp_path: Path) -> None:
+    distance = torch.linspace(0, 3, 240).view(SHAPE).contiguous()
+    distance[0, 0, 0], distance[0, 0, 1] = 0.99999, 1.0
+    labels = torch.ones(SHAPE, dtype=torch.uint8)
+    write_prediction(tmp_path / "x.npz", PanopticScene(distance, labels, labels.int(), FRONT3D_CAMERA, GRID))
+    back = read_scene(tmp_path / "x.npz", FRONT3D_CAMERA, GRID).distance_vox
+    assert torch.equal(back < 1, distance < 1)
+    assert torch.allclose(back, distance, atol=0, rtol=2**-10)
+
+
 def test_both_places_of_a_prediction_are_known(tmp_path: Path) -> None:
     assert prediction_path(tmp_path, "a", "0001").name == "a_0001.npz"
     (tmp_path / "a_0001").mkdir()

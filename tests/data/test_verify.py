@@ -161,16 +161,16 @@ def test_a_mask_of_another_grid_is_named_once(mask: Callable, slug: str, box_roo
 
 def test_a_killed_run_goes_on_and_reads_changed_files_again(box_root: Path, tmp_path: Path) -> None:
     from panoptic3d.cli.data.verify_run import Journal, _stamp
-    from panoptic3d.data.verifiable import open_verifiable
+    from panoptic3d.data.roots import open_root
     from panoptic3d.data.verify import Finding
 
     root = _copy(box_root, tmp_path)
     shutil.copytree(box_root / "room-1", root / "room-1")
-    layout = open_verifiable(root)
+    opened = open_root(root)
     with Journal(tmp_path / "report.json", is_fresh=False) as journal:
         for scene in ("room-0", "room-1"):
             planted = Finding(f"{scene}/0001", "x", None, "planted", "as an earlier run found")
-            journal.add(planted.sample, _stamp(layout, planted.sample), [planted])
+            journal.add(planted.sample, _stamp(opened, planted.sample), [planted])
     with (tmp_path / "report.json.journal").open("a") as file:
         file.write('{"sample": "room-1/0001", "sta')  # killed here
     (root / "room-1" / _WEIGHT).unlink()
@@ -178,6 +178,17 @@ def test_a_killed_run_goes_on_and_reads_changed_files_again(box_root: Path, tmp_
     assert report["counts"] == {"missing": 1, "planted": 1}
     code, report = _verify(root, tmp_path)  # the report was whole: nothing is left of the earlier runs
     assert (code, report["counts"]) == (1, {"missing": 1})
+
+
+def test_a_packed_copy_passes_and_a_broken_one_is_named(box_root: Path, tmp_path: Path) -> None:
+    packed = tmp_path / "packed"
+    assert main(["data", "pack", str(box_root), "--out", str(packed)]) == 0
+    code, report = _verify(packed, tmp_path)
+    assert (code, report["layout"], report["num_samples"]) == (0, "packed", 2)
+    _cut(packed / "room-0" / "0001.p3d")
+    code, report = _verify(packed, tmp_path)
+    assert [(p["path"], p["reason"]) for p in report["problems"]] == [("room-0/0001.p3d", "truncated")]
+    assert code == 1
 
 
 def test_processes_find_the_same(box_root: Path, tmp_path: Path) -> None:
@@ -190,7 +201,7 @@ def test_processes_find_the_same(box_root: Path, tmp_path: Path) -> None:
     ("words", "message"),
     [
         (["nowhere"], "is no folder"),
-        (["."], "no samples"),
+        (["."], "looks like none of the known layouts"),
         ([".", "--jobs", "0"], "--jobs is 0"),
         ([".", "--json", "nowhere/report.json"], "folder that is not there"),
     ],

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.oracle.prq_cases import read_expected
+
 # A kind of folder -> files that are in every folder of that kind and in no other.
 KINDS = {
     "prq": ("expected.json", "cases"),
@@ -66,3 +68,19 @@ def _required(config: pytest.Config, kind: str) -> Path:
     if root is None:
         pytest.skip(f"needs --oracle-root with a folder of the kind {kind!r} ({', '.join(KINDS[kind])})")
     return root
+
+
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    root = root_of_kind(metafunc.config, "prq")
+    if root is None:
+        absent = pytest.param(None, marks=pytest.mark.skip(reason=f"needs --oracle-root with {KINDS['prq']} in it"))
+        for name in {"case", "mode"} & {*metafunc.fixturenames}:
+            metafunc.parametrize(name, [absent])
+        return
+    expected = read_expected(root)
+    if "case" in metafunc.fixturenames:
+        # Cases of one frame side by side: reading a frame takes longer than scoring it.
+        cases = sorted(expected["cases"], key=lambda case: (case["frame"], case["id"]))
+        metafunc.parametrize("case", cases, ids=[case["id"] for case in cases], scope="module")
+    if "mode" in metafunc.fixturenames:
+        metafunc.parametrize("mode", expected["modes"])

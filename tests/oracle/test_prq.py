@@ -13,26 +13,9 @@ from panoptic3d.metrics.panoptic_quality import SampleScore, Truth, score_sample
 from panoptic3d.metrics.protocol import load_protocol
 from panoptic3d.metrics.prq_metric import PanopticReconstructionQuality
 from panoptic3d.metrics.tally import Tally
-from tests.oracle.conftest import KINDS, root_of_kind
 from tests.oracle.prq_cases import edited_frame, read_expected
 
 TOLERANCE = 1e-9
-
-
-def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
-    root = root_of_kind(metafunc.config, "prq")
-    if root is None:
-        absent = pytest.param(None, marks=pytest.mark.skip(reason=f"needs --oracle-root with {KINDS['prq']} in it"))
-        for name in {"case", "mode"} & {*metafunc.fixturenames}:
-            metafunc.parametrize(name, [absent])
-        return
-    expected = read_expected(root)
-    if "case" in metafunc.fixturenames:
-        # Cases of one frame side by side: reading a frame takes longer than scoring it.
-        cases = sorted(expected["cases"], key=lambda case: (case["frame"], case["id"]))
-        metafunc.parametrize("case", cases, ids=[case["id"] for case in cases], scope="module")
-    if "mode" in metafunc.fixturenames:
-        metafunc.parametrize("mode", expected["modes"])
 
 
 @pytest.fixture(scope="module")

@@ -16,18 +16,18 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    from panoptic3d.data.verifiable import open_verifiable
+    from panoptic3d.data.roots import open_root
     from panoptic3d.errors import InputError
 
     out = Path(arguments.out)
     if out.suffix.lower() != ".png" or not out.parent.is_dir():
         raise InputError(f"--out is {out}; give the name of a .png file in a folder that is there.")
-    layout = open_verifiable(Path(arguments.root))
-    keys = layout.keys()
+    root = open_root(arguments.root)
+    keys = root.split(None).keys
     key = arguments.sample or keys[0]
     if key not in keys:
         raise InputError(f"{arguments.root} has no sample {key!r}; it has {len(keys):,}, the first is {keys[0]!r}.")
-    draw_sample(layout.read(key), out)
+    draw_sample(root.read(key), out)
     print(out)
     return 0
 

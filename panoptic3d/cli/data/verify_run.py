@@ -15,8 +15,9 @@ from typing import Any
 
 from panoptic3d.cli.progress import with_progress
 from panoptic3d.data.checks import Limits
-from panoptic3d.data.verifiable import open_verifiable
-from panoptic3d.data.verify import Finding, Verifiable, verify_root, verify_sample
+from panoptic3d.data.roots import DataRoot, open_root
+from panoptic3d.data.verifiable import keys_of_any_file, parts_of, shared_parts
+from panoptic3d.data.verify import Finding, verify_root, verify_sample
 from panoptic3d.errors import InputError
 from panoptic3d.files import write_text_atomically
 from panoptic3d.machine import commit
@@ -34,38 +35,35 @@ class VerifyJob:
 
 
 def run_job(job: VerifyJob) -> int:
-    layout = open_verifiable(job.root)
-    keys = _keys(layout, job)
+    root = open_root(job.root)
+    keys = _keys(root, job.split)
     limits = Limits()
-    root_findings = verify_root(layout, limits)
+    root_findings = verify_root(root, limits)
     journal = Journal(job.report, job.is_fresh)
-    known = {key: found for key in keys if (found := journal.lookup(key, _stamp(layout, key))) is not None}
+    known = {key: found for key in keys if (found := journal.lookup(key, _stamp(root, key))) is not None}
     if known:
         print(f"{len(known):,} samples are taken from the earlier run", file=sys.stderr)
     todo = [key for key in keys if key not in known]
-    work = partial(verify_sample, layout, limits=limits, are_shared_files_sound=not root_findings)
+    work = partial(verify_sample, root, limits=limits, are_shared_files_sound=not root_findings)
     with journal:
         for key, findings in with_progress(_in_parallel(work, todo, job.num_jobs), len(todo), "verify"):
-            journal.add(key, _stamp(layout, key), findings)
+            journal.add(key, _stamp(root, key), findings)
             known[key] = findings
     findings = [*root_findings, *(finding for key in keys for finding in known[key])]
     _print_findings(findings, keys)
     if job.report is not None:
-        text = json.dumps(_report(layout, keys, findings, limits), indent=2)
+        text = json.dumps(_report(root, keys, findings, limits), indent=2)
         write_text_atomically(job.report, text + "\n")
         journal.remove()
     return 1 if findings else 0
 
 
-def _keys(layout: Verifiable, job: VerifyJob) -> list[str]:
-    present = layout.keys()
-    if job.split is None:
-        if not present:
-            raise InputError(f"{job.root} holds no samples; give the folder that holds the scenes.")
-        return present
-    from panoptic3d.data.splits import read_split
-
-    return list(read_split(job.root, job.split).keys)
+def _keys(root: DataRoot, split: str | None) -> list[str]:
+    if split is not None:
+        return list(root.split(split).keys)
+    if keys := keys_of_any_file(root):
+        return keys
+    raise InputError(f"{root.path} holds no samples; give the folder that holds the scenes.")
 
 
 def _in_parallel(work: partial, keys: list[str], num_jobs: int) -> Iterator[tuple[str, list[Finding]]]:
@@ -101,10 +99,10 @@ def _one_thread() -> None:
     torch.set_num_threads(1)
 
 
-def _stamp(layout: Verifiable, key: str) -> list[list[Any]]:
+def _stamp(root: DataRoot, key: str) -> list[list[Any]]:
     """Size and time of each file: a sample whose files changed since the earlier run is read again."""
     stamp = []
-    for path in sorted({path for path, _ in {**layout.parts(key), **layout.shared_parts()}.values()}):
+    for path in sorted({path for path, _ in {**parts_of(root, key), **shared_parts(root)}.values()}):
         try:
             status = os.stat(path)
         except OSError:
@@ -159,10 +157,10 @@ class Journal:
             self._path.unlink(missing_ok=True)
 
 
-def _report(layout: Verifiable, keys: list[str], findings: list[Finding], limits: Limits) -> dict[str, Any]:
+def _report(root: DataRoot, keys: list[str], findings: list[Finding], limits: Limits) -> dict[str, Any]:
     return {
-        "root": str(layout.root),
-        "layout": type(layout).__name__,
+        "root": str(root.path),
+        "layout": root.layout,
         "num_samples": len(keys),
         "num_bad_samples": len({finding.sample for finding in findings if finding.sample}),
         "counts": dict(sorted(Counter(finding.reason for finding in findings).items())),

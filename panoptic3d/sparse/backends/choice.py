@@ -45,6 +45,11 @@ class SelfTestResult:
     detail: str
 
 
+def installed_backends() -> list[BackendName]:
+    """Those whose package is there, working or not."""
+    return [name for name in BACKENDS if name not in _MODULES or is_installed(_MODULES[name])]
+
+
 def resolved_name(name: str, device: torch.device) -> BackendName:
     """What `auto` stands for: the Triton kernels on CUDA where they work, plain PyTorch anywhere else."""
     if name != "auto":

@@ -1,0 +1,203 @@
+"""Batches for training and samples for evaluation, from any number of worker processes and ranks.
+
+Training replaces a sample that cannot be read by another one, names it in the log, and gives up when too many are bad.
+Evaluation replaces nothing: a bad sample raises, or is handed on as a `FailedSample` for the evaluator to count.
+"""
+
+import logging
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from torch.utils.data import DataLoader, Dataset, Sampler
+
+from panoptic3d import distributed
+from panoptic3d.config import Config
+from panoptic3d.data.dataset import FailedSample, SampleDataset
+from panoptic3d.data.order import Place, Position, evaluation_indices, num_training_steps, training_batches
+from panoptic3d.errors import InputError, Panoptic3dError
+from panoptic3d.randomness import derive_seed
+from panoptic3d.structures.batch import Batch, collate
+from panoptic3d.structures.sample import Sample
+
+_LOG = logging.getLogger(__name__)
+_MAX_ATTEMPTS = 16  # for one place; more in a row are no accident
+
+
+class LoaderConfig(Config):
+    batch_size: int = 1
+    num_workers: int = 0
+    prefetch_batches: int = 2  # of each worker
+    is_shuffled: bool = True
+    max_bad_samples: int = 20  # distinct ones, on each rank, before training gives up
+    pin_memory: bool = False
+
+
+@dataclass(frozen=True)
+class Replacement:
+    """A bad sample and the one that stood in for it."""
+
+    failed: FailedSample
+    by: str
+
+
+class TrainingLoader:
+    """Endless batches from a position on. The same seed, position, rank and world size give the same batches, whatever
+    the number of workers.
+    """
+
+    def __init__(
+        self,
+        dataset: SampleDataset,
+        config: LoaderConfig,
+        seed: int,
+        rank: int | None = None,
+        world_size: int | None = None,
+    ) -> None:
+        if len(dataset) == 0:
+            raise InputError(f"the split {dataset.split.name!r} has no samples to train on.")
+        self.dataset, self.config, self.seed = dataset, config, seed
+        self.rank = distributed.rank() if rank is None else rank
+        self.world_size = distributed.world_size() if world_size is None else world_size
+        self.replacements: list[Replacement] = []
+        self._order = _EpochOrder(self)
+        self._loader = DataLoader(
+            _ReplacingDataset(dataset, seed),
+            batch_sampler=self._order,
+            num_workers=config.num_workers,
+            collate_fn=_collate,
+            pin_memory=config.pin_memory,
+            persistent_workers=config.num_workers > 0,
+            prefetch_factor=config.prefetch_batches if config.num_workers else None,
+        )
+
+    @property
+    def num_steps(self) -> int:
+        """Batches of an epoch, the same on every rank."""
+        return num_training_steps(len(self.dataset), self.config.batch_size, self.world_size)
+
+    def batches(self, position: Position = Position()) -> Iterator[tuple[Batch, Position]]:  # noqa: B008 - frozen
+        """Each batch with the position after it, which is the one to keep in a checkpoint."""
+        while True:
+            for batch in self.epoch(position):
+                step = position.step + 1
+                position = Position(position.epoch, step) if step < self.num_steps else Position(position.epoch + 1)
+                yield batch, position
+
+    def epoch(self, position: Position) -> Iterator[Batch]:
+        """What is left of one epoch."""
+        self._order.position = position
+        for batch, replacements in self._loader:
+            self._count(replacements)
+            assert batch is not None
+            yield batch
+
+    @property
+    def bad_keys(self) -> set[str]:
+        return {replacement.failed.key for replacement in self.replacements}
+
+    def _count(self, replacements: Sequence[Replacement]) -> None:
+        for replacement in replacements:
+            self.replacements.append(replacement)
+            _LOG.warning(
+                "%s cannot be read and is replaced by %s: %s",
+                replacement.failed.key,
+                replacement.by or "nothing",
+                replacement.failed.error,
+            )
+            if not replacement.by:
+                raise Panoptic3dError(
+                    f"{_MAX_ATTEMPTS} samples in a row cannot be read, the last: {replacement.failed.error}"
+                )
+        if len(self.bad_keys) > self.config.max_bad_samples:
+            raise Panoptic3dError(
+                f"{len(self.bad_keys)} samples cannot be read and max_bad_samples is {self.config.max_bad_samples}; "
+                f"run `panoptic3d data verify`. The last one: {replacements[-1].failed.error}"
+            ) from replacements[-1].failed.error
+
+
+def evaluation_samples(
+    dataset: SampleDataset,
+    *,
+    on_bad: Literal["raise", "hand on"] = "raise",
+    num_workers: int = 0,
+    prefetch_samples: int = 2,
+    rank: int | None = None,
+    world_size: int | None = None,
+) -> Iterator[Sample | FailedSample]:
+    """This rank's samples in the order of the split: every sample on exactly one rank, none repeated, none left out.
+
+    Ranks may have one sample more or less than others, so run no collective between samples.
+    """
+    rank = distributed.rank() if rank is None else rank
+    world_size = distributed.world_size() if world_size is None else world_size
+    loader = DataLoader(
+        _AttemptingDataset(dataset, evaluation_indices(len(dataset), rank, world_size)),
+        batch_size=None,
+        num_workers=num_workers,
+        prefetch_factor=prefetch_samples if num_workers else None,
+    )
+    for item in loader:
+        if isinstance(item, FailedSample) and on_bad == "raise":
+            raise item.error
+        yield item
+
+
+class _EpochOrder(Sampler[list[Place]]):
+    """The batches of the epoch at `position`, read by the loader whenever it starts over."""
+
+    def __init__(self, loader: TrainingLoader) -> None:
+        self._loader = loader
+        self.position = Position()
+
+    def __iter__(self) -> Iterator[list[Place]]:
+        loader = self._loader
+        batches = training_batches(
+            len(loader.dataset),
+            loader.config.batch_size,
+            loader.seed,
+            self.position.epoch,
+            loader.rank,
+            loader.world_size,
+            loader.config.is_shuffled,
+        )
+        return iter(batches[self.position.step :])
+
+    def __len__(self) -> int:
+        return self._loader.num_steps - self.position.step
+
+
+class _ReplacingDataset(Dataset[tuple[Sample | None, tuple[Replacement, ...]]]):
+    """Runs in the workers. A bad file travels as a value: an exception would lose its type on the way."""
+
+    def __init__(self, dataset: SampleDataset, seed: int) -> None:
+        self._dataset, self._seed = dataset, seed
+
+    def __getitem__(self, place: Place) -> tuple[Sample | None, tuple[Replacement, ...]]:
+        index, failed = place.index, []
+        for attempt in range(_MAX_ATTEMPTS):
+            item = self._dataset.attempt(index)
+            if isinstance(item, Sample):
+                return item, tuple(Replacement(failure, item.key) for failure in failed)
+            failed.append(item)
+            index = derive_seed(self._seed, "replacement", place.epoch, place.position, attempt) % len(self._dataset)
+        return None, tuple(Replacement(failure, "") for failure in failed)
+
+
+class _AttemptingDataset(Dataset[Sample | FailedSample]):
+    def __init__(self, dataset: SampleDataset, indices: Sequence[int]) -> None:
+        self._dataset, self._indices = dataset, indices
+
+    def __len__(self) -> int:
+        return len(self._indices)
+
+    def __getitem__(self, number: int) -> Sample | FailedSample:
+        return self._dataset.attempt(self._indices[number])
+
+
+def _collate(
+    items: Sequence[tuple[Sample | None, tuple[Replacement, ...]]],
+) -> tuple[Batch | None, tuple[Replacement, ...]]:
+    samples = [sample for sample, _ in items if sample is not None]
+    replacements = tuple(replacement for _, replaced in items for replacement in replaced)
+    return (collate(samples) if len(samples) == len(items) else None), replacements

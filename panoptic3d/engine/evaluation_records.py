@@ -1,0 +1,164 @@
+"""One line of JSON an image: enough to score the set again without volumes, and to take up an interrupted evaluation."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from panoptic3d.config import fingerprint
+from panoptic3d.errors import InputError
+from panoptic3d.files import write_text_atomically
+from panoptic3d.metrics.diagnosis import Traits
+from panoptic3d.metrics.matching import Overlap
+from panoptic3d.metrics.panoptic_quality import SampleScore, ScoredSegment, match_again
+from panoptic3d.metrics.protocol import MatchingRule, Protocol
+
+FORMAT = 1
+_PLAIN_FIELDS = ("key", "stamp", "failure", "bad_truth", "sensitivity", "surfaces", "voxels")
+
+
+@dataclass(frozen=True)
+class ProtocolRecord:
+    """What one protocol saw in one image."""
+
+    fingerprint: str
+    score: SampleScore
+    traits: tuple[Traits, ...]
+
+
+@dataclass(frozen=True)
+class SampleRecord:
+    key: str
+    stamp: str  # of the files and switches that it was made from
+    failure: Mapping[str, str] | None = None  # reason and message: the prediction counted as nothing
+    bad_truth: Mapping[str, str] | None = None  # reason and message: there was nothing to score against
+    warnings: tuple[str, ...] = ()
+    protocols: Mapping[str, ProtocolRecord] = field(default_factory=dict)
+    sensitivity: Mapping[str, Mapping[str, list]] = field(default_factory=dict)  # protocol -> change -> rows of sums
+    surfaces: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # surface protocol -> scores
+    voxels: Sequence[Sequence[int]] = ()  # true class, predicted class, number of voxels
+
+    @property
+    def scene(self) -> str:
+        return self.key.partition("/")[0]
+
+
+def to_line(record: SampleRecord) -> str:
+    tree = {
+        "format": FORMAT,
+        "key": record.key,
+        "stamp": record.stamp,
+        "failure": record.failure,
+        "bad_truth": record.bad_truth,
+        "warnings": record.warnings,
+        "protocols": {name: _protocol_tree(entry) for name, entry in record.protocols.items()},
+        "sensitivity": record.sensitivity,
+        "surfaces": record.surfaces,
+        "voxels": record.voxels,
+    }
+    return json.dumps(tree, separators=(",", ":"), allow_nan=False)
+
+
+def from_line(line: str) -> SampleRecord:
+    tree = json.loads(line)
+    if tree.get("format") != FORMAT:
+        raise InputError(f"a record of format {tree.get('format')!r} was found where {FORMAT} is known.")
+    protocols = {name: _protocol_record(entry) for name, entry in tree["protocols"].items()}
+    kept = {key: tree[key] for key in _PLAIN_FIELDS}
+    return SampleRecord(**kept, warnings=tuple(tree["warnings"]), protocols=protocols)
+
+
+def read_records(paths: Iterable[Path]) -> dict[str, SampleRecord]:
+    """The last record of every image. A line that a killed writer left half-written is passed over: its image is scored
+    again."""
+    records: dict[str, SampleRecord] = {}
+    for path in paths:
+        if path.exists():
+            records |= {record.key: record for record in _whole_lines(path)}
+    return records
+
+
+def write_records(path: Path, records: Iterable[SampleRecord]) -> None:
+    write_text_atomically(path, "".join(f"{to_line(record)}\n" for record in records))
+
+
+def measured_fingerprint(protocol: Protocol) -> str:
+    """Of the rules that need volumes; name, matching and means can be changed afterwards."""
+    neutral = MatchingRule(rule="optimal", iou_above=0.0)
+    update = {"name": "", "summary": "", "matching": neutral, "mean_over": "classes_seen"}
+    return fingerprint(protocol.model_copy(update=update))
+
+
+def rescored(record: SampleRecord, protocols: Iterable[Protocol]) -> SampleRecord:
+    """The same measurements under other rules of matching."""
+    if record.bad_truth is not None:
+        return record
+    by_rules = {entry.fingerprint: entry for entry in record.protocols.values()}
+    entries = {}
+    for protocol in protocols:
+        entry = by_rules.get(measured_fingerprint(protocol))
+        if entry is None:
+            known = ", ".join(record.protocols)
+            raise InputError(
+                f"the record of {record.key} holds measurements for {known} and none that {protocol.name} could use; "
+                "score the predictions."
+            )
+        entries[protocol.name] = _matched_again(entry, protocol)
+    return replace(record, protocols=entries, sensitivity={})
+
+
+def _matched_again(record: ProtocolRecord, protocol: Protocol) -> ProtocolRecord:
+    old = record.score
+    if old.is_skipped:
+        return record
+    score = match_again(old.truth, old.prediction, old.overlaps, protocol)
+    return replace(record, score=replace(score, foreign_overlaps=old.foreign_overlaps))
+
+
+def _whole_lines(path: Path) -> Iterator[SampleRecord]:
+    lines = path.read_text(encoding="utf-8").split("\n")
+    for number, line in enumerate(lines, start=1):
+        if not line:
+            continue
+        try:
+            yield from_line(line)
+        except (json.JSONDecodeError, KeyError, TypeError, IndexError) as error:
+            if number == len(lines):  # no newline after it: its writer was killed
+                return
+            message = f"{path}, line {number} is no record of an evaluation ({error}); delete the file to start anew."
+            raise InputError(message) from None
+
+
+def _protocol_tree(record: ProtocolRecord) -> dict[str, Any]:
+    score = record.score
+    return {
+        "fingerprint": record.fingerprint,
+        "skipped": score.is_skipped,
+        "truth": [list(asdict(s).values()) for s in score.truth],  # class, instance, voxels, ignored
+        "prediction": [list(asdict(s).values()) for s in score.prediction],
+        "overlaps": [list(asdict(o).values()) for o in score.overlaps],  # target, prediction, intersection, union
+        "foreign_overlaps": [list(asdict(o).values()) for o in score.foreign_overlaps],
+        "matches": [[o.truth, o.prediction] for o in score.matches],
+        "excused": list(score.excused),
+        "traits": [_rounded(asdict(t).values()) for t in record.traits],  # depth, pixels, hidden share
+    }
+
+
+def _protocol_record(tree: Mapping[str, Any]) -> ProtocolRecord:
+    overlaps = tuple(Overlap(*row) for row in tree["overlaps"])
+    by_pair = {(o.truth, o.prediction): o for o in overlaps}
+    score = SampleScore(
+        tuple(ScoredSegment(*row) for row in tree["truth"]),
+        tuple(ScoredSegment(*row) for row in tree["prediction"]),
+        overlaps,
+        tuple(by_pair[row[0], row[1]] for row in tree["matches"]),
+        tuple(tree["excused"]),
+        tuple(Overlap(*row) for row in tree["foreign_overlaps"]),
+        tree["skipped"],
+    )
+    return ProtocolRecord(tree["fingerprint"], score, tuple(Traits(*row) for row in tree["traits"]))
+
+
+def _rounded(values: Iterable[Any]) -> Sequence[Any]:
+    return [round(value, 4) if isinstance(value, float) else value for value in values]

@@ -1,0 +1,46 @@
+"""The words of `panoptic3d evaluate`, and one tale on a released frame."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from panoptic3d.cli import main
+from panoptic3d.data.front3d import Front3dFiles, read_front3d_truth
+from panoptic3d.data.predictions import write_prediction
+from panoptic3d.structures.camera import FRONT3D_CAMERA
+from panoptic3d.structures.scene import PanopticScene
+
+
+@pytest.mark.parametrize(
+    ("words", "sentence"),
+    [
+        (["--data", "x", "--split", "y", "--checkpoint", "z"], "needs a network and none has landed"),
+        (["--data", "x", "--split", "y"], "needs what to score: --predictions DIR"),
+        (["--predictions", "x", "--split", "y"], "needs --data ROOT and --split FILE_OR_NAME"),
+        (["--data", "x", "--split", "y", "--predictions", "z", "--oracle", "depth"], "--oracle depth needs a network"),
+        (["--data", "x", "--split", "y", "--predictions", "z", "--workers", "0"], "--workers is 0; give at least 1"),
+        (["--data", "x", "--split", "y", "--predictions", "z", "--protocol", "mild"], "there is no protocol 'mild'"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(words: list[str], sentence: str, capsys: pytest.CaptureFixture) -> None:
+    assert main(["evaluate", *words]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.slow
+@pytest.mark.real
+def test_the_truth_of_a_released_frame_scores_one(real_root: Path, tmp_path: Path) -> None:
+    root = real_root / "front3d"
+    key = next(path for path in sorted(root.glob("*/geometry_0004.npz")))
+    scene = PanopticScene.from_truth(read_front3d_truth(Front3dFiles(root, key.parent.name, "0004")), FRONT3D_CAMERA)
+    write_prediction(tmp_path / f"{key.parent.name}_0004.npz", scene)
+    split = tmp_path / "one.txt"
+    split.write_text(f"{key.parent.name}/0004\n")
+    out = tmp_path / "out.json"
+    words = ["--data", str(root), "--split", str(split), "--predictions", str(tmp_path), "--json", str(out)]
+    assert main(["evaluate", *words]) == 0
+    result = json.loads(out.read_text())
+    assert (result["prq"], result["rsq"], result["rrq"]) == (1.0, 1.0, 1.0)
