@@ -1,1 +1,1 @@
-"""2D feature extractors behind one protocol."""
+"""2D feature extractors: an image in, a pyramid of feature maps out. What they have in common is `pyramid.Trunk`."""

@@ -1,16 +1,59 @@
-"""`panoptic3d import-checkpoint FILE --family panorecon --out DIR`."""
+"""`panoptic3d import-checkpoint FILE --family panorecon --out DIR`: published weights to ours, every key accounted for."""
 
 import argparse
 
-from panoptic3d.cli.not_built import refuse
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("file", metavar="FILE", help="published weights")
+    parser.add_argument("file", metavar="FILE", help="published weights; with --export, a folder made by an import")
     parser.add_argument("--family", required=True, choices=("panorecon",))
-    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--out", required=True, metavar="DIR", help="a folder; with --export, the .pth file to write")
+    parser.add_argument(
+        "--mode",
+        choices=("faithful", "corrected"),
+        default="faithful",
+        help="the switches of the config that is written: the published quirks, or those that weights allow mended",
+    )
+    parser.add_argument("--export", action="store_true", help="the way back: the published names and layout")
+    parser.add_argument("--keys", action="store_true", help="print what became of every key")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    refuse("import-checkpoint", "no network has landed")
+    from pathlib import Path
+
+    return (_export if arguments.export else _import)(Path(arguments.file), Path(arguments.out), arguments)
+
+
+def _import(file, out, arguments: argparse.Namespace) -> int:
+    from panoptic3d.models.panorecon.checkpoint.folder import import_published
+
+    imported = import_published(file, out, arguments.mode)
+    report = imported.report
+    if arguments.keys:
+        for name in report.taken:
+            print(f"taken     {name}")
+        for name in report.constants:
+            print(f"constant  {name}")
+        for old, name in report.renamed.items():
+            print(f"renamed   {old} -> {name}")
+    stages = "2D stage only" if imported.is_only_2d else "2D and 3D stages"
+    print(
+        f"{stages}: {len(report.taken)} tensors taken ({len(report.renamed)} by an old name), {len(report.constants)} "
+        f"constants as expected, none missing, unexpected or of another shape."
+    )
+    if imported.left_aside:
+        print(f"training state left aside: {', '.join(imported.left_aside)}")
+    print(f"written to {out} (weights, config.json with the {arguments.mode} switches, origin.json)")
+    return 0
+
+
+def _export(folder, out, arguments: argparse.Namespace) -> int:
+    import torch
+
+    from panoptic3d.files import write_atomically
+    from panoptic3d.models.panorecon.checkpoint.folder import export_published
+
+    content = export_published(folder)
+    write_atomically(out, lambda file: torch.save(content, file))
+    print(f"{len(content['model'])} tensors under their published names written to {out}")
+    return 0

@@ -14,7 +14,6 @@ _CALLS = {
     "evaluate": ["--data", "x", "--split", "y", "--checkpoint", "z"],
     "train": ["x.yaml"],
     "data generate": ["--out", "x"],
-    "import-checkpoint": ["x", "--family", "panorecon", "--out", "y"],
 }
 
 

@@ -1,0 +1,120 @@
+"""Residual blocks, sparse and dense, and the tails of heads."""
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panoptic3d.models.frustum_unet.steady_norm import SteadyInstanceNorm
+from panoptic3d.sparse.kernel import Kernel
+from panoptic3d.sparse.layers.convolution import SparseConv3d
+from panoptic3d.sparse.plan import PlanBook
+from panoptic3d.structures.sparse_voxels import SparseVoxels
+
+
+class Shortcut(nn.Module):
+    """A convolution with a bias, and a norm that makes the bias vanish: published weights have it."""
+
+    def __init__(self, num_in: int, num_out: int, kernel: Kernel) -> None:
+        super().__init__()
+        self.conv = SparseConv3d(num_in, num_out, kernel)
+        self.norm = SteadyInstanceNorm(num_out)
+
+    def forward(
+        self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "m cout"]:
+        return self.norm(self.conv(features, book.plan(source, target, self.conv.kernel)), target)
+
+
+class BareShortcut(SparseConv3d):
+    """A convolution and nothing else."""
+
+    def __init__(self, num_in: int, num_out: int, kernel: Kernel) -> None:
+        super().__init__(num_in, num_out, kernel, bias=False)
+
+    def forward(
+        self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "m cout"]:
+        return super().forward(features, book.plan(source, target, self.kernel))
+
+
+class SparseBlock(nn.Module):
+    """Two 3^3 convolutions with norms beside a shortcut; a first kernel of stride 2 makes the block go down a level."""
+
+    def __init__(
+        self, num_in: int, num_out: int, stride: int = 1, shortcut: Shortcut | BareShortcut | None = None
+    ) -> None:
+        super().__init__()
+        self.conv1 = SparseConv3d(num_in, num_out, Kernel(3, stride), bias=False)
+        self.norm1 = SteadyInstanceNorm(num_out)
+        self.conv2 = SparseConv3d(num_out, num_out, Kernel(3), bias=False)
+        self.norm2 = SteadyInstanceNorm(num_out)
+        self.shortcut = shortcut
+
+    def forward(
+        self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "m cout"]:
+        hidden = self.conv1(features, book.plan(source, target, self.conv1.kernel))
+        hidden = F.relu(self.norm1(hidden, target))
+        hidden = self.norm2(self.conv2(hidden, book.plan(target, target, self.conv2.kernel)), target)
+        beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
+        return F.relu(hidden + beside)
+
+
+class DenseBlock(nn.Module):
+    """The same on a full grid; its norms have no parameters."""
+
+    def __init__(self, num_in: int, num_out: int, stride: int = 1) -> None:
+        super().__init__()
+        self.conv1 = nn.Conv3d(num_in, num_out, 3, stride, padding=1, bias=False)
+        self.conv2 = nn.Conv3d(num_out, num_out, 3, padding=1, bias=False)
+        self.shortcut = None
+        if stride != 1:
+            self.shortcut = nn.Conv3d(num_in, num_out, 4, stride, padding=1, bias=False)
+
+    def forward(self, x: Float[Tensor, "b cin x y z"]) -> Float[Tensor, "b cout x2 y2 z2"]:
+        hidden = F.relu(F.instance_norm(self.conv1(x)))
+        hidden = F.instance_norm(self.conv2(hidden))
+        return F.relu(hidden + (x if self.shortcut is None else self.shortcut(x)))
+
+
+class SparseHead(nn.Module):
+    """Norm, block, convolution: the heads of the finest level."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__()
+        self.norm = SteadyInstanceNorm(num_in)
+        self.block = SparseBlock(num_in, num_in)
+        self.out = SparseConv3d(num_in, num_out, Kernel(3))
+
+    def forward(
+        self, features: Float[Tensor, "n cin"], voxels: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "n cout"]:
+        hidden = self.block(F.relu(self.norm(features, voxels)), voxels, voxels, book)
+        return self.out(hidden, book.plan(voxels, voxels, self.out.kernel))
+
+
+class SparseTail(nn.Module):
+    """Block, convolution: the heads of the middle level."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__()
+        self.block = SparseBlock(num_in, num_in)
+        self.out = SparseConv3d(num_in, num_out, Kernel(3))
+
+    def forward(
+        self, features: Float[Tensor, "n cin"], voxels: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "n cout"]:
+        hidden = self.block(features, voxels, voxels, book)
+        return self.out(hidden, book.plan(voxels, voxels, self.out.kernel))
+
+
+class DenseTail(nn.Module):
+    """Two blocks, convolution: the heads of the coarsest level."""
+
+    def __init__(self, num_in: int, num_out: int) -> None:
+        super().__init__()
+        self.blocks = nn.Sequential(DenseBlock(num_in, num_in), DenseBlock(num_in, num_in))
+        self.out = nn.Conv3d(num_in, num_out, 3, padding=1)
+
+    def forward(self, x: Float[Tensor, "b cin x y z"]) -> Float[Tensor, "b cout x y z"]:
+        return self.out(self.blocks(x))

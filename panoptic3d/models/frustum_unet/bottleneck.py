@@ -1,0 +1,33 @@
+"""The dense U-Net at 64^3 and below."""
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panoptic3d.models.frustum_unet.blocks import DenseBlock
+
+
+class Bottleneck(nn.Module):
+    """Three levels down and up again; skips are concatenated in front. Twice the channels that go in come out."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        a, b, c = 2 * width, 4 * width, 4 * width
+        self.down = nn.ModuleList(
+            nn.Sequential(DenseBlock(num_in, num_out, 2), DenseBlock(num_out, num_out))
+            for num_in, num_out in ((width, a), (a, b), (b, c))
+        )
+        self.up = nn.ModuleList(
+            nn.ConvTranspose3d(num_in, num_out, 4, stride=2, padding=1, bias=False)
+            for num_in, num_out in ((2 * a, width), (2 * b, a), (c, b))
+        )
+
+    def forward(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c2 x y z"]:
+        skips = [x]
+        for step in self.down:
+            skips.append(step(skips[-1]))
+        x = skips.pop()
+        for step in reversed(self.up):
+            x = torch.cat((skips.pop(), F.relu(F.instance_norm(step(x)))), dim=1)
+        return x

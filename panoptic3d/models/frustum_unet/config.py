@@ -1,0 +1,25 @@
+"""The switches and widths of the voxel net. Widths are PanoRecon's for `width` 16; a smaller one shrinks them all."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from panoptic3d.config import Config
+from panoptic3d.sparse.config import SparseConfig
+
+
+class FrustumUNetConfig(Config):
+    num_features: int = Field(default=80, ge=1)  # of a pixel
+    num_instances: int = Field(default=16, ge=2)  # channels, "none" first
+    num_classes: int = Field(default=13, ge=2)
+    width: int = Field(default=16, ge=1)
+    # Where a 4^3 kernel of stride 2 sits: "one-sided" as published weights have learnt it, or "centred" on its voxel. It
+    # holds for the way down (a strided kernel) and the way up (a generating one) alike.
+    even_kernels: Literal["one-sided", "centred"] = "centred"
+    # Indices that a level may hold: the reference drops index 255 of 256 (section 10, 16).
+    last_index: Literal["dropped", "kept"] = "kept"
+    # Occupied is what is likelier than this, at each level.
+    threshold_64: float = Field(default=0.5, gt=0, lt=1)
+    threshold_128: float = Field(default=0.5, gt=0, lt=1)
+    threshold_256: float = Field(default=0.5, gt=0, lt=1)
+    sparse: SparseConfig = SparseConfig()

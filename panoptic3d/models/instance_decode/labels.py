@@ -1,0 +1,106 @@
+"""PanoRecon's post-processing (section 5.1) on voxel rows instead of dense volumes."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import torch
+from jaxtyping import Bool, Float, Int, Int64
+from torch import Tensor
+
+from panoptic3d.geometry.voxels import linear_index
+from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
+from panoptic3d.structures.taxonomy import FLOOR, VOID, WALL, Taxonomy
+
+
+@dataclass(frozen=True, eq=False)
+class Labelled:
+    """A panoptic id for each voxel: 0 for none, then stuff in the order of the taxonomy, then things."""
+
+    panoptic_ids: Int64[Tensor, " n"]
+    class_of_id: dict[int, int]  # every stuff id, there or not, and every thing
+
+
+def panoptic_labels(
+    coords: Int[Tensor, "n 3"],
+    shape: tuple[int, int, int],
+    distance_vox: Float[Tensor, " n"],
+    instance: Int64[Tensor, " n"],
+    semantic: Int64[Tensor, " n"],
+    num_kept: int,
+    taxonomy: Taxonomy,
+    config: InstanceDecodeConfig,
+) -> Labelled:
+    """Things are the instances 1..num_kept that any voxel has, and stuff overrules them."""
+    stuff = stuff_classes(taxonomy, config)
+    ids, class_of_id = _things(instance, semantic, num_kept, stuff, taxonomy)
+    for number, class_id in enumerate(stuff, start=1):
+        ids = torch.where(semantic == class_id, number, ids)
+        class_of_id[number] = class_id
+    is_open = (distance_vox.abs() <= config.surface_vox) & (ids == 0)
+    return Labelled(_filled(coords, shape, ids, is_open, config), class_of_id)
+
+
+def stuff_classes(taxonomy: Taxonomy, config: InstanceDecodeConfig) -> tuple[int, ...]:
+    return (WALL, FLOOR) if config.stuff == "wall-floor" else taxonomy.stuff_ids
+
+
+def _things(
+    instance: Int64[Tensor, " n"],
+    semantic: Int64[Tensor, " n"],
+    num_kept: int,
+    stuff: tuple[int, ...],
+    taxonomy: Taxonomy,
+) -> tuple[Int64[Tensor, " n"], dict[int, int]]:
+    """Ids after those of stuff, in ascending order of the instances that occur; the class is that of most of its voxels.
+
+    Void and the classes that become stuff have no vote. An instance whose voxels are all of those is no thing: the
+    reference fails on such an image.
+    """
+    num_classes = len(taxonomy)
+    instance = torch.where(instance <= num_kept, instance, 0)
+    votes = torch.bincount(instance * num_classes + semantic, minlength=(num_kept + 1) * num_classes)
+    votes = votes.view(num_kept + 1, num_classes)
+    is_there = votes.sum(dim=1) > 0
+    votes[:, [VOID, *stuff]] = 0
+    is_there &= votes.sum(dim=1) > 0
+    is_there[0] = False
+    instances = is_there.nonzero()[:, 0]
+    first = len(stuff) + 1
+    id_of = torch.zeros(num_kept + 1, dtype=torch.int64, device=instance.device)
+    id_of[instances] = torch.arange(first, first + len(instances), device=instance.device)
+    classes = votes[instances].argmax(dim=1).tolist()
+    return id_of[instance], dict(enumerate(classes, start=first))
+
+
+def _filled(
+    coords: Int[Tensor, "n 3"],
+    shape: tuple[int, int, int],
+    ids: Int64[Tensor, " n"],
+    is_open: Bool[Tensor, " n"],
+    config: InstanceDecodeConfig,
+) -> Int64[Tensor, " n"]:
+    """Open voxels take the label of the first labelled neighbour in the order of the offsets, from before any filling."""
+    reach = config.fill_reach_vox
+    padded = (shape[0] + 2 * reach, shape[1] + 2 * reach, shape[2] + 2 * reach)
+    cells = linear_index(coords + reach, padded)
+    volume = torch.zeros(padded[0] * padded[1] * padded[2], dtype=torch.int16, device=ids.device)
+    volume[cells] = ids.to(torch.int16)
+    filled = ids.clone()
+    rows = is_open.nonzero()[:, 0]
+    cells = cells[rows]
+    for i, j, k in _offsets(reach, config.fill):
+        label = volume[cells + ((i * padded[1] + j) * padded[2] + k)]
+        is_found = label > 0
+        filled[rows[is_found]] = label[is_found].long()
+        rows, cells = rows[~is_found], cells[~is_found]
+    return filled
+
+
+@lru_cache(maxsize=8)
+def _offsets(reach: int, fill: str) -> tuple[tuple[int, int, int], ...]:
+    """ "first": -reach .. reach - 1 on every axis, z fastest. "nearest": both sides, by distance, ties in that order."""
+    axis = range(-reach, reach + (fill == "nearest"))
+    offsets = [(i, j, k) for i in axis for j in axis for k in axis]
+    if fill == "nearest":
+        offsets.sort(key=lambda o: o[0] ** 2 + o[1] ** 2 + o[2] ** 2)
+    return tuple(offsets)

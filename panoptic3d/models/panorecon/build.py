@@ -1,0 +1,29 @@
+"""A config to a pipeline. The constructor of every filling is given its own config and nothing else's."""
+
+from panoptic3d.backbones.resnet import ResNet18
+from panoptic3d.models.frustum_unet.net import FrustumUNet
+from panoptic3d.models.instance_decode.decoder import InstanceDecode
+from panoptic3d.models.mask_rcnn.stage import MaskRcnn
+from panoptic3d.models.panorecon.config import PanoReconConfig
+from panoptic3d.models.panorecon.fit import PhotoFit
+from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.surface_lift.lift import SurfaceLift
+from panoptic3d.models.up_projection.decoder import DepthDecoder
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY
+
+_TAXONOMIES = {"front3d": FRONT3D_TAXONOMY, "matterport3d": MATTERPORT_TAXONOMY}
+
+
+def build_panorecon(config: PanoReconConfig) -> Pipeline:
+    """With weights as torch draws them; in evaluation mode."""
+    trunk = ResNet18(config.trunk.norm)
+    pipeline = Pipeline(
+        fit=PhotoFit(config.fit),
+        trunk=trunk,
+        panoptic=MaskRcnn(trunk.channels[2], config.panoptic),
+        rays=DepthDecoder(trunk.channels, config.rays),
+        lift=SurfaceLift(config.lift),
+        voxel_net=FrustumUNet(config.voxel_net),
+        decode=InstanceDecode(config.decode, _TAXONOMIES[config.taxonomy]),
+    )
+    return pipeline.eval()

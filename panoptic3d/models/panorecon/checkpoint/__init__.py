@@ -1,0 +1,1 @@
+"""PanoRecon's published weights: read safely, turned into ours, turned back."""

@@ -1,0 +1,108 @@
+"""Our own form of imported weights: a folder with safetensors, the config and where they came from."""
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save
+from torch import Tensor
+
+from panoptic3d.config import canonical_json, validate_config
+from panoptic3d.errors import BadFileError
+from panoptic3d.files import sha256_of_file, write_bytes_atomically, write_text_atomically
+from panoptic3d.models.panorecon.build import build_panorecon
+from panoptic3d.models.panorecon.checkpoint.matching import KeyReport, has_old_names, is_only_2d, match, norm_of
+from panoptic3d.models.panorecon.checkpoint.published import read_published
+from panoptic3d.models.panorecon.checkpoint.table import to_their_state
+from panoptic3d.models.panorecon.config import Mode, PanoReconConfig, config_for_published_weights
+from panoptic3d.models.panorecon.names import old_name
+from panoptic3d.models.pipeline import Pipeline
+
+WEIGHTS, CONFIG, ORIGIN = "model.safetensors", "config.json", "origin.json"
+
+
+@dataclass(frozen=True, eq=False)
+class Imported:
+    """What an import did."""
+
+    config: PanoReconConfig
+    report: KeyReport
+    is_only_2d: bool
+    left_aside: tuple[str, ...]  # training state of the file
+
+
+def import_published(path: Path, out: Path, mode: Mode = "faithful") -> Imported:
+    """Reads, checks every key, and writes the folder; a file with anything unaccounted for writes nothing."""
+    published = read_published(path)
+    config = config_for_published_weights(mode, norm_of(published.state))
+    with torch.device("meta"):
+        model = build_panorecon(config)
+    report, state = match(published.state, model)
+    if not report.is_complete:
+        message = f"{path} is not a whole PanoRecon checkpoint: {report.complaint}; nothing was written."
+        raise BadFileError(message, path=str(path), reason="keys")
+    imported = Imported(config, report, is_only_2d(published.state), published.beside)
+    out.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(out / WEIGHTS, save({name: tensor.contiguous() for name, tensor in state.items()}))
+    write_text_atomically(out / CONFIG, json.dumps(json.loads(canonical_json(config)), indent=2) + "\n")
+    origin = {
+        "family": "panorecon",
+        "file": path.name,
+        "sha256": sha256_of_file(path),
+        "stages": "2d" if imported.is_only_2d else "2d and 3d",
+        "names": "first upload" if has_old_names(published.state) else "present",
+        "num_tensors": len(state),
+        "left_aside": list(published.beside),
+    }
+    write_text_atomically(out / ORIGIN, json.dumps(origin, indent=2) + "\n")
+    return imported
+
+
+def load_folder(folder: Path, config: PanoReconConfig | None = None) -> Pipeline:
+    """The pipeline with the weights of a folder, under its own config or another that has the same tensors."""
+    origin = read_origin(folder)
+    pipeline = build_panorecon(config or read_config(folder))
+    state = _read_weights(folder)
+    missing, unexpected = pipeline.load_state_dict(state, strict=False)
+    allowed = "voxel_net." if origin["stages"] == "2d" else "\0"
+    missing = [name for name in missing if not name.startswith(allowed)]
+    if missing or unexpected:
+        first = (missing or unexpected)[0]
+        message = f"{folder / WEIGHTS} does not fit its config (first: {first}); import the checkpoint again."
+        raise BadFileError(message, path=str(folder), reason="keys")
+    return pipeline
+
+
+def export_published(folder: Path) -> dict[str, dict[str, Tensor]]:
+    """What `torch.save` writes to get the published form back, under the names that the file had."""
+    origin = read_origin(folder)
+    state = to_their_state(load_folder(folder), only_2d=origin["stages"] == "2d")
+    if origin["names"] == "first upload":
+        state = {old_name(name): tensor for name, tensor in state.items()}
+    return {"model": state}
+
+
+def read_config(folder: Path) -> PanoReconConfig:
+    return validate_config(PanoReconConfig, _read_json(folder / CONFIG), origin=str(folder / CONFIG))
+
+
+def read_origin(folder: Path) -> dict:
+    return _read_json(folder / ORIGIN)
+
+
+def _read_json(path: Path) -> dict:
+    try:
+        return json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        message = f"{path} cannot be read ({error}); give a folder that import-checkpoint has made."
+        raise BadFileError(message, path=str(path), reason="unreadable") from None
+
+
+def _read_weights(folder: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(folder / WEIGHTS)
+    except (OSError, SafetensorError) as error:
+        message = f"{folder / WEIGHTS} cannot be read ({error}); import the checkpoint again."
+        raise BadFileError(message, path=str(folder), reason="unreadable") from None

@@ -1,0 +1,28 @@
+"""The switches of the lift. Section numbers are those of PanoRecon's specification in docs/panorecon.md."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from panoptic3d.config import Config
+from panoptic3d.geometry.frustum import FAR_M, NEAR_M
+
+
+class SurfaceLiftConfig(Config):
+    # "released": corner of the frustum's box plus whole padding, rounded down, which sits 0.4 to 1.1 voxels short.
+    # "exact": the voxel nearest to the point in the grid of the ground truth.
+    registration: Literal["released", "exact"] = "exact"
+    # Of points in one voxel: "first" of the scan (pixels row by row, offsets innermost), or "nearest" to its voxel's centre.
+    winner: Literal["first", "nearest"] = "nearest"
+    # "free" trusts the network (what leaves the grid is dropped), "clamped" moves depth to the ends of the frustum.
+    depth: Literal["free", "clamped"] = "clamped"
+    # More detections than channels: "first" lifts as many as fit, "shared" lets several use one (the decoder parts them).
+    overflow: Literal["first", "shared"] = "shared"
+    # Which cells of stride 4 are asked: "released" is the shipped mask with its thin pooling, "exact" the camera's view.
+    frustum: Literal["released", "exact"] = "exact"
+    # Where the grid lies: that of 3D-Front for every camera, or the one that the releases would give to this camera.
+    grid: Literal["front3d", "camera"] = "front3d"
+    num_instance_channels: int = Field(default=16, ge=2)  # the first says "no instance"
+    num_copies: int = Field(default=7, ge=1)  # voxels along z, an odd number
+    near_m: float = NEAR_M
+    far_m: float = FAR_M

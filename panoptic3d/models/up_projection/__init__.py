@@ -1,0 +1,1 @@
+"""The depth slot, filled by the decoder of Hu et al., "Revisiting Single Image Depth Estimation" (WACV 2019)."""

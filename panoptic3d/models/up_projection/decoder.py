@@ -1,0 +1,89 @@
+"""Dense metric depth from a pyramid, at half the resolution of the image."""
+
+import itertools
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panoptic3d.backbones.norms import NormName, norm2d
+from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.config import Config
+from panoptic3d.models.slots import Panoptic2D, RayEstimate
+from panoptic3d.structures.camera import Camera
+
+_FUSED = 16  # channels that each map of the pyramid adds to the fused map
+
+
+class UpProjectionConfig(Config):
+    norm: NormName = "frozen"
+
+
+class ConvNorm(nn.Sequential):
+    def __init__(self, num_in: int, num_out: int, size: int, norm: NormName) -> None:
+        super().__init__()
+        self.conv = nn.Conv2d(num_in, num_out, size, padding=size // 2, bias=False)
+        self.norm = norm2d(norm, num_out)
+
+
+class UpProjection(nn.Module):
+    """Resize first, then two branches that are added."""
+
+    def __init__(self, num_in: int, num_out: int, norm: NormName) -> None:
+        super().__init__()
+        self.narrow = ConvNorm(num_in, num_out, 5, norm)
+        self.refine = ConvNorm(num_out, num_out, 3, norm)
+        self.shortcut = ConvNorm(num_in, num_out, 5, norm)
+
+    def forward(self, x: Float[Tensor, "b cin h w"], size: tuple[int, int]) -> Float[Tensor, "b cout h2 w2"]:
+        x = F.interpolate(x, size=size, mode="bilinear", align_corners=True)
+        return F.relu(self.refine(F.relu(self.narrow(x))) + self.shortcut(x))
+
+
+class DepthDecoder(nn.Module):
+    """Two ways up, side by side as the features that are lifted; three convolutions read the depth from them.
+
+    Metres along the optical axis, unbounded: nothing keeps the depth positive.
+    """
+
+    num_features = 16 + 4 * _FUSED
+
+    def __init__(self, trunk_channels: tuple[int, int, int, int], config: UpProjectionConfig) -> None:
+        super().__init__()
+        norm, width = config.norm, trunk_channels[3]
+        self.squeeze = ConvNorm(width, width // 2, 1, norm)
+        widths = [width // 2, width // 4, width // 8, width // 16, 16]
+        self.climb = nn.ModuleList(UpProjection(a, b, norm) for a, b in itertools.pairwise(widths))
+        self.fuse = nn.ModuleList(UpProjection(channels, _FUSED, norm) for channels in trunk_channels)
+        self.fused = ConvNorm(4 * _FUSED, 4 * _FUSED, 5, norm)
+        self.read = nn.ModuleList(ConvNorm(self.num_features, self.num_features, 5, norm) for _ in range(2))
+        self.depth = nn.Conv2d(self.num_features, 1, 5, padding=2)
+
+    def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...], panoptic: Panoptic2D) -> RayEstimate:
+        """Depth does not look at the panoptic stage here."""
+        features = self.features(pyramid)
+        height, width = features.shape[2:]
+        return RayEstimate(
+            cameras=tuple(camera.resized(width, height) for camera in cameras),
+            depth_m=self.depth_m(features),
+            features=features,
+        )
+
+    def features(self, pyramid: Pyramid) -> Float[Tensor, "b c h w"]:
+        full = (2 * pyramid.stride4.shape[2], 2 * pyramid.stride4.shape[3])
+        x = F.relu(self.squeeze(pyramid.stride32))
+        below = [_size(pyramid.stride16), _size(pyramid.stride8), _size(pyramid.stride4), full]
+        for step, size in zip(self.climb, below, strict=True):
+            x = step(x, size)
+        maps = [step(map_, full) for step, map_ in zip(self.fuse, pyramid, strict=True)]
+        return torch.cat((x, F.relu(self.fused(torch.cat(maps, dim=1)))), dim=1)
+
+    def depth_m(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
+        for step in self.read:
+            features = F.relu(step(features))
+        return self.depth(features)[:, 0]
+
+
+def _size(x: Float[Tensor, "b c h w"]) -> tuple[int, int]:
+    return x.shape[2], x.shape[3]

@@ -1,0 +1,131 @@
+import pytest
+import torch
+import torch.nn.functional as F
+
+from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
+from panoptic3d.models.frustum_unet.net import FrustumUNet
+from panoptic3d.models.frustum_unet.steady_norm import steady_norm, sum_of_rows
+from panoptic3d.models.slots import Lifted
+from panoptic3d.structures.grid import VoxelGrid
+from panoptic3d.structures.sparse_voxels import SparseVoxels
+
+SIZE = 64
+GRID = VoxelGrid((SIZE,) * 3, 0.03, (0.0, 0.0, 0.0))
+
+
+def tiny_net(**options: object) -> FrustumUNet:
+    torch.manual_seed(0)
+    config = FrustumUNetConfig.model_validate(
+        {"num_features": 3, "num_instances": 4, "num_classes": 5, "width": 2, **options}
+    )
+    return FrustumUNet(config).eval()
+
+
+def lifted(counts: list[int]) -> Lifted:
+    random = torch.Generator().manual_seed(3)
+    coords, features = [], []
+    for member, count in enumerate(counts):
+        cells = torch.randperm(16**3, generator=random)[:count].sort().values
+        xyz = torch.stack((cells // 256, cells // 16 % 16, cells % 16), dim=1) + 8
+        coords.append(F.pad(xyz, (1, 0), value=member))
+        features.append(torch.randn(count, 2 + 3 + 4, generator=random))
+    is_in_frustum = torch.zeros(len(counts), SIZE // 4, SIZE // 4, SIZE // 4, dtype=torch.bool)
+    is_in_frustum[:, 1:9, 1:9, 1:9] = True
+    voxels = SparseVoxels(torch.cat(coords).int(), len(counts), GRID.shape)
+    return Lifted((GRID,) * len(counts), voxels, torch.cat(features), is_in_frustum)
+
+
+def member_of(batch: Lifted, member: int) -> Lifted:
+    rows = batch.voxels.coords[:, 0] == member
+    coords = batch.voxels.coords[rows].clone()
+    coords[:, 0] = 0
+    return Lifted(
+        (GRID,), SparseVoxels(coords, 1, GRID.shape), batch.features[rows], batch.is_in_frustum[member : member + 1]
+    )
+
+
+def test_levels_have_rows_for_what_they_say() -> None:
+    levels = tiny_net()(lifted([300]))
+    assert [level.voxels.stride for level in levels] == [4, 2, 1]
+    for level in levels:
+        assert len(level.occupancy_logit) == len(level.candidates) == len(level.is_kept)
+        assert level.semantic_logits is not None
+        assert level.semantic_logits.shape == (len(level.voxels), 5)
+        assert level.instance_logits is not None
+        assert level.instance_logits.shape == (len(level.voxels), 4)
+    assert levels[2].distance_vox is not None
+    assert levels[2].distance_vox.shape == (len(levels[2].voxels),)
+    assert len(levels[2].voxels) == int(levels[2].is_kept.sum()) > 0
+
+
+def test_levels_can_be_left_out() -> None:
+    net, batch = tiny_net(), lifted([100])
+    assert len(net(batch, up_to_stride=4)) == 1
+    assert len(net(batch, up_to_stride=2)) == 2
+
+
+@pytest.mark.parametrize("even_kernels", ["one-sided", "centred"])
+def test_a_batch_with_an_empty_member_is_its_members(even_kernels: str) -> None:
+    net, batch = tiny_net(even_kernels=even_kernels), lifted([200, 0, 300])
+    with torch.inference_mode():
+        together = net(batch)
+        for member in range(3):
+            for a, b in zip(together, net(member_of(batch, member)), strict=True):
+                rows = a.voxels.coords[:, 0] == member
+                assert torch.equal(a.voxels.coords[rows, 1:], b.voxels.coords[:, 1:])
+                torch.testing.assert_close(a.semantic_logits[rows], b.semantic_logits, atol=1e-5, rtol=0)
+                torch.testing.assert_close(a.instance_logits[rows], b.instance_logits, atol=1e-5, rtol=0)
+
+
+def test_the_last_index_can_be_dropped() -> None:
+    batch = lifted([50])
+    coords = batch.voxels.coords.clone()
+    coords[:, 1:] += SIZE - 24  # up to the border
+    moved = Lifted(batch.grids, SparseVoxels(coords, 1, GRID.shape), batch.features, batch.is_in_frustum)
+    kept = tiny_net(last_index="kept")(moved)[-1].candidates.coords
+    dropped = tiny_net(last_index="dropped")(moved)[-1].candidates.coords
+    assert int(kept[:, 1:].max()) == SIZE - 1
+    assert int(dropped[:, 1:].max()) == SIZE - 2
+
+
+def test_every_parameter_learns() -> None:
+    net = tiny_net()
+    levels = net(lifted([300]))
+    loss = sum(
+        (
+            t.square().mean()
+            for level in levels
+            for t in (level.occupancy_logit, level.semantic_logits, level.instance_logits)
+        ),
+        levels[2].distance_vox.square().mean(),
+    )
+    loss.backward()
+    assert [name for name, p in net.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("count", [1, 255, 256, 1000])
+def test_steady_norm_twin(count: int) -> None:
+    torch.manual_seed(count)
+    rows = torch.randn(count, 3, dtype=torch.float64, requires_grad=True)
+    weight, bias = (torch.randn(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
+    ours = steady_norm(rows, weight, bias, 1e-2)
+    plain = (rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-2).sqrt() * weight + bias
+    torch.testing.assert_close(ours, plain)
+    grad = torch.randn_like(rows)
+    for a, b in zip(
+        torch.autograd.grad(ours, (rows, weight, bias), grad),
+        torch.autograd.grad(plain, (rows, weight, bias), grad),
+        strict=True,
+    ):
+        torch.testing.assert_close(a, b)
+
+
+def test_steady_norm_is_steady() -> None:
+    """Half a million equal rows: adding one after the other in float32 is off by percents."""
+    rows = torch.full((500_000, 2), 0.3)
+    rows[:1000] = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
+    exact = rows.double().sum(0)
+    assert (sum_of_rows(rows).double() / exact - 1).abs().max() < 1e-5
+    normal = steady_norm(rows, torch.ones(2), torch.zeros(2), 1e-8)
+    assert normal.double().mean(0).abs().max() < 1e-4
+    assert len(steady_norm(rows[:0], torch.ones(2), torch.zeros(2), 1e-8)) == 0
