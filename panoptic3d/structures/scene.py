@@ -1,5 +1,7 @@
 """The panoptic scene: what every method's decoder makes, what is saved, shown and scored."""
 
+import importlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -41,6 +43,7 @@ class PanopticScene:
     taxonomy: Taxonomy = FRONT3D_TAXONOMY
     scores: dict[int, float] = field(default_factory=dict)  # instance id -> confidence
     provenance: dict[str, Any] = field(default_factory=dict)  # checkpoint, where the camera came from, seconds a stage
+    photo: UInt8[Tensor, "3 h w"] | None = None  # what `camera` saw, sRGB
 
     @property
     def segments(self) -> Sequence[Segment]:
@@ -76,3 +79,16 @@ class PanopticScene:
             grid=truth.grid,
             taxonomy=taxonomy,
         )
+
+    def save(self, folder: str | os.PathLike[str], overwrite: bool = False) -> None:
+        """Write `scene.npz`, `scene.glb`, `scene.json`, `preview.png` and `index.html`: all of them, or none."""
+        _writer().save_scene(self, folder, overwrite)
+
+    def to_glb(self, path: str | os.PathLike[str]) -> None:
+        """The meshes alone; a name that ends in `.ply` or `.obj` gets one of those."""
+        _writer().save_mesh(self, path)
+
+
+def _writer() -> Any:
+    """The promised methods live here, their work on the floors above: looked up by name, so that imports still go down."""
+    return importlib.import_module("panoptic3d.predictor.scene_folder")

@@ -1,0 +1,56 @@
+"""What scene.json says of a scene, and what every node of its GLB says of its segment."""
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from typing import Any
+
+from panoptic3d.export.segments import SegmentMesh
+from panoptic3d.structures.scene import PanopticScene
+
+FORMAT_VERSION = 1
+
+
+def segment_facts(part: SegmentMesh, scene: PanopticScene, instance_color: tuple[int, int, int]) -> dict[str, Any]:
+    """Boxes are in the camera frame, metres. What a segment without a surface has no answer for is None."""
+    segment, vertices = part.segment, part.mesh.vertices
+    low = high = size = distance = None
+    if len(vertices):
+        low, high = vertices.amin(dim=0), vertices.amax(dim=0)
+        size, distance = _rounded(high - low), round(float(vertices.norm(dim=1).min()), 4)
+        low, high = _rounded(low), _rounded(high)
+    return {
+        "name": part.name,
+        "id": segment.instance_id if segment else 0,
+        "class": scene.taxonomy[segment.class_id].name if segment else "void",
+        "class_id": segment.class_id if segment else 0,
+        "is_thing": bool(segment and segment.is_thing),
+        "score": None if segment is None or segment.score is None else float(segment.score),
+        "num_voxels": segment.num_voxels if segment else 0,
+        "box_min_m": low,
+        "box_max_m": high,
+        "size_m": size,
+        "distance_m": distance,
+        "class_color": list(part.class_color),
+        "instance_color": list(instance_color),
+    }
+
+
+def scene_facts(scene: PanopticScene, segments: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Keys that nobody recorded are None: a scene made from ground truth has no checkpoint."""
+    provenance = dict(scene.provenance)
+    return {
+        "format_version": FORMAT_VERSION,
+        "segments": list(segments),
+        "camera": asdict(scene.camera) | {"fov_deg": round(scene.camera.horizontal_fov_deg, 4)},
+        "camera_source": provenance.pop("camera_source", None),
+        "grid": asdict(scene.grid),
+        "frame": "camera: x right, y down, z forward, metres",
+        "taxonomy": scene.taxonomy.name,
+        "checkpoint": provenance.pop("checkpoint", None),
+        "seconds": provenance.pop("seconds", None),
+        "provenance": provenance,
+    }
+
+
+def _rounded(values: Any) -> list[float]:
+    return [round(float(value), 4) for value in values]

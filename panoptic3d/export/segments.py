@@ -1,0 +1,104 @@
+"""A panoptic scene as one mesh per segment."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float32, UInt8
+from torch import Tensor
+
+from panoptic3d.export.mesh import Mesh
+from panoptic3d.export.surface import Surface, extract_surface
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import PanopticScene, Segment
+
+UNLABELLED = "unlabelled"
+_UNLABELLED_COLOR = (128, 128, 128)
+_SEEN_TOLERANCE = 2.0  # in voxels, behind the nearest surface of the pixel
+
+
+@dataclass(frozen=True, eq=False)
+class SegmentMesh:
+    """Camera frame, metres. Unlabelled surface, where there is any, comes last and has no segment."""
+
+    name: str
+    segment: Segment | None
+    class_color: tuple[int, int, int]
+    mesh: Mesh
+    normals: Float32[Tensor, "v 3"]
+
+
+@dataclass(frozen=True, eq=False)
+class VertexColors:
+    color: UInt8[Tensor, "v 3"]  # sRGB
+    is_seen: Bool[Tensor, " v"]
+
+
+def segment_meshes(scene: PanopticScene) -> list[SegmentMesh]:
+    """In the order of `scene.segments`. A segment without a single face is there too, with an empty mesh."""
+    surface = extract_surface(scene.distance_vox, scene.semantic, scene.instance, scene.grid.camera_index)
+    vertices_m = scene.grid.camera_from_index(surface.mesh.vertices)
+    normals = vertex_normals(Mesh(vertices_m, surface.mesh.faces))
+    meshes, is_left = [], torch.ones(len(surface.mesh.faces), dtype=torch.bool)
+    for segment in scene.segments:
+        is_own = _is_part(surface, segment)
+        is_left &= ~is_own
+        color = scene.taxonomy[segment.class_id].color
+        meshes.append(_cut(segment.name, segment, color, vertices_m, normals, surface.mesh.faces[is_own]))
+    if bool(is_left.any()):
+        faces = surface.mesh.faces[is_left]
+        meshes.append(_cut(UNLABELLED, None, _UNLABELLED_COLOR, vertices_m, normals, faces))
+    return meshes
+
+
+def _is_part(surface: Surface, segment: Segment) -> Bool[Tensor, " f"]:
+    if segment.is_thing:
+        return surface.face_instance == segment.instance_id
+    return (surface.face_instance == 0) & (surface.face_semantic == segment.class_id)
+
+
+def _cut(
+    name: str,
+    segment: Segment | None,
+    color: tuple[int, int, int],
+    vertices_m: Tensor,
+    normals: Tensor,
+    faces: Tensor,
+) -> SegmentMesh:
+    used, renumbered = torch.unique(faces, return_inverse=True)
+    return SegmentMesh(name, segment, color, Mesh(vertices_m[used].float(), renumbered.view(-1, 3)), normals[used])
+
+
+def vertex_normals(mesh: Mesh) -> Float32[Tensor, "v 3"]:
+    """Mean of the faces around each vertex, weighted by their area; never of length 0."""
+    a, b, c = mesh.vertices[mesh.faces].unbind(1)
+    face_normal = torch.linalg.cross(b - a, c - a)
+    total = torch.zeros_like(mesh.vertices)
+    for corner in range(3):
+        total.index_add_(0, mesh.faces[:, corner], face_normal)
+    is_lost = total.norm(dim=1) < 1e-12
+    total[is_lost] = total.new_tensor([0.0, 0.0, -1.0])
+    return torch.nn.functional.normalize(total, dim=1).float()
+
+
+def photo_colors(
+    part: SegmentMesh,
+    photo: UInt8[Tensor, "3 h w"],
+    camera: Camera,
+    depth_m: Float32[Tensor, "h w"],
+    tolerance_m: float,
+) -> VertexColors:
+    """The photo's colour where the vertex is on the nearest surface of its pixel, and the class's where it is not.
+
+    `depth_m` is the depth of all meshes together as the photo's camera sees them (infinite where nothing is).
+    """
+    points = part.mesh.vertices.double()
+    depth = points[:, 2].clamp(min=1e-6)
+    height, width = depth_m.shape
+    u = points[:, 0] / depth * camera.fx_px + camera.cx_px
+    v = points[:, 1] / depth * camera.fy_px + camera.cy_px
+    is_inside = (points[:, 2] > 0) & (u > -0.5) & (u < width - 0.5) & (v > -0.5) & (v < height - 0.5)
+    columns_rows = ((u, width), (v, height))
+    column, row = ((x + 0.5).nan_to_num(0.0, 0.0, 0.0).clamp(0, size - 1).long() for x, size in columns_rows)
+    is_seen = is_inside & (depth.float() <= depth_m[row, column] + tolerance_m)
+    color = torch.tensor(part.class_color, dtype=torch.uint8).expand(len(points), 3)
+    return VertexColors(torch.where(is_seen[:, None], photo[:, row, column].T, color), is_seen)

@@ -1,0 +1,145 @@
+"""The files of a scene, read back by readers that are not ours."""
+
+import io
+import json
+import os
+import shutil
+import struct
+import subprocess
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+import trimesh
+
+from panoptic3d.errors import InputError
+from panoptic3d.export.folder import write_folder_atomically
+from panoptic3d.export.gltf import gltf_from_camera, linear_from_srgb
+
+
+def _glb_json(data: bytes) -> dict:
+    magic, version, length = struct.unpack_from("<III", data)
+    assert (magic, version, length) == (0x46546C67, 2, len(data))
+    size, kind = struct.unpack_from("<II", data, 12)
+    assert kind == 0x4E4F534A
+    return json.loads(data[20 : 20 + size])
+
+
+def test_the_glb_reloads_with_every_named_node_and_its_extras(tiny_files: dict[str, bytes]) -> None:
+    facts = json.loads(tiny_files["scene.json"])
+    loaded = trimesh.load_scene(io.BytesIO(tiny_files["scene.glb"]), file_type="glb")
+    names = [segment["name"] for segment in facts["segments"]]
+    assert sorted(loaded.graph.nodes_geometry) == sorted(names)
+    document = _glb_json(tiny_files["scene.glb"])
+    assert [node["name"] for node in document["nodes"]] == names
+    for node, segment in zip(document["nodes"], facts["segments"], strict=True):
+        assert {key: node["extras"][key] for key in ("id", "class", "is_thing", "score")} == {
+            key: segment[key] for key in ("id", "class", "is_thing", "score")
+        }
+
+
+def test_accessors_are_aligned_inside_their_views_and_bounds_are_true(tiny_files: dict[str, bytes]) -> None:
+    data = tiny_files["scene.glb"]
+    document = _glb_json(data)
+    start = 20 + struct.unpack_from("<I", data, 12)[0] + 8
+    widths = {5126: 4, 5125: 4, 5123: 2}
+    counts = {"VEC3": 3, "VEC4": 4, "SCALAR": 1}
+    for accessor in document["accessors"]:
+        view = document["bufferViews"][accessor["bufferView"]]
+        assert view["byteOffset"] % 4 == 0
+        assert view["byteLength"] == accessor["count"] * counts[accessor["type"]] * widths[accessor["componentType"]]
+        if "min" in accessor:
+            values = np.frombuffer(data, "<f4", accessor["count"] * 3, start + view["byteOffset"]).reshape(-1, 3)
+            np.testing.assert_array_equal(values.min(0), np.float32(accessor["min"]))
+    for mesh in document["meshes"]:
+        primitive = mesh["primitives"][0]
+        assert set(primitive["attributes"]) == {"POSITION", "NORMAL", "COLOR_0"}
+        index = document["accessors"][primitive["indices"]]
+        view = document["bufferViews"][index["bufferView"]]
+        indices = np.frombuffer(data, "<u4", index["count"], start + view["byteOffset"])
+        assert indices.max() == document["accessors"][primitive["attributes"]["POSITION"]]["count"] - 1
+
+
+def test_the_khronos_validator_finds_nothing(tiny_files: dict[str, bytes], tmp_path: Path) -> None:
+    modules = os.environ.get("PANOPTIC3D_NODE_MODULES", "")
+    if shutil.which("node") is None or not Path(modules, "gltf-validator").is_dir():
+        pytest.skip("needs node and PANOPTIC3D_NODE_MODULES, a node_modules folder with gltf-validator")
+    (tmp_path / "scene.glb").write_bytes(tiny_files["scene.glb"])
+    script = (
+        f"require({json.dumps(str(Path(modules, 'gltf-validator')))})"
+        ".validateBytes(new Uint8Array(require('fs').readFileSync('scene.glb')))"
+        ".then(report => console.log(JSON.stringify(report.issues)))"
+    )
+    result = subprocess.run(["node", "-e", script], cwd=tmp_path, capture_output=True, text=True, check=True)
+    issues = json.loads(result.stdout)
+    assert (issues["numErrors"], issues["numWarnings"]) == (0, 0), issues["messages"]
+
+
+def test_up_is_up_and_metres_are_metres(tiny_files: dict[str, bytes]) -> None:
+    """The floor of the tiny room lies below its box, the wall behind it (glTF: y up, z towards the viewer)."""
+    loaded = trimesh.load_scene(io.BytesIO(tiny_files["scene.glb"]), file_type="glb")
+    box, wall, floor = (loaded.geometry[name].bounds for name in ("sofa-7", "wall", "floor"))
+    assert floor[1][1] < box[0][1]
+    assert wall[1][2] < box[0][2]
+    np.testing.assert_allclose(box[1] - box[0], [0.8, 0.6, 0.6], atol=0.1)  # within a voxel of 0.1 m
+    facts = {s["name"]: s for s in json.loads(tiny_files["scene.json"])["segments"]}
+    np.testing.assert_allclose(facts["sofa-7"]["size_m"], box[1] - box[0], atol=1e-3)
+
+
+def test_half_a_turn_and_the_colour_curve() -> None:
+    assert gltf_from_camera(torch.tensor([[1.0, 2.0, 3.0]])).tolist() == [[1.0, -2.0, -3.0]]
+    assert gltf_from_camera(gltf_from_camera(torch.eye(3))).equal(torch.eye(3))
+    values = linear_from_srgb(torch.tensor([0, 10, 128, 255], dtype=torch.uint8))
+    torch.testing.assert_close(values, torch.tensor([0.0, 0.0030353, 0.2158605, 1.0]))
+
+
+@pytest.mark.parametrize("suffix", ["ply", "obj", "glb"])
+def test_ply_obj_and_glb_hold_the_same_surface(tiny_scene, suffix: str, tmp_path: Path) -> None:
+    path = tmp_path / f"room.{suffix}"
+    tiny_scene.to_glb(path)
+    loaded = trimesh.load_scene(path, process=False)
+    tiny_scene.to_glb(tmp_path / "again.glb")
+    expected = trimesh.load_scene(tmp_path / "again.glb", process=False)
+    assert sum(len(g.faces) for g in loaded.geometry.values()) == sum(len(g.faces) for g in expected.geometry.values())
+    turned = 1 if suffix == "glb" else -1
+    np.testing.assert_allclose(loaded.extents, expected.extents, atol=1e-4)
+    assert loaded.bounds.mean(0)[2] * turned == pytest.approx(expected.bounds.mean(0)[2], abs=1e-4)
+
+
+def test_a_wrong_ending_and_a_missing_folder_are_named(tiny_scene, tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"ends in \.stl"):
+        tiny_scene.to_glb(tmp_path / "room.stl")
+    with pytest.raises(InputError, match="cannot be written"):
+        tiny_scene.to_glb(tmp_path / "no" / "room.glb")
+
+
+def test_an_empty_scene_is_saved_whole(tiny_scene, tmp_path: Path) -> None:
+    empty = replace(
+        tiny_scene,
+        distance_vox=torch.full_like(tiny_scene.distance_vox, 3.0),
+        semantic=torch.zeros_like(tiny_scene.semantic),
+        instance=torch.zeros_like(tiny_scene.instance),
+    )
+    empty.save(tmp_path / "empty")
+    assert json.loads((tmp_path / "empty" / "scene.json").read_text())["segments"] == []
+    assert "nodes" not in _glb_json((tmp_path / "empty" / "scene.glb").read_bytes())
+
+
+def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_folder_atomically(tmp_path / "a b 🪑", {"x": b"1"})
+    with pytest.raises(InputError, match="is there already"):
+        write_folder_atomically(tmp_path / "a b 🪑", {"x": b"2"})
+    write_folder_atomically(tmp_path / "a b 🪑", {"y": b"2"}, overwrite=True)
+    assert [p.name for p in (tmp_path / "a b 🪑").iterdir()] == ["y"]
+
+    def full(descriptor: int) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(os, "fsync", full)
+    for name, overwrite in (("new", False), ("a b 🪑", True)):
+        with pytest.raises(InputError, match="No space left"):
+            write_folder_atomically(tmp_path / name, {"z": b"3"}, overwrite=overwrite)
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["a b 🪑"]
+    assert (tmp_path / "a b 🪑" / "y").read_bytes() == b"2"

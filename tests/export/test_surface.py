@@ -1,0 +1,113 @@
+"""Shapes known by formula come back from their unsigned field as one surface, at its place."""
+
+import numpy as np
+import pytest
+import torch
+from scipy.spatial import cKDTree
+
+from panoptic3d.export.surface import Surface, extract_surface
+from tests.export.shapes import SIZE, grid_points, make_shape, points_of_mesh, points_on
+
+_EYE = (SIZE / 2, SIZE / 2, -30.0)
+
+
+def _extracted(distance: np.ndarray, label: np.ndarray | None = None) -> Surface:
+    field = torch.from_numpy(distance.astype(np.float32)).clamp(max=3)
+    labels = torch.ones_like(field) if label is None else torch.from_numpy(label)
+    labels = torch.where(field < 1, labels, 0)
+    return extract_surface(field, labels.to(torch.uint8), labels.to(torch.int32), _EYE)
+
+
+def _faces_per_edge(surface: Surface) -> torch.Tensor:
+    faces = surface.mesh.faces
+    edges = torch.cat((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]])).sort(dim=1).values
+    return edges.unique(dim=0, return_counts=True)[1]
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize("kind", ["sphere", "box", "sofa"])
+def test_closed_shapes_come_back_closed_single_and_within_half_a_voxel(kind: str, seed: int) -> None:
+    shape = make_shape(kind, seed)
+    surface = _extracted(np.abs(shape(grid_points())))
+    vertices, faces = surface.mesh.vertices.double().numpy(), surface.mesh.faces.numpy()
+    assert (_faces_per_edge(surface) % 2 == 0).all()  # no border
+    on_mesh, on_shape = points_of_mesh(vertices, faces), points_on(shape)
+    assert np.abs(shape(on_mesh)).max() <= 0.5
+    gap, _ = cKDTree(on_mesh).query(on_shape)
+    assert gap.max() <= 0.5 + 0.1  # the samples of the mesh lie up to 0.2 voxels apart
+    area = (
+        torch.linalg.cross(
+            *(
+                surface.mesh.vertices[surface.mesh.faces][:, k] - surface.mesh.vertices[surface.mesh.faces][:, 0]
+                for k in (1, 2)
+            )
+        )
+        .norm(dim=1)
+        .sum()
+        / 2
+    )
+    assert area < 1.08 * _true_area(kind)  # a double shell would have twice of it
+
+
+def _true_area(kind: str) -> float:
+    if kind == "sphere":
+        return 4 * np.pi * 11.3**2
+    if kind == "box":
+        return 8 * (9 * 6.5 + 6.5 * 7.2 + 9 * 7.2)
+    return 2 * (16 * 6 + 8 * 10) + 22 * 64
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_sheet_comes_back_as_one_sheet(seed: int) -> None:
+    shape = make_shape("sheet", seed)
+    surface = _extracted(np.abs(shape(grid_points())))
+    vertices, faces = surface.mesh.vertices.double().numpy(), surface.mesh.faces.numpy()
+    on_mesh = points_of_mesh(vertices, faces)
+    assert np.abs(shape(on_mesh)).max() <= 0.5
+    gap, _ = cKDTree(on_mesh).query(points_on(shape))
+    assert gap.max() <= 0.5 + 0.1
+    a, b, c = (vertices[faces[:, k]] for k in range(3))
+    assert np.linalg.norm(np.cross(b - a, c - a), axis=1).sum() / 2 == pytest.approx(22 * 18, rel=0.1)
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_a_plate_of_one_voxel_is_met_within_its_thickness(seed: int) -> None:
+    shape = make_shape("plate", seed)
+    surface = _extracted(np.abs(shape(grid_points())))
+    on_mesh = points_of_mesh(surface.mesh.vertices.double().numpy(), surface.mesh.faces.numpy())
+    assert np.abs(shape(on_mesh)).max() <= 0.51
+    gap, _ = cKDTree(on_mesh).query(points_on(shape))
+    assert gap.max() <= 0.75
+
+
+def test_faces_of_a_closed_shape_turn_outwards_and_of_an_open_one_to_the_camera() -> None:
+    surface = _extracted(np.abs(make_shape("sphere", 0)(grid_points())))
+    a, b, c = surface.mesh.vertices.double()[surface.mesh.faces].unbind(1)
+    assert float((a * torch.linalg.cross(b, c)).sum() / 6) == pytest.approx(4 / 3 * np.pi * 11.3**3, rel=0.02)
+    wall = _extracted(np.abs(grid_points()[..., 2] - 20.3))
+    a, b, c = wall.mesh.vertices[wall.mesh.faces].unbind(1)
+    assert (torch.linalg.cross(b - a, c - a)[:, 2] < 0).all()  # the eye is at negative z
+
+
+def test_every_vertex_carries_the_label_of_its_own_shape() -> None:
+    points = grid_points()
+    left, right = (
+        np.linalg.norm(points - [11.2, 20.1, 19.7], axis=-1) - 7,
+        np.linalg.norm(points - [28.0, 19.5, 20.4], axis=-1) - 7.5,
+    )
+    distance = np.minimum(np.abs(left), np.abs(right))
+    surface = _extracted(distance, np.where(np.abs(left) < np.abs(right), 3, 5))
+    middle = surface.mesh.vertices[surface.mesh.faces].mean(dim=1)
+    assert torch.equal(surface.face_instance, torch.where(middle[:, 0] < 19.3, 3, 5))
+    assert torch.equal(surface.face_instance, surface.face_semantic.long())
+
+
+def test_no_surface_is_an_empty_mesh_and_the_end_of_the_grid_is_a_border() -> None:
+    assert _extracted(np.full((6, 7, 8), 3.0)).mesh.faces.shape == (0, 3)
+    assert _extracted(np.zeros((1, 1, 1))).mesh.faces.shape == (0, 3)
+    points = grid_points()
+    distance = np.abs(points[..., 2] - 20.3)
+    distance[points[..., 0] > 25] = 3.0  # as outside of the frustum
+    surface = _extracted(distance)
+    assert surface.mesh.vertices[:, 0].max() <= 26
+    assert (surface.mesh.vertices[:, 2] - 20.3).abs().max() < 1e-3
