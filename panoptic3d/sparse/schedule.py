@@ -16,7 +16,7 @@ import torch
 from jaxtyping import Bool, Int16, Int32, Int64
 from torch import Tensor
 
-from panoptic3d.sparse.parallel import over_blocks
+from panoptic3d.sparse.parallel import on_one_core
 from panoptic3d.sparse.sides import Side, TapClass
 
 _MAX_GROUP_TAPS = 9
@@ -49,10 +49,8 @@ class Block:
 
 def schedule(side: Side, rows_per_block: int, max_waste: int) -> tuple[Block, ...]:
     """`max_waste`: how many row-taps of zeros may be multiplied to save one call."""
-    device = side.table.numbers.device
-    return tuple(
-        over_blocks(lambda span: _block(side, *span, max_waste), _spans(side.num_rows, rows_per_block), device)
-    )
+    spans = _spans(side.num_rows, rows_per_block)
+    return on_one_core(lambda: tuple(_block(side, *span, max_waste) for span in spans), side.table.numbers.device)
 
 
 def _spans(num_rows: int, rows_per_block: int) -> list[tuple[int, int]]:

@@ -85,6 +85,7 @@ def apply_taps_and_correlate(
         return by_features, None
     total = torch.zeros(num_in, num_taps, num_out, dtype=wide, device=gradient.device)
     for part in parts:
+        assert part is not None
         total += part
     total = total.flip(1) if schedule.is_flipped else total
     return by_features, total.transpose(0, 1).to(weight.dtype)

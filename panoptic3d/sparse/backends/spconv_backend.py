@@ -23,13 +23,15 @@ class SpconvBackend:
     def obstacle(self, features: Tensor, plan: Plan, writes: Writes) -> str | None:
         if not len(plan.fine) or not len(plan.coarse):
             return "takes no empty set of voxels"
+        if plan.kernel.size == 1:
+            return "keeps kernels of size 1 in another layout; a product per voxel needs no back end"
         if features.device.type == "cuda":
             return None
         if self.package == "spconv_triton":
             return "computes on GPUs only"
         if torch.get_num_threads() > 1:
             return "gives wrong numbers on a CPU with more than one thread (version 2.3.8); set one thread"
-        if torch.is_grad_enabled() and (features.requires_grad or plan.config.backend == "spconv"):
+        if torch.is_grad_enabled():
             return "has no backward on a CPU (version 2.3.8); use torch.no_grad() or another back end"
         return None
 
