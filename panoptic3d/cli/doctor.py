@@ -1,6 +1,7 @@
 """`panoptic3d doctor`: what is installed, what works, and a numerical self-test of each part that computes."""
 
 import argparse
+import dataclasses
 import json
 
 
@@ -18,7 +19,7 @@ def run(arguments: argparse.Namespace) -> int:
     parts = {name: dict(zip(("state", "detail"), status(name), strict=True)) for name in PARTS}
     tests = run_self_tests()
     if arguments.json:
-        results = [{"name": t.name, "passed": t.passed, "detail": t.detail} for t in tests]
+        results = [dataclasses.asdict(test) for test in tests]
         print(json.dumps({**machine, "optional": parts, "self_tests": results}, indent=2))
     else:
         _print_table(machine, parts, tests)
@@ -40,4 +41,5 @@ def _print_table(machine: dict, parts: dict, tests: list) -> None:
         print(f"  {name:<18} {part['state']:<8} {part['detail']}")
     print("\nself-tests")
     for test in tests:
-        print(f"  {test.name:<36} {'passed' if test.passed else 'FAILED':<8} {test.detail}")
+        state = "passed" if test.passed else "FAILED" if test.is_needed else "not used"
+        print(f"  {test.name:<36} {state:<8} {test.detail}")
