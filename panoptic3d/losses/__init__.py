@@ -1,1 +1,1 @@
-"""Objectives: each term a pure function with its own name."""
+"""What training minimises: pure functions, each with the name under which it is logged. No network is imported here."""

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.geometry.boxes import decode, encode, iou, non_maximum_suppression
 from panoptic3d.models.mask_rcnn.anchors import anchors_of_map, base_anchors
-from panoptic3d.models.mask_rcnn.boxes import decode, encode, iou, non_maximum_suppression
 from panoptic3d.models.mask_rcnn.config import MaskRcnnConfig, ProposalConfig
 from panoptic3d.models.mask_rcnn.mask_paste import paste_masks
 from panoptic3d.models.mask_rcnn.roi_align import roi_align

@@ -6,8 +6,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panoptic3d.geometry.boxes import clip, decode, non_maximum_suppression
 from panoptic3d.models.mask_rcnn.anchors import anchors_of_map, base_anchors
-from panoptic3d.models.mask_rcnn.boxes import clip, decode, non_maximum_suppression
 from panoptic3d.models.mask_rcnn.config import ProposalConfig
 
 CODE_WEIGHTS = (1.0, 1.0, 1.0, 1.0)

@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid
-from panoptic3d.models.mask_rcnn.boxes import clip, decode, non_maximum_suppression
+from panoptic3d.geometry.boxes import clip, decode, non_maximum_suppression
 from panoptic3d.models.mask_rcnn.config import MaskRcnnConfig
 from panoptic3d.models.mask_rcnn.mask_paste import paste_masks
 from panoptic3d.models.mask_rcnn.proposals import ProposalNetwork, Proposals
