@@ -2,7 +2,7 @@
 
 import argparse
 
-from panoptic3d.cli.not_built import refuse
+from panoptic3d.errors import InputError
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,4 +19,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    refuse("predict", "no network has landed; `panoptic3d data inspect` shows what a scene holds")
+    """What can be wrong with the photos and the camera is said first; then that there is nothing to run them with."""
+    from panoptic3d.predictor.cameras import choose_camera, parse_intrinsics
+    from panoptic3d.predictor.photos import load_photo
+
+    intrinsics = parse_intrinsics(arguments.intrinsics) if arguments.intrinsics else None
+    choose_camera(load_photo(arguments.images[0]), intrinsics, arguments.fov_deg)
+    if arguments.checkpoint:
+        raise InputError(
+            f"--checkpoint is {arguments.checkpoint!r}, and this version has no network to load it into yet."
+        )
+    raise InputError(
+        "no checkpoint is shipped with this version, so nothing can be predicted; `panoptic3d view` shows scenes."
+    )

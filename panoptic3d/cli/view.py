@@ -1,14 +1,28 @@
 """`panoptic3d view DIR`."""
 
 import argparse
-
-from panoptic3d.cli.not_built import refuse
+from pathlib import Path
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("folder", metavar="DIR", help="a predicted scene, or a folder of them")
+    parser.add_argument("--port", type=int, default=0, metavar="N", help="default: any free one")
+    parser.add_argument("--no-browser", action="store_true", help="print the address and open nothing")
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
-    refuse("view", "`panoptic3d data inspect` draws a sample as a picture")
+    import webbrowser
+
+    from panoptic3d.viewer.server import HOST, make_server
+
+    with make_server(Path(arguments.folder), arguments.port) as server:
+        address = f"http://{HOST}:{server.server_port}/"
+        print(f"{address} (end with Ctrl-C)", flush=True)
+        if not arguments.no_browser:
+            webbrowser.open(address)
+        try:
+            server.serve_forever()
+        except KeyboardInterrupt:  # the way to end it, and no mishap
+            print()
+    return 0

@@ -1,0 +1,82 @@
+"""The pinhole camera of a photo, and where it comes from: given, then EXIF, then a stated assumption."""
+
+import math
+from dataclasses import dataclass
+
+from panoptic3d.errors import InputError
+from panoptic3d.predictor.photos import Photo
+from panoptic3d.structures.camera import Camera
+
+FALLBACK_FOV_DEG = 60.0  # across the longer side: the cameras of 3D-Front
+_FOCAL_LENGTH, _FOCAL_35MM = 0x920A, 0xA405
+_PLANE_X_RESOLUTION, _PLANE_UNIT, _PIXEL_X_DIMENSION = 0xA20E, 0xA210, 0xA002
+_MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
+_DIAGONAL_OF_35MM = math.hypot(36.0, 24.0)
+_SANE_FOV_DEG = (5.0, 150.0)
+
+
+@dataclass(frozen=True)
+class CameraChoice:
+    camera: Camera  # of `Photo.image`
+    source: str  # for scene.json and the page
+
+
+def choose_camera(
+    photo: Photo, intrinsics: tuple[float, float, float, float] | None = None, fov_deg: float | None = None
+) -> CameraChoice:
+    """`intrinsics` (fx, fy, cx, cy) count in pixels of the photo as it is stored, upright; `fov_deg` is horizontal."""
+    if intrinsics is not None and fov_deg is not None:
+        raise InputError("intrinsics and a field of view were both given; give one of them.")
+    height, width = photo.image.shape[1:]
+    full_width, full_height = photo.full_size
+    if intrinsics is not None:
+        return CameraChoice(Camera(*intrinsics, full_width, full_height).resized(width, height), "given intrinsics")
+    if fov_deg is not None:
+        return CameraChoice(Camera.from_fov(fov_deg, width, height), "given field of view")
+    for focal_px, source in (_from_35mm(photo), _from_focal_plane(photo)):
+        if focal_px is not None and _is_sane(focal_px, max(photo.full_size)):
+            camera = Camera(focal_px, focal_px, (full_width - 1) / 2, (full_height - 1) / 2, full_width, full_height)
+            return CameraChoice(camera.resized(width, height), source)
+    focal_px = max(width, height) / 2 / math.tan(math.radians(FALLBACK_FOV_DEG) / 2)
+    camera = Camera(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
+    return CameraChoice(camera, f"assumed: {FALLBACK_FOV_DEG:.0f} degrees across the longer side")
+
+
+def parse_intrinsics(text: str) -> tuple[float, float, float, float]:
+    try:
+        fx, fy, cx, cy = (float(word) for word in text.split(","))
+    except ValueError:
+        raise InputError(f"--intrinsics is {text!r}; give four numbers FX,FY,CX,CY in pixels of the photo.") from None
+    return fx, fy, cx, cy
+
+
+def _from_35mm(photo: Photo) -> tuple[float | None, str]:
+    """The equivalent focal length is defined by the diagonal (CIPA DCG-001)."""
+    focal_mm = _number(photo, _FOCAL_35MM)
+    source = "EXIF focal length, 35 mm equivalent"
+    return (None if focal_mm is None else focal_mm / _DIAGONAL_OF_35MM * math.hypot(*photo.full_size)), source
+
+
+def _from_focal_plane(photo: Photo) -> tuple[float | None, str]:
+    focal_mm, per_unit = _number(photo, _FOCAL_LENGTH), _number(photo, _PLANE_X_RESOLUTION)
+    unit_mm = _MM_PER_UNIT.get(int(_number(photo, _PLANE_UNIT) or 2))
+    source = "EXIF focal length and sensor resolution"
+    if focal_mm is None or per_unit is None or unit_mm is None:
+        return None, source
+    taken_px = _number(photo, _PIXEL_X_DIMENSION)
+    shrunk = 1.0 if taken_px is None else max(photo.full_size) / taken_px
+    return focal_mm * per_unit / unit_mm * shrunk, source
+
+
+def _number(photo: Photo, tag: int) -> float | None:
+    """A positive number, or None: EXIF is full of zeros, text and divisions by zero."""
+    try:
+        value = float(photo.exif[tag])  # pyright: ignore[reportArgumentType]
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+    return value if math.isfinite(value) and value > 0 else None
+
+
+def _is_sane(focal_px: float, side_px: int) -> bool:
+    low, high = _SANE_FOV_DEG
+    return low <= math.degrees(2 * math.atan(side_px / 2 / focal_px)) <= high

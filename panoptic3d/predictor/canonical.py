@@ -1,0 +1,71 @@
+"""The view that a network takes, cut from a photo without distortion, and the way back."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float64, Shaped, UInt8
+from torch import Tensor
+
+from panoptic3d.structures.camera import Camera
+
+
+@dataclass(frozen=True, eq=False)
+class CanonicalView:
+    image: UInt8[Tensor, "3 h w"]
+    camera: Camera
+    is_photo: Bool[Tensor, "h w"]  # False where the photo does not reach: the mean colour stands there
+
+
+def letterboxed(camera: Camera, width: int, height: int) -> Camera:
+    """The camera of a view of the given size that holds the whole picture in its middle, in equal scale on both axes."""
+    scale = min(width / camera.width, height / camera.height)
+    left, top = (width - camera.width * scale) / 2, (height - camera.height * scale) / 2
+    return Camera(
+        camera.fx_px * scale,
+        camera.fy_px * scale,
+        (camera.cx_px + 0.5) * scale - 0.5 + left,
+        (camera.cy_px + 0.5) * scale - 0.5 + top,
+        width,
+        height,
+    )
+
+
+def seen_by(image: UInt8[Tensor, "3 h w"], camera: Camera, target: Camera) -> CanonicalView:
+    """What `target` sees of the photo of `camera`: same centre, same axes, so each axis is resampled by itself."""
+    columns, has_column = _weights(camera.fx_px, camera.cx_px, camera.width, target.fx_px, target.cx_px, target.width)
+    rows, has_row = _weights(camera.fy_px, camera.cy_px, camera.height, target.fy_px, target.cy_px, target.height)
+    mixed = rows @ image.double() @ columns.T
+    is_photo = has_row[:, None] & has_column[None, :]
+    mean = image.double().mean(dim=(1, 2))[:, None, None]
+    return CanonicalView(torch.where(is_photo, mixed, mean).round().clamp(0, 255).to(torch.uint8), target, is_photo)
+
+
+def mapped_back(
+    values: Shaped[Tensor, "h w"], view_camera: Camera, camera: Camera, outside: float | int
+) -> Shaped[Tensor, "h2 w2"]:
+    """Per-pixel values of the view on the photo's pixels, by the nearest pixel; `outside` where the view does not reach."""
+    column = _positions(view_camera.fx_px, view_camera.cx_px, camera.fx_px, camera.cx_px, camera.width)
+    row = _positions(view_camera.fy_px, view_camera.cy_px, camera.fy_px, camera.cy_px, camera.height)
+    column, row = (column + 0.5).floor().long(), (row + 0.5).floor().long()
+    is_inside = ((row >= 0) & (row < view_camera.height))[:, None] & ((column >= 0) & (column < view_camera.width))[
+        None
+    ]
+    picked = values[row.clamp(0, view_camera.height - 1)][:, column.clamp(0, view_camera.width - 1)]
+    return torch.where(is_inside, picked, outside)
+
+
+def _positions(focal: float, centre: float, new_focal: float, new_centre: float, new_size: int) -> Tensor:
+    """Where the new pixels lie on the axis of the old ones."""
+    return (torch.arange(new_size, dtype=torch.float64) - new_centre) / new_focal * focal + centre
+
+
+def _weights(
+    focal: float, centre: float, size: int, new_focal: float, new_centre: float, new_size: int
+) -> tuple[Float64[Tensor, "new old"], Bool[Tensor, " new"]]:
+    """Tent filter, as wide as a new pixel where the picture shrinks; and which new pixels the old picture reaches."""
+    at = _positions(focal, centre, new_focal, new_centre, new_size)
+    reach = max(1.0, focal / new_focal)
+    distance = (at[:, None] - torch.arange(size, dtype=torch.float64)).abs() / reach
+    weight = (1 - distance).clamp(min=0)
+    is_reached = (at >= -0.5) & (at <= size - 0.5)
+    return weight / weight.sum(dim=1, keepdim=True).clamp(min=1e-12), is_reached

@@ -1,0 +1,157 @@
+"""Any photo that a user may hand in, as upright sRGB, or one sentence about what is wrong with it."""
+
+import io
+import os
+import stat
+import struct
+import warnings
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import numpy as np
+import torch
+from jaxtyping import UInt8
+from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
+from torch import Tensor
+
+from panoptic3d.errors import InputError
+
+MIN_SIDE_PX, MAX_PIXELS, MAX_ASPECT = 32, 100_000_000, 10.0
+WORKING_SIDE_PX = 1280  # larger photos are shrunk to this at once; networks see 320 pixels of it
+_PAPER = (255, 255, 255)  # behind what is transparent
+_BROKEN = (
+    OSError,
+    ValueError,
+    SyntaxError,
+    EOFError,
+    struct.error,
+    IndexError,
+    TypeError,
+    OverflowError,
+)  # by decoders
+
+
+@dataclass(frozen=True, eq=False)
+class Photo:
+    image: UInt8[Tensor, "3 h w"]  # sRGB, upright
+    full_size: tuple[int, int]  # (width, height) upright, before it was shrunk
+    exif: dict[int, object] = field(default_factory=dict)  # the camera's tags, by number
+    notes: tuple[str, ...] = ()  # what was decided about an unusual file
+
+
+def load_photo(path: str | os.PathLike[str]) -> Photo:
+    """The content decides what a file is, not its ending. Of an animation the first picture counts."""
+    path = Path(path)
+    data = _read(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # Pillow's own remarks on odd files; what matters is said below
+        try:
+            with Image.open(io.BytesIO(data)) as opened:
+                _check_size(path, opened.size)
+                return _upright(path, opened)
+        except UnidentifiedImageError:
+            raise InputError(
+                f"{path} is no picture that can be read (JPEG, PNG, WebP, TIFF, ...); convert it."
+            ) from None
+        except (Image.DecompressionBombError, MemoryError):
+            raise InputError(f"{path} unpacks to more than {MAX_PIXELS:,} pixels; shrink it first.") from None
+        except _BROKEN as error:
+            raise InputError(f"{path} is damaged ({error}); save it again.") from error
+
+
+def photo_from_array(image: np.ndarray | Tensor | Image.Image) -> Photo:
+    """An upright sRGB picture in memory: uint8 (h, w, 3), (h, w), or a Pillow image."""
+    if isinstance(image, Image.Image):
+        _check_size(Path("the picture"), image.size)
+        return _upright(Path("the picture"), image)
+    array = np.asarray(image)
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
+        found = f"{array.dtype} {tuple(array.shape)}"
+        raise InputError(f"a picture in memory is uint8 of shape (height, width, 3), this is {found}; convert it.")
+    return photo_from_array(Image.fromarray(array))
+
+
+def _read(path: Path) -> bytes:
+    try:
+        mode = path.stat().st_mode
+        if stat.S_ISDIR(mode):
+            raise InputError(f"{path} is a folder where a photo was expected; name the photos in it.")
+        if not stat.S_ISREG(mode):
+            raise InputError(f"{path} is no ordinary file; copy the photo to one.")
+        data = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path} cannot be read ({error.strerror}); check the name and its permissions.") from error
+    except ValueError as error:
+        raise InputError(f"{str(path)!r} is no name of a file ({error}); check it.") from error
+    if not data:
+        raise InputError(f"{path} is empty; it may not have been copied to its end.")
+    return data
+
+
+def _check_size(path: Path, size: tuple[int, int]) -> None:
+    width, height = size
+    if width * height > MAX_PIXELS:
+        raise InputError(f"{path} has {width}x{height} pixels; at most {MAX_PIXELS:,} are read, shrink it first.")
+    if min(size) < MIN_SIDE_PX:
+        raise InputError(f"{path} is {width}x{height}; a photo needs at least {MIN_SIDE_PX} pixels on each side.")
+    if max(size) > MAX_ASPECT * min(size):
+        raise InputError(f"{path} is {width}x{height}, more than {MAX_ASPECT:.0f} to 1; cut a piece of it out.")
+
+
+def _upright(path: Path, opened: Image.Image) -> Photo:
+    notes = []
+    if (num_frames := getattr(opened, "n_frames", 1)) > 1:
+        notes.append(f"the first of {num_frames} pictures")
+    exif = opened.getexif()
+    tags = dict(exif) | dict(exif.get_ifd(0x8769))
+    image = ImageOps.exif_transpose(opened)
+    full_size = image.size
+    image = _to_srgb(path, image, notes)
+    image.thumbnail((WORKING_SIDE_PX, WORKING_SIDE_PX), Image.Resampling.BOX, reducing_gap=2.0)
+    pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
+    return Photo(pixels, full_size, tags, tuple(notes))
+
+
+def _to_srgb(path: Path, image: Image.Image, notes: list[str]) -> Image.Image:
+    if image.mode in ("I;16", "I;16B", "I;16L", "I", "F"):
+        return _from_numbers(path, image)
+    has_alpha = image.mode in ("RGBA", "LA", "PA", "La", "RGBa") or "transparency" in image.info
+    alpha = image.convert("RGBA").getchannel("A") if has_alpha else None
+    profile = image.info.get("icc_profile")
+    if image.mode in ("P", "PA", "1", "LA", "La", "RGBA", "RGBa"):
+        image = image.convert("RGB")
+    if profile:
+        image = _through_profile(image, profile, notes)
+    image = image.convert("RGB")
+    if alpha is None:
+        return image
+    paper = Image.new("RGB", image.size, _PAPER)
+    paper.paste(image, mask=alpha)
+    return paper
+
+
+def _through_profile(image: Image.Image, profile: bytes, notes: list[str]) -> Image.Image:
+    try:
+        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        changed = ImageCms.profileToProfile(image, source, ImageCms.createProfile("sRGB"), outputMode="RGB")
+    except (ImageCms.PyCMSError, OSError) as error:
+        notes.append(f"its colour profile could not be used ({error}) and sRGB was assumed")
+        return image
+    return image if changed is None else changed
+
+
+def _from_numbers(path: Path, image: Image.Image) -> Image.Image:
+    """Grey in 16 bits, or in floats from 0 to 1 (or to 255)."""
+    values = np.array(image).astype(np.float64)
+    if not np.isfinite(values).all():
+        raise InputError(f"{path} holds values that are no finite numbers; mend or convert it.")
+    low, high = float(values.min()), float(values.max())
+    if image.mode == "F":
+        limit = 1.0 if high <= 1 else 255.0
+    else:
+        limit = 65535.0
+    if low < 0 or high > limit:
+        raise InputError(
+            f"{path} holds values from {low:g} to {high:g}, which is no range of grey; convert it to 8 bits."
+        )
+    return Image.fromarray(np.round(values * (255 / limit)).astype(np.uint8)).convert("RGB")

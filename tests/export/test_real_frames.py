@@ -1,0 +1,52 @@
+"""Ground truth of the real frames through the export: what the photo shows is where the photo shows it."""
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from panoptic3d.data.verifiable import open_verifiable
+from panoptic3d.predictor.scene_folder import build_scene
+from panoptic3d.structures.sample import Sample
+from panoptic3d.structures.scene import PanopticScene
+
+_MIN_PIXELS = 1000
+
+
+def _ious(sample: Sample) -> dict[str, float]:
+    """Of every thing of more than 1,000 visible pixels: its mesh, seen by the photo's camera, against its 2D mask."""
+    assert sample.truth is not None
+    scene = PanopticScene.from_truth(sample.truth, sample.camera, sample.taxonomy)
+    built = build_scene(replace(scene, photo=sample.image))
+    owner = torch.cat([torch.full((len(n.part.mesh.faces),), n.extras["id"]) for n in built.nodes])
+    shown = torch.where(built.seen.face >= 0, owner[built.seen.face.clamp(min=0)], -1)
+    is_thing = torch.tensor([c.kind == "thing" for c in sample.taxonomy.classes])[sample.semantic_2d.long()]
+    found = {}
+    for node in built.nodes:
+        mask = (sample.instance_2d == node.extras["id"]) & is_thing
+        if node.extras["is_thing"] and int(mask.sum()) > _MIN_PIXELS:
+            own = shown == node.extras["id"]
+            found[f"{sample.frame} {node.part.name}"] = float((mask & own).sum() / (mask | own).sum())
+    on_surface = (built.seen.face >= 0) & (sample.depth_m > 0)
+    assert float((built.seen.depth_m - sample.depth_m).abs()[on_surface].median()) < 0.003  # metres are metres
+    return found
+
+
+@pytest.mark.real
+@pytest.mark.parametrize("number", [3, -1])
+def test_two_frames(number: int, real_root: Path) -> None:
+    layout = open_verifiable(real_root / "front3d")
+    found = _ious(layout.read(layout.keys()[number]))
+    assert len(found) >= 3
+    assert sum(found.values()) / len(found) > 0.85, json.dumps(found, indent=1)
+
+
+@pytest.mark.real
+@pytest.mark.slow
+def test_all_frames(real_root: Path) -> None:
+    layout = open_verifiable(real_root / "front3d")
+    found = {name: iou for key in layout.keys() for name, iou in _ious(layout.read(key)).items()}  # noqa: SIM118
+    assert len(found) > 25
+    assert sum(found.values()) / len(found) > 0.85, json.dumps(found, indent=1)

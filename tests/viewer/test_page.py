@@ -1,0 +1,149 @@
+"""The page of a scene in a real browser, without a network."""
+
+import hashlib
+import io
+import json
+import shutil
+import subprocess
+import time
+from collections.abc import Iterator
+from importlib.resources import files
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from panoptic3d.predictor.scene_folder import scene_files
+from panoptic3d.viewer.page import scene_page
+from tests.export.tiny import make_tiny_scene
+from tests.viewer.browser import Browser, find_chromium
+
+
+def test_the_bundle_is_made_from_the_source_that_lies_beside_it(repository: Path) -> None:
+    bundle = (files("panoptic3d.viewer") / "assets" / "page.js").read_text()
+    source = (repository / "panoptic3d" / "viewer" / "web" / "main.js").read_bytes()
+    wanted = json.loads((repository / "panoptic3d" / "viewer" / "web" / "package.json").read_text())["dependencies"][
+        "three"
+    ]
+    assert f"main.js sha256 {hashlib.sha256(source).hexdigest()}" in bundle.splitlines()[0]
+    assert f"three.js {wanted} (MIT" in bundle.splitlines()[0]
+    assert len(bundle.encode()) < 1_000_000
+
+
+def test_what_is_filled_in_cannot_leave_its_place() -> None:
+    facts = {
+        "camera": {"fov_deg": 60.0, "width": 4, "height": 3},
+        "camera_source": "</script><b>{{glb}}",
+        "checkpoint": {"name": "<i>"},
+    }
+    page = scene_page("<title> {{script}}", facts, b"GLB", b"PNG", "image/png", [0.0, 0.0, 1.0])
+    assert "<b>" not in page
+    assert "<i>" not in page
+    assert "&lt;title&gt; {{script}}" in page
+    assert page.count("R0xC") == 1
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
+    chromium = find_chromium()
+    if chromium is None:
+        pytest.skip("needs Chromium (chromium, chromium-browser or google-chrome on the PATH)")
+    folder = tmp_path_factory.mktemp("page")
+    (folder / "index.html").write_bytes(scene_files(make_tiny_scene(), "tiny")["index.html"])
+    with Browser(chromium, folder) as browser:
+        browser.open((folder / "index.html").as_uri())
+        browser.wait_for("window.panoptic3d && window.panoptic3d.ready")
+        yield browser
+
+
+@pytest.mark.slow
+def test_it_opens_in_time_without_errors_and_without_a_network(page: Browser) -> None:
+    assert page.errors == []
+    assert page.requests == []
+    assert page.evaluate("panoptic3d.names()") == ["sofa-7", "wall", "floor"]
+
+
+@pytest.mark.slow
+def test_a_click_picks_the_segment_under_it_and_says_what_it_is(page: Browser) -> None:
+    page.evaluate("panoptic3d.look('photo')")
+    for name in ("sofa-7", "wall", "floor"):
+        places = page.evaluate(f"panoptic3d.pixelsOf('{name}')")
+        assert places, name
+        page.click(*places[len(places) // 2])
+        assert page.evaluate("panoptic3d.selected()") == name
+    page.evaluate("panoptic3d.select('sofa-7')")
+    text = page.evaluate("document.getElementById('picked').innerText")
+    assert "sofa-7" in text
+    assert "score 0.75" in text
+    assert "0.8" in text.split("m (width")[0]  # its width in metres
+
+
+@pytest.mark.slow
+def test_the_photo_view_shows_things_where_the_photo_has_them(page: Browser) -> None:
+    """Left is left and up is up: the picker through the photo's camera against the z-buffer of the scene."""
+    scene = make_tiny_scene()
+    page.evaluate("panoptic3d.look('photo')")
+    x, y, z = ((c - o) * 0.1 for c, o in zip((12.0, 12.0, 17.6), scene.grid.camera_index, strict=True))  # on its front
+    u, v = x / z * scene.camera.fx_px + scene.camera.cx_px, y / z * scene.camera.fy_px + scene.camera.cy_px
+    area = page.evaluate("document.getElementById('view').getBoundingClientRect().toJSON()")
+    left, top, width, height = (area[key] for key in ("left", "top", "width", "height"))
+    scale = min(width / scene.camera.width, height / scene.camera.height)
+    at = left + width / 2 + (u - 31.5) * scale, top + height / 2 + (v - 23.5) * scale
+    assert page.evaluate(f"panoptic3d.pick({at[0]}, {at[1]})") == "sofa-7"
+    mirrored = left + width / 2 - (u - 31.5 - 16) * scale
+    assert page.evaluate(f"panoptic3d.pick({mirrored}, {at[1]})") != "sofa-7"
+
+
+@pytest.mark.slow
+def test_hide_and_show_change_what_is_drawn_and_picked(page: Browser) -> None:
+    page.evaluate("panoptic3d.look('photo')")
+    at = page.evaluate("panoptic3d.pixelsOf('sofa-7')")[0]
+    before = page.screenshot()
+    page.evaluate("document.querySelector('#segments li input').click()")
+    assert page.evaluate("panoptic3d.visible()") == ["wall", "floor"]
+    assert page.evaluate(f"panoptic3d.pick({at[0]}, {at[1]})") in ("wall", "floor")
+    time.sleep(0.3)
+    assert page.screenshot() != before
+    page.evaluate("document.getElementById('all').click()")
+    assert page.evaluate("panoptic3d.visible()") == ["sofa-7", "wall", "floor"]
+
+
+@pytest.mark.slow
+def test_colours_themes_and_a_phone(page: Browser) -> None:
+    for mode in ("class", "instance", "height", "photo"):
+        page.evaluate(f"panoptic3d.colorBy('{mode}')")
+        assert page.evaluate("document.body.dataset.colors") == mode
+    page.evaluate("document.getElementById('theme').click()")
+    page.resize(390, 844)
+    overflow = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+    assert overflow <= 0
+    assert page.evaluate("document.getElementById('view').clientHeight") > 250
+    page.resize(1280, 800)
+    assert page.errors == []
+
+
+@pytest.mark.slow
+def test_it_looks_as_it_did(page: Browser, repository: Path) -> None:
+    """Against a stored picture, shrunk so far that fonts and antialiasing do not count. Made by this very test if absent."""
+    page.resize(1280, 800)
+    page.evaluate("document.documentElement.dataset.theme = 'light'")
+    page.evaluate("panoptic3d.select(null); panoptic3d.colorBy('class'); panoptic3d.look('overview')")
+    time.sleep(0.5)
+    shot = Image.open(io.BytesIO(page.screenshot())).convert("RGB").resize((160, 100), Image.Resampling.BOX)
+    golden = repository / "tests" / "viewer" / "golden" / "page.png"
+    if not golden.exists():
+        golden.parent.mkdir(exist_ok=True)
+        shot.save(golden)
+        pytest.fail(f"{golden} was not there and has been made; look at it and commit it")
+    difference = np.abs(np.asarray(shot).astype(int) - np.asarray(Image.open(golden)).astype(int))
+    assert difference.mean() < 4
+    assert np.quantile(difference, 0.99) < 48
+
+
+def test_the_script_parses(tmp_path: Path) -> None:
+    if shutil.which("node") is None:
+        pytest.skip("needs node")
+    script = tmp_path / "page.js"
+    script.write_text((files("panoptic3d.viewer") / "assets" / "page.js").read_text())
+    subprocess.run(["node", "--check", str(script)], check=True, capture_output=True)
