@@ -183,6 +183,7 @@ if __name__ == "__main__":
 """
 
 
+@pytest.mark.slow
 def test_two_ranks_share_five_samples(dataset: SampleDataset, tmp_path: Path) -> None:
     pack_root(dataset.root, tmp_path / "packed", dataset.split.keys)
     script, result = tmp_path / "ranks.py", tmp_path / "result.txt"

@@ -121,7 +121,21 @@ def test_the_sound_copy_passes(box_root: Path, tmp_path: Path) -> None:
     assert not list(tmp_path.glob("*.journal"))
 
 
-@pytest.mark.parametrize("fault", FAULTS)
+# One fault of each mechanism is tried every time; those that only repeat a reader's test (test_front3d.py) are slow ones.
+_QUICK = {
+    "missing file",
+    "missing photo",
+    "zero bytes",
+    "truncated EXR",
+    "pickled npz",
+    "turned depth",
+    "volume not matching depth",
+    "instance in 2D but not in 3D",
+    "weights of another frame",
+}
+
+
+@pytest.mark.parametrize("fault", [pytest.param(f, marks=[] if f in _QUICK else pytest.mark.slow) for f in FAULTS])
 def test_a_planted_fault_is_found_and_named(fault: str, box_root: Path, tmp_path: Path) -> None:
     plant, file, slug = FAULTS[fault]
     root = _copy(box_root, tmp_path)
@@ -146,8 +160,8 @@ def test_several_faults_of_one_sample_are_all_named(box_root: Path, tmp_path: Pa
     [
         (lambda m: m[::-1, ::-1], "foreign_mask"),  # camera aligned instead of stored: one voxel off
         (lambda m: np.roll(m, 9, axis=2), "foreign_mask"),
-        (lambda m: m[:128], "wrong_shape"),
-        (lambda m: m.astype(np.uint8), "wrong_dtype"),
+        pytest.param(lambda m: m[:128], "wrong_shape", marks=pytest.mark.slow),
+        pytest.param(lambda m: m.astype(np.uint8), "wrong_dtype", marks=pytest.mark.slow),
     ],
 )
 def test_a_mask_of_another_grid_is_named_once(mask: Callable, slug: str, box_root: Path, tmp_path: Path) -> None:
@@ -159,6 +173,7 @@ def test_a_mask_of_another_grid_is_named_once(mask: Callable, slug: str, box_roo
     assert [(p["sample"], p["path"], p["reason"]) for p in report["problems"]] == [("", "frustum_mask.npz", slug)]
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_reads_changed_files_again(box_root: Path, tmp_path: Path) -> None:
     from panoptic3d.cli.data.verify_run import Journal, _stamp
     from panoptic3d.data.roots import open_root
@@ -191,6 +206,7 @@ def test_a_packed_copy_passes_and_a_broken_one_is_named(box_root: Path, tmp_path
     assert code == 1
 
 
+@pytest.mark.slow
 def test_processes_find_the_same(box_root: Path, tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     assert main(["data", "verify", str(box_root), "--jobs", "2", "--json", str(report)]) == 0
