@@ -4,7 +4,7 @@ import torch.nn.functional as F
 
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.net import FrustumUNet
-from panoptic3d.models.frustum_unet.steady_norm import steady_norm, sum_of_rows
+from panoptic3d.models.frustum_unet.steady_norm import steady_norm
 from panoptic3d.models.slots import Lifted
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sparse_voxels import SparseVoxels
@@ -124,8 +124,6 @@ def test_steady_norm_is_steady() -> None:
     """Half a million equal rows: adding one after the other in float32 is off by percents."""
     rows = torch.full((500_000, 2), 0.3)
     rows[:1000] = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
-    exact = rows.double().sum(0)
-    assert (sum_of_rows(rows).double() / exact - 1).abs().max() < 1e-5
     normal = steady_norm(rows, torch.ones(2), torch.zeros(2), 1e-8)
     assert normal.double().mean(0).abs().max() < 1e-4
     assert len(steady_norm(rows[:0], torch.ones(2), torch.zeros(2), 1e-8)) == 0

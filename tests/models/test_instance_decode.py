@@ -1,3 +1,4 @@
+import dataclasses
 import itertools
 
 import pytest
@@ -118,6 +119,16 @@ def test_a_scene_with_two_things_and_a_wall() -> None:
     assert scene.scores == pytest.approx({1: 0.6, 2: 0.9})
     assert scene.distance_vox[0, 0, 0] == 0.5
     assert scene.distance_vox[1, 1, 1] == 3
+
+
+def test_a_distance_below_the_surface_is_on_it() -> None:
+    """The network's answer is unbounded; the field is not."""
+    prediction = prediction_of(
+        torch.tensor([[1, 1, 1]]), torch.tensor([0]), torch.tensor([WALL]), detections(torch.zeros(0, 4))
+    )
+    level = dataclasses.replace(prediction.levels[0], distance_vox=torch.tensor([-7.0]))
+    (scene,) = InstanceDecode(FAITHFUL)(dataclasses.replace(prediction, levels=(level,)))
+    assert scene.distance_vox[1, 1, 1] == 0
 
 
 def test_nothing_at_all_is_a_scene() -> None:

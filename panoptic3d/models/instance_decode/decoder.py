@@ -34,7 +34,7 @@ class InstanceDecode:
         grid, instances = prediction.grids[member], prediction.instances[member]
         rows = finest.voxels.coords[:, 0] == member
         coords = finest.voxels.coords[rows, 1:]
-        distance = finest.distance_vox[rows].clamp(max=self.config.truncation_vox)
+        distance = finest.distance_vox[rows].clamp(0, self.config.truncation_vox)
         channels = finest.instance_logits[rows].argmax(dim=1)
         instance = parted(channels, coords, grid, instances, finest.instance_logits.shape[1])
         semantic = finest.semantic_logits[rows].argmax(dim=1)

@@ -1,0 +1,91 @@
+"""PanoRecon from pixels to panoptic volumes on the CPU: seconds a stage, and memory above the loaded weights."""
+
+import argparse
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+
+from panoptic3d.models.panorecon.build import build_panorecon
+from panoptic3d.models.panorecon.checkpoint.folder import load_folder
+from panoptic3d.models.panorecon.config import config_for_published_weights
+from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.structures.camera import FRONT3D_CAMERA
+from panoptic3d.structures.prediction import Prediction
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--weights", metavar="DIR", help="made by import-checkpoint (default: drawn at random)")
+    parser.add_argument("--image", metavar="PNG", help="320x240 (default: noise)")
+    parser.add_argument("--mode", choices=("faithful", "corrected"), default="faithful")
+    parser.add_argument("--threads", type=int, default=1, metavar="N")
+    parser.add_argument("--repeats", type=int, default=2, metavar="N", help="the one with the least CPU time counts")
+
+
+def measure(arguments: argparse.Namespace) -> dict:
+    torch.set_num_threads(arguments.threads)
+    config = config_for_published_weights(arguments.mode)
+    pipeline = load_folder(Path(arguments.weights), config) if arguments.weights else build_panorecon(config)
+    image = _image(arguments.image)
+    weights_mib = _peak_mib()
+    runs = [_stages(pipeline, image) for _ in range(arguments.repeats)]
+    best = min(runs, key=lambda run: run["total"]["cpu_s"])
+    return {
+        "mode": arguments.mode,
+        "threads": arguments.threads,
+        "weights": str(arguments.weights or "random"),
+        "stages": best,
+        "peak_memory_above_weights_mib": round(_peak_mib() - weights_mib),
+        "matrix_product_gflop_per_s": round(_matrix_rate(), 1),
+    }
+
+
+@torch.inference_mode()
+def _stages(pipeline: Pipeline, image: torch.Tensor) -> dict[str, dict[str, float]]:
+    times: dict[str, dict[str, float]] = {}
+
+    def timed(name: str, work: Callable[..., Any], *given: Any) -> Any:
+        wall, cpu = time.perf_counter(), time.process_time()
+        result = work(*given)
+        times[name] = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
+        return result
+
+    fitted = timed("fit", pipeline.fit, image, (FRONT3D_CAMERA,))
+    pyramid = timed("trunk", pipeline.trunk, fitted.pixels)
+    panoptic = timed("panoptic", pipeline.panoptic, pyramid, fitted.cameras)
+    rays = timed("rays", pipeline.rays, pyramid, fitted.cameras, panoptic)
+    lifted = timed("lift", pipeline.lift, rays, panoptic)
+    levels = timed("voxel_net", pipeline.voxel_net, lifted)
+    prediction = Prediction(rays.cameras, lifted.grids, rays.depth_m, panoptic.instances, levels)
+    timed("decode", pipeline.decode, prediction)
+    total = {kind: sum(stage[kind] for stage in times.values()) for kind in ("cpu_s", "wall_s")}
+    return {name: {kind: round(v, 3) for kind, v in stage.items()} for name, stage in {**times, "total": total}.items()}
+
+
+def _image(path: str | None) -> torch.Tensor:
+    if path is None:
+        return torch.randint(0, 256, (1, 3, 240, 320), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    return torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)[None]
+
+
+def _matrix_rate(size: int = 2048) -> float:
+    """One thread's float32 product, to compare processors by."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    a, best = torch.randn(size, size), float("inf")
+    for _ in range(3):
+        start = time.process_time()
+        a @ a
+        best = min(best, time.process_time() - start)
+    torch.set_num_threads(threads)
+    return 2 * size**3 / best / 1e9
+
+
+def _peak_mib() -> float:
+    import resource
+
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
