@@ -3,7 +3,8 @@
 An unsigned field has no sign to follow. Along a grid edge p-q the surface shows as a V: continued from beyond p, the field
 would reach -d(q) at q instead of +d(q). That is the evidence, taken from the more trustworthy of the two sides. Where it is
 weak (the surface runs through p or q) neighbours decide: signs, inside or outside, that agree best with all of the evidence.
-Where no signs can agree, at the rim of an open sheet, the evidence stands alone.
+Where no signs can agree, at the rim of an open sheet or where three regions meet (a box on a floor), the evidence stands
+alone.
 """
 
 from dataclasses import dataclass
@@ -21,7 +22,9 @@ _STEEPEST = 1.25  # a distance grows by at most 1 a voxel; steeper means that th
 _NO_SIDE = 1e3
 _UNDECIDED = 0.1  # evidence against a crossing where no side can be trusted
 _STRONG = 0.4  # on analytic boxes, less than 1 % of evidence beyond this is wrong
+_FAINT = 0.1  # evidence that counts where the signs left a hole
 _CLUSTER = 20  # so many strong contradictions in one place are an open sheet, not noise
+_HOLE = 8  # so many edges that should be crossed, in one place where nothing is, are a hole
 _SWEEPS = 60
 
 
@@ -81,11 +84,13 @@ def crossed_edges(band: Band) -> Edges:
     is_seen = edges.evidence > 0
     signs = _agreeing_signs(band, edges)
     is_signed = signs[band.number[edges.start]] != signs[band.number[edges.stop]]
-    is_open = _near_open_rims(band, edges, (is_signed != is_seen) & (np.abs(edges.evidence) > _STRONG))
+    is_contradicted = (is_signed != is_seen) & (np.abs(edges.evidence) > _STRONG)
+    is_open = _in_clusters(band, edges.start[is_contradicted], _CLUSTER, grown=2)
     is_near = band.field[edges.start] + band.field[edges.stop] < _BAND_VOX
     is_crossed = is_near & np.where(is_open[edges.start], is_seen, is_signed)
-    is_hole = is_near & is_open[edges.start] & _uncovered(band, edges, is_crossed)
-    return edges.chosen(is_crossed | is_hole)
+    is_bare = is_near & (edges.evidence > _FAINT) & ~_is_touched(band, edges, is_crossed)
+    is_hole = _in_clusters(band, edges.start[is_bare], _HOLE, grown=0)
+    return edges.chosen(is_crossed | is_bare & is_hole[edges.start])
 
 
 def _edges_along(band: Band, axis: int) -> Edges:
@@ -170,21 +175,21 @@ def _signs_along_tree(start: np.ndarray, stop: np.ndarray, evidence: np.ndarray,
     return is_flipped[:size]
 
 
-def _near_open_rims(band: Band, edges: Edges, is_contradiction: Bool[np.ndarray, " e"]) -> Bool[np.ndarray, " cells"]:
-    """Grid points near clusters of strong contradictions between the signs and the evidence."""
-    count = np.bincount(edges.start[is_contradiction], minlength=band.field.size).reshape(band.shape)
+def _in_clusters(band: Band, points: Int64[np.ndarray, " m"], least: int, grown: int) -> Bool[np.ndarray, " cells"]:
+    """Grid points in or near places where at least so many of the given ones lie close together."""
+    count = np.bincount(points, minlength=band.field.size).reshape(band.shape)
     cube = np.ones((3, 3, 3), np.bool_)
     label = np.zeros(band.shape, np.int32)
     num = int(ndimage.label(ndimage.binary_dilation(count > 0, cube), cube, output=label))  # pyright: ignore[reportArgumentType]
-    size = np.bincount(label.ravel(), count.ravel(), num + 1)
-    is_large = size >= _CLUSTER
+    is_large = np.bincount(label.ravel(), count.ravel(), num + 1) >= least
     is_large[0] = False
-    return ndimage.binary_dilation(is_large[label], cube, iterations=2).ravel()
+    near = is_large[label]
+    return (ndimage.binary_dilation(near, cube, iterations=grown) if grown else near).ravel()
 
 
-def _uncovered(band: Band, edges: Edges, is_crossed: Bool[np.ndarray, " e"]) -> Bool[np.ndarray, " e"]:
-    """Edges with strong evidence in places where the signs left a hole: both ends touch no crossed edge."""
+def _is_touched(band: Band, edges: Edges, is_crossed: Bool[np.ndarray, " e"]) -> Bool[np.ndarray, " e"]:
+    """Edges of which an end is an end of a crossed edge too: beside them the surface has no hole."""
     is_touched = np.zeros(band.field.size, np.bool_)
     is_touched[edges.start[is_crossed]] = True
     is_touched[edges.stop[is_crossed]] = True
-    return (edges.evidence > _STRONG) & ~is_touched[edges.start] & ~is_touched[edges.stop]
+    return is_touched[edges.start] | is_touched[edges.stop]
