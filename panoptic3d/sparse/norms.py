@@ -1,6 +1,9 @@
 """Normalisation over the voxels that are there."""
 
+from typing import Any
+
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
@@ -20,7 +23,7 @@ def instance_norm(
     """
     wide = features.to(torch.promote_types(features.dtype, torch.float32))
     members = [_normalised(rows, weight, bias, eps) for rows in wide.split(voxels.counts)]
-    return torch.cat(members).to(features.dtype)
+    return (members[0] if len(members) == 1 else torch.cat(members)).to(features.dtype)
 
 
 def batch_norm(
@@ -38,4 +41,30 @@ def _normalised(rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: f
     if not len(rows):
         return rows
     weight, bias = (None if p is None else p.to(rows.dtype) for p in (weight, bias))
-    return torch.batch_norm(rows, weight, bias, None, None, True, 0.0, eps, False)
+    return _Normalised.apply(rows, weight, bias, eps)  # pyright: ignore[reportReturnType]
+
+
+class _Normalised(torch.autograd.Function):
+    """Statistics by `sum`, which adds in a cascade. torch's own batch norm adds the rows of a channels-last tensor one
+    after the other in float32: over 600,000 rows it was wrong by several percent, and a network multiplies such errors.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+        mean = rows.sum(dim=0) / len(rows)
+        variance = (rows - mean).square_().sum(dim=0) / len(rows)
+        ctx.save_for_backward(rows, weight, mean, (variance + eps).rsqrt())
+        return F.batch_norm(rows, mean, variance, weight, bias, False, 0.0, eps)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, Tensor | None, Tensor | None, None]:
+        rows, weight, mean, scale = ctx.saved_tensors
+        (grad,) = grads
+        normal = (rows - mean).mul_(scale)
+        grad_bias = grad.sum(dim=0)
+        grad_weight = (grad * normal).sum(dim=0)
+        inner = grad - grad_bias / len(rows)
+        inner = inner.sub_(normal.mul_(grad_weight / len(rows)))
+        needs_weight, needs_bias = ctx.needs_input_grad[1:3]
+        scale = scale if weight is None else weight * scale
+        return inner.mul_(scale), grad_weight if needs_weight else None, grad_bias if needs_bias else None, None

@@ -4,7 +4,6 @@ import torch.nn.functional as F
 
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.net import FrustumUNet
-from panoptic3d.models.frustum_unet.steady_norm import steady_norm
 from panoptic3d.models.slots import Lifted
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sparse_voxels import SparseVoxels
@@ -101,29 +100,3 @@ def test_every_parameter_learns() -> None:
     )
     loss.backward()
     assert [name for name, p in net.named_parameters() if p.grad is None] == []
-
-
-@pytest.mark.parametrize("count", [1, 255, 256, 1000])
-def test_steady_norm_twin(count: int) -> None:
-    torch.manual_seed(count)
-    rows = torch.randn(count, 3, dtype=torch.float64, requires_grad=True)
-    weight, bias = (torch.randn(3, dtype=torch.float64, requires_grad=True) for _ in range(2))
-    ours = steady_norm(rows, weight, bias, 1e-2)
-    plain = (rows - rows.mean(0)) / (rows.var(0, correction=0) + 1e-2).sqrt() * weight + bias
-    torch.testing.assert_close(ours, plain)
-    grad = torch.randn_like(rows)
-    for a, b in zip(
-        torch.autograd.grad(ours, (rows, weight, bias), grad),
-        torch.autograd.grad(plain, (rows, weight, bias), grad),
-        strict=True,
-    ):
-        torch.testing.assert_close(a, b)
-
-
-def test_steady_norm_is_steady() -> None:
-    """Half a million equal rows: adding one after the other in float32 is off by percents."""
-    rows = torch.full((500_000, 2), 0.3)
-    rows[:1000] = torch.randn(1000, 2, generator=torch.Generator().manual_seed(0))
-    normal = steady_norm(rows, torch.ones(2), torch.zeros(2), 1e-8)
-    assert normal.double().mean(0).abs().max() < 1e-4
-    assert len(steady_norm(rows[:0], torch.ones(2), torch.zeros(2), 1e-8)) == 0

@@ -89,4 +89,5 @@ def check_scene(scene) -> None:
     assert bool(((scene.distance_vox.abs() <= 3) & scene.distance_vox.isfinite()).all())
     assert int(scene.semantic.max()) < 13
     assert bool((scene.instance >= 0).all())
-    assert len(scene.segments) >= 0
+    assert all(segment.num_voxels > 0 for segment in scene.segments)
+    assert bool((scene.semantic[scene.instance > 0] > 0).all())

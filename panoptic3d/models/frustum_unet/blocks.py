@@ -4,9 +4,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panoptic3d.models.frustum_unet.steady_norm import SteadyInstanceNorm
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.convolution import SparseConv3d
+from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
@@ -17,7 +17,7 @@ class Shortcut(nn.Module):
     def __init__(self, num_in: int, num_out: int, kernel: Kernel) -> None:
         super().__init__()
         self.conv = SparseConv3d(num_in, num_out, kernel)
-        self.norm = SteadyInstanceNorm(num_out)
+        self.norm = SparseInstanceNorm(num_out)
 
     def forward(
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
@@ -45,9 +45,9 @@ class SparseBlock(nn.Module):
     ) -> None:
         super().__init__()
         self.conv1 = SparseConv3d(num_in, num_out, Kernel(3, stride), bias=False)
-        self.norm1 = SteadyInstanceNorm(num_out)
+        self.norm1 = SparseInstanceNorm(num_out)
         self.conv2 = SparseConv3d(num_out, num_out, Kernel(3), bias=False)
-        self.norm2 = SteadyInstanceNorm(num_out)
+        self.norm2 = SparseInstanceNorm(num_out)
         self.shortcut = shortcut
 
     def forward(
@@ -82,7 +82,7 @@ class SparseHead(nn.Module):
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
-        self.norm = SteadyInstanceNorm(num_in)
+        self.norm = SparseInstanceNorm(num_in)
         self.block = SparseBlock(num_in, num_in)
         self.out = SparseConv3d(num_in, num_out, Kernel(3))
 

@@ -21,12 +21,12 @@ from panoptic3d.models.frustum_unet.blocks import (
 )
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
-from panoptic3d.models.frustum_unet.steady_norm import SteadyInstanceNorm
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.dense import from_dense, to_dense
 from panoptic3d.sparse.joining import join, prune
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.convolution import SparseConvTranspose3d
+from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.sparse.voxels import coarsened, generated, pruned, voxels_of_mask
 from panoptic3d.structures.prediction import LevelPrediction
@@ -146,7 +146,7 @@ class Generate(nn.Module):
         super().__init__()
         self.kernel = kernel
         self.conv = SparseConvTranspose3d(num_in, num_out, kernel, bias=False)
-        self.norm = SteadyInstanceNorm(num_out)
+        self.norm = SparseInstanceNorm(num_out)
         self.block = SparseBlock(num_out, num_out) if with_block else None
 
     def forward(
