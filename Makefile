@@ -21,7 +21,7 @@ demo: $(STAMP)
 	mkdir -p out/demo
 	$(BIN)/panoptic3d data verify data/tiny
 	$(BIN)/panoptic3d data inspect data/tiny --out out/demo/sample.png
-	@echo "No network has landed yet: out/demo/sample.png shows the ground truth of the bundled sample."
+	@echo "No trained network is shipped yet: out/demo/sample.png shows the ground truth of the bundled sample."
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)
