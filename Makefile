@@ -20,8 +20,9 @@ $(STAMP): pyproject.toml constraints.txt
 demo: $(STAMP)
 	mkdir -p out/demo
 	$(BIN)/panoptic3d data verify data/tiny
-	$(BIN)/panoptic3d data inspect data/tiny --out out/demo/sample.png
-	@echo "No trained network is shipped yet: out/demo/sample.png shows the ground truth of the bundled sample."
+	$(BIN)/panoptic3d data inspect data/tiny --out out/demo/sample.png --scene out/demo/box-room --overwrite
+	@echo "No trained network is shipped yet: what you see is the ground truth of the bundled sample."
+	@echo "Turn it: $(BIN)/panoptic3d view out/demo/box-room"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)

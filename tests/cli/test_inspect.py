@@ -24,6 +24,23 @@ def test_a_sample_becomes_a_picture(box_root: Path, tmp_path: Path, capsys: pyte
             assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 4
 
 
+def test_the_truth_becomes_a_scene(repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    tiny, out, scene = repository / "data" / "tiny", tmp_path / "sheet.png", tmp_path / "scene"
+    words = ["data", "inspect", str(tiny), "--out", str(out), "--scene", str(scene)]
+    assert main(words) == 0
+    assert {path.name for path in scene.iterdir()} == {
+        "index.html",
+        "preview.png",
+        "scene.glb",
+        "scene.json",
+        "scene.npz",
+    }
+    capsys.readouterr()
+    assert main(words) == 2  # never replaced unasked
+    assert str(scene) in capsys.readouterr().err
+    assert main([*words, "--overwrite"]) == 0
+
+
 @pytest.mark.parametrize(
     ("words", "message"),
     [

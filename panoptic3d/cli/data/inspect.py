@@ -12,6 +12,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", metavar="ROOT", help="a data set, as released or packed")
     parser.add_argument("--sample", metavar="SCENE/FRAME", help="default: the first one")
     parser.add_argument("--out", required=True, metavar="FILE.png")
+    parser.add_argument(
+        "--scene", metavar="DIR", help="also write the ground truth as a scene with its page, for `view`"
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace the scene in DIR")
     parser.set_defaults(run=run)
 
 
@@ -27,9 +31,26 @@ def run(arguments: argparse.Namespace) -> int:
     key = arguments.sample or keys[0]
     if key not in keys:
         raise InputError(f"{arguments.root} has no sample {key!r}; it has {len(keys):,}, the first is {keys[0]!r}.")
-    draw_sample(root.read(key), out)
+    sample = root.read(key)
+    draw_sample(sample, out)
     print(out)
+    if arguments.scene:
+        save_truth(sample, Path(arguments.scene), arguments.overwrite)
+        print(Path(arguments.scene) / "index.html")
     return 0
+
+
+def save_truth(sample: "Sample", folder: Path, overwrite: bool) -> None:
+    """The scene that a perfect method would predict; its page says that no network made it."""
+    from dataclasses import replace
+
+    from panoptic3d.errors import InputError
+    from panoptic3d.structures.scene import PanopticScene
+
+    if sample.truth is None:
+        raise InputError(f"{sample.key} has no voxels, and so there is no scene to write.")
+    scene = PanopticScene.from_truth(sample.truth, sample.camera, sample.taxonomy)
+    replace(scene, photo=sample.image).save(folder, overwrite)
 
 
 def draw_sample(sample: "Sample", out: Path) -> None:
