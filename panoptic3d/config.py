@@ -91,7 +91,7 @@ def read_yaml_tree(path: str | os.PathLike[str], _seen: tuple[Path, ...] = ()) -
 def parse_yaml(text: str, origin: str) -> Any:
     """Safe YAML in which a key given twice is an error instead of the silent victory of the last one."""
     try:
-        return yaml.load(text, Loader=_StrictLoader)  # a subclass of SafeLoader
+        return _StrictLoader(text).get_single_data()
     except yaml.YAMLError as error:
         raise ConfigError(f"{origin} is no valid YAML: {' '.join(str(error).split())}.") from None
 
@@ -178,7 +178,7 @@ def _kind_of(value: Any) -> str:
 
 
 class _StrictLoader(yaml.SafeLoader):
-    pass
+    """Safe, and strict about repeated keys (see below)."""
 
 
 def _construct_unique_mapping(loader: _StrictLoader, node: yaml.MappingNode) -> dict:

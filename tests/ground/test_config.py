@@ -58,6 +58,8 @@ def test_extends_merges_underneath(tmp_path: Path) -> None:
         ("seed: 1\nseed: 2", [], "the key 'seed' is given twice"),
         ("- 1", [], "a list where a mapping"),
         ("seed: [", [], "no valid YAML"),
+        ("seed: 1\x00", [], "no valid YAML"),
+        ("seed: 1\n---\nseed: 2", [], "no valid YAML"),
         ("seed: 1\noptimizers: [{learning_rate: .nan}]", [], "finite number"),
         ("seed: !!python/object/apply:os.getcwd []", [], "no valid YAML"),
         ("seed: 1", ["--model.width", "1", "--model.width", "2"], "given twice"),
