@@ -1,0 +1,33 @@
+"""What the training loop knows of a method: a module whose forward is the objective, and scenes for the evaluation."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Mapping, Sequence
+
+from torch import Tensor, nn
+
+from panoptic3d.config import Config
+from panoptic3d.structures.batch import Batch
+from panoptic3d.structures.scene import PanopticScene
+
+
+class Method(nn.Module, ABC):
+    """A network together with its objective. DDP wraps this module, so everything that trains happens in `forward`.
+
+    Every draw of random numbers inside of `forward` comes from a stream named by the step and the sample's key, never from
+    the global stream and never from the rank: two ranks of one sample then train as one rank of two.
+    """
+
+    network: nn.Module  # what a checkpoint keeps and `predict` loads
+    network_config: Config  # what is written beside the weights
+
+    @abstractmethod
+    def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
+        """Weighted terms by their names in the log. Their sum is the objective: the mean over the samples of the batch."""
+
+    @abstractmethod
+    def parts(self) -> Mapping[str, Sequence[nn.Module]]:
+        """Parts that a stage can train or freeze, by name, such as `2d` and `3d`. Together they are the whole network."""
+
+    @abstractmethod
+    def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
+        """Decided scenes, one a sample, from the photo and the camera alone."""
