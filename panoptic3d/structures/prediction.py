@@ -3,13 +3,39 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.sparse_voxels import SparseVoxels
+
+
+@dataclass(frozen=True, eq=False)
+class ThingSeeds:
+    """Things that a method finds in the volume rather than in the picture, over all images of the batch."""
+
+    member: Int64[Tensor, " s"]
+    centre_vox: Float[Tensor, "s 3"]  # in indices of the finest grid
+    reach_vox: Float[Tensor, " s"]
+    embedding: Float[Tensor, "s e"]
+    class_logits: Float[Tensor, "s classes"]
+    scores: Float[Tensor, " s"]
+
+    def __len__(self) -> int:
+        return len(self.member)
+
+    def of(self, rows: Int64[Tensor, " k"]) -> "ThingSeeds":
+        """These seeds, in the given order."""
+        return ThingSeeds(
+            self.member[rows],
+            self.centre_vox[rows],
+            self.reach_vox[rows],
+            self.embedding[rows],
+            self.class_logits[rows],
+            self.scores[rows],
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,6 +52,9 @@ class LevelPrediction:
     semantic_logits: Float[Tensor, "n classes"] | None = None  # rows as `voxels`, as everything below
     instance_logits: Float[Tensor, "n instances"] | None = None
     distance_vox: Float[Tensor, " n"] | None = None  # in voxels of the finest grid
+    seeds: ThingSeeds | None = (
+        None  # what the instance logits after the first one are of, where a method finds things here
+    )
 
 
 @dataclass(frozen=True, eq=False)

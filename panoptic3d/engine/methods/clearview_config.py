@@ -1,0 +1,48 @@
+"""How our own method is trained."""
+
+from typing import Literal
+
+from pydantic import Field
+
+from panoptic3d.config import Config
+from panoptic3d.models.clearview.config import ClearviewConfig
+
+
+class ClearviewWeights(Config):
+    """Of the terms; 0 takes one out, for the ablations."""
+
+    depth: float = 1.0
+    depth_error: float = 2.0
+    slope: float = 1.0
+    pixel_classes: float = 1.0
+    layout: float = 1.0
+    planes: float = 1.0
+    occupancy_64: float = 2.0
+    occupancy_128: float = 2.0
+    occupancy_256: float = 2.0
+    heat: float = 0.5
+    seed_classes: float = 0.5
+    votes: float = 0.1
+    membership: float = 1.0
+    classes: float = 1.0
+    distance: float = 1.0
+    shell: float = 2.0
+
+
+class ClearviewTrainingConfig(Config):
+    name: Literal["clearview"] = "clearview"
+    network: ClearviewConfig = ClearviewConfig()
+    weights: ClearviewWeights = ClearviewWeights()
+    imagenet: bool = True  # start the trunk from ImageNet weights
+    imagenet_file: str = ""  # a local file; else the pip package of the trunk
+    # The share of samples whose voxels read the true depth (blurred by `depth_jitter`) instead of the network's own: from
+    # the first value down to the second over so many steps.
+    true_depth: tuple[float, float] = (0.8, 0.1)
+    true_depth_steps: int = Field(default=3000, ge=1)
+    depth_jitter: float = Field(default=0.02, ge=0)  # relative, one for an image
+    seed_jitter_cells: float = Field(default=0.6, ge=0)
+    extra_seeds: int = Field(default=4, ge=0)  # strong places without a thing, which voxels must learn to refuse
+    spare: float = Field(
+        default=0.5, ge=0
+    )  # wrongly occupied voxels that are refined too, as a share of the right ones
+    steps_64: int = Field(default=200, ge=0)  # for which training ends at 64^3

@@ -1,0 +1,117 @@
+"""What our own method is trained towards, made from the sparse truth of one sample."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from panoptic3d.data.targets import lookup
+from panoptic3d.geometry.pinhole import pixel_grid, project, unproject
+from panoptic3d.geometry.voxels import linear_index, nearest_voxels
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.sample import VoxelTruth
+from panoptic3d.structures.taxonomy import Taxonomy
+
+BAND_VOX = 2.0  # what the network refines: the scored shell and a voxel on both sides
+_MIN_VOXELS = 20  # of a thing that can be learnt
+
+
+@dataclass(frozen=True, eq=False)
+class ThingTruth:
+    """The things of a sample that are large enough, numbered from 1 in ascending order of their ids."""
+
+    ids: Int64[Tensor, " k"]
+    class_ids: Int64[Tensor, " k"]
+    centre_vox: Float[Tensor, "k 3"]  # the mean of the labelled voxels
+
+    def number(self, instance: Tensor) -> Int64[Tensor, " n"]:
+        """Of each id; 0 for stuff and for what is too small."""
+        if len(self.ids) == 0:
+            return torch.zeros_like(instance, dtype=torch.int64)
+        place = torch.searchsorted(self.ids, instance.long()).clamp(max=len(self.ids) - 1)
+        return torch.where((self.ids[place] == instance) & (instance > 0), place + 1, 0)
+
+
+def thing_truth(truth: VoxelTruth, taxonomy: Taxonomy) -> ThingTruth:
+    is_labelled = (truth.instance > 0) & (truth.semantic > 0)
+    instance, semantic = truth.instance[is_labelled].long(), truth.semantic[is_labelled].long()
+    ids, place, count = instance.unique(return_inverse=True, return_counts=True)
+    votes = torch.bincount(place * len(taxonomy) + semantic, minlength=len(ids) * len(taxonomy))
+    class_ids = votes.view(-1, len(taxonomy)).argmax(dim=1)
+    centre = torch.zeros(len(ids), 3, device=ids.device).index_add_(0, place, truth.coords[is_labelled].float())
+    is_thing = torch.tensor([c.kind == "thing" for c in taxonomy.classes], device=ids.device)
+    kept = (count >= _MIN_VOXELS) & is_thing[class_ids]
+    return ThingTruth(ids[kept], class_ids[kept], (centre / count[:, None])[kept])
+
+
+def band_cells(truth: VoxelTruth, stride: int) -> Bool[Tensor, "x y z"]:
+    """Cells that hold a voxel of the band."""
+    nx, ny, nz = (n // stride for n in truth.grid.shape)
+    coords = truth.coords[truth.distance_vox.abs() < BAND_VOX].long() // stride
+    cells = torch.zeros(nx * ny * nz, dtype=torch.bool, device=coords.device)
+    cells[linear_index(coords, (nx, ny, nz))] = True
+    return cells.view(nx, ny, nz)
+
+
+def heat_of(cells: Float[Tensor, "n 3"], centre_cells: Float[Tensor, "k 3"], width: float = 1.0) -> Float[Tensor, " n"]:
+    """1 at the cell nearest to a centre, a Gaussian around it."""
+    if len(centre_cells) == 0 or len(cells) == 0:
+        return cells.new_zeros(len(cells))
+    squared = torch.cdist(cells, centre_cells).square()
+    heat = (-squared / (2 * width**2)).exp().amax(dim=1)
+    heat[squared.argmin(dim=0)] = 1.0
+    return heat
+
+
+@dataclass(frozen=True, eq=False)
+class FineTruth:
+    """The truth at some of the finest voxels."""
+
+    distance_vox: Float[Tensor, " n"]
+    semantic: Int64[Tensor, " n"]
+    instance: Int64[Tensor, " n"]
+
+
+def truth_at(truth: VoxelTruth, coords: Tensor, truncation_vox: float) -> FineTruth:
+    place = lookup(truth, coords)
+    if len(truth.linear_index) == 0:
+        nothing = torch.zeros(len(coords), dtype=torch.int64, device=coords.device)
+        return FineTruth(torch.full((len(coords),), truncation_vox, device=coords.device), nothing, nothing)
+    is_listed = place >= 0
+
+    def listed(values: Tensor, fill: float) -> Tensor:
+        return torch.where(is_listed, values[place.clamp(min=0)], fill)
+
+    distance = listed(truth.distance_vox.abs(), truth.fill_distance_vox).clamp(max=truncation_vox)
+    return FineTruth(distance, listed(truth.semantic.long(), 0), listed(truth.instance.long(), 0))
+
+
+def layout_depth(truth: VoxelTruth, taxonomy: Taxonomy, camera: Camera) -> Float[Tensor, "h w"]:
+    """The farthest stuff along the ray of each pixel, from the labelled voxels; 0 where there is none."""
+    is_stuff = torch.tensor([c.kind == "stuff" for c in taxonomy.classes], device=truth.semantic.device)
+    chosen = is_stuff[truth.semantic.long()] & (truth.distance_vox.abs() < 0.6)
+    points_m = truth.grid.camera_from_index(truth.coords[chosen].float())
+    pixels, depth_m = project(points_m, camera.intrinsics.to(points_m))
+    u, v = (pixels + 0.5).floor().long().unbind(dim=1)
+    is_inside = (u >= 0) & (u < camera.width) & (v >= 0) & (v < camera.height)
+    layout = points_m.new_zeros(camera.height * camera.width)
+    layout.scatter_reduce_(0, (v * camera.width + u)[is_inside], depth_m[is_inside], "amax")
+    return layout.view(camera.height, camera.width)
+
+
+def plane_truth(
+    truth: VoxelTruth, camera: Camera, num_planes: int, spacing_m: float
+) -> tuple[Bool[Tensor, "planes h w"], Bool[Tensor, "planes h w"]]:
+    """Whether each plane of each ray passes by a surface, and whether that is known (in the frustum)."""
+    device = truth.linear_index.device
+    pixels = pixel_grid(camera.height, camera.width, device=device).view(-1, 2)
+    rays = unproject(pixels, pixels.new_ones(len(pixels)), camera.intrinsics.to(pixels))
+    depths = torch.arange(num_planes, device=device) * spacing_m
+    index = truth.grid.index_from_camera(depths[:, None, None] * rays)
+    voxels, is_inside = nearest_voxels(index, truth.grid.shape)
+    cells = linear_index(voxels, truth.grid.shape)
+    is_near = truth.dense(truth.distance_vox.abs() < spacing_m / truth.grid.voxel_size_m / 2, False).view(-1)
+    is_known = is_inside & truth.frustum_mask.view(-1)[cells]
+    shape = (num_planes, camera.height, camera.width)
+    return (is_near[cells] & is_known).view(shape), is_known.view(shape)

@@ -1,0 +1,85 @@
+"""Prediction to scenes: voxels join the seed they like best, and a seed's class is that of its voxels and its own opinion."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from panoptic3d.geometry.voxels import linear_index
+from panoptic3d.models.clearview.config import DecodeConfig
+from panoptic3d.structures.prediction import LevelPrediction, Prediction, ThingSeeds
+from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
+
+
+class SeedDecode:
+    """Without weights: a function with its thresholds."""
+
+    def __init__(self, config: DecodeConfig, truncation_vox: float, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
+        self.config, self.truncation_vox, self.taxonomy = config, truncation_vox, taxonomy
+
+    def __call__(self, prediction: Prediction) -> tuple[PanopticScene, ...]:
+        finest = prediction.levels[-1]
+        if finest.distance_vox is None or finest.seeds is None:
+            raise ValueError("a scene needs the finest level with its seeds")
+        return tuple(self._scene(prediction, finest, member) for member in range(len(prediction.cameras)))
+
+    def _scene(self, prediction: Prediction, finest: LevelPrediction, member: int) -> PanopticScene:
+        assert finest.distance_vox is not None  # checked by the caller
+        assert finest.semantic_logits is not None
+        assert finest.instance_logits is not None
+        assert finest.seeds is not None
+        grid = prediction.grids[member]
+        rows = (finest.voxels.coords[:, 0] == member).nonzero()[:, 0]
+        distance = finest.distance_vox[rows].clamp(0, self.truncation_vox)
+        own = (finest.seeds.member == member).nonzero()[:, 0]
+        columns = torch.cat((own.new_zeros(1), own + 1))
+        probabilities = finest.semantic_logits[rows].float().softmax(dim=1)
+        joined, classes, scores = self._things(
+            finest.instance_logits[rows][:, columns], probabilities, distance, finest.seeds.of(own)
+        )
+        semantic = torch.where(joined > 0, classes[joined], self._stuff(probabilities))
+        cells = linear_index(finest.voxels.coords[rows, 1:], grid.shape)
+
+        def volume(values: Tensor, fill: float | int) -> Tensor:
+            return values.new_full((grid.num_points,), fill).index_copy_(0, cells, values).view(grid.shape)
+
+        return PanopticScene(
+            distance_vox=volume(distance.float(), self.truncation_vox),
+            semantic=volume(semantic.to(torch.uint8), 0),
+            instance=volume(joined.int(), 0),
+            camera=prediction.cameras[member],
+            grid=grid,
+            taxonomy=self.taxonomy,
+            scores={number: float(score) for number, score in enumerate(scores.tolist(), start=1) if score > 0},
+        )
+
+    def _things(
+        self,
+        logits: Float[Tensor, "n s1"],
+        probabilities: Float[Tensor, "n classes"],
+        distance: Float[Tensor, " n"],
+        seeds: ThingSeeds,
+    ) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " s1"], Float[Tensor, " s1"]]:
+        """The thing of every voxel, numbered from 1 with none left out (0 is stuff), the class of each number, and scores."""
+        chosen = logits.argmax(dim=1)
+        shell = torch.bincount(chosen[distance < self.config.surface_vox], minlength=len(seeds) + 1)
+        is_thing = shell > max(self.config.min_shell_voxels, 0)
+        is_thing[0] = False
+        kept = is_thing.nonzero()[:, 0]
+        refused = torch.where(is_thing, 0.0, -torch.inf)
+        refused[0] = 0.0
+        chosen = (logits + refused).argmax(dim=1)
+        number_of = torch.zeros(len(seeds) + 1, dtype=torch.int64, device=logits.device)
+        number_of[kept] = torch.arange(1, len(kept) + 1, device=logits.device)
+        votes = probabilities.new_zeros(len(seeds) + 1, probabilities.shape[1])
+        votes.index_add_(0, chosen, probabilities)
+        votes = votes / torch.bincount(chosen, minlength=len(votes))[:, None].clamp(min=1)
+        votes = votes[kept] + seeds.class_logits.float().softmax(dim=1)[kept - 1]
+        is_class = torch.tensor([c.kind == "thing" for c in self.taxonomy.classes], device=votes.device)
+        best = torch.where(is_class, votes, -1.0)
+        classes = torch.cat((kept.new_zeros(1), best.argmax(dim=1)))
+        return number_of[chosen], classes, seeds.scores[kept - 1]
+
+    def _stuff(self, probabilities: Float[Tensor, "n classes"]) -> Int64[Tensor, " n"]:
+        stuff = torch.tensor(self.taxonomy.stuff_ids, device=probabilities.device)
+        return stuff[probabilities[:, stuff].argmax(dim=1)]

@@ -1,0 +1,30 @@
+"""Photos of any size to pixels in [-1, 1], about as many as the network was trained on."""
+
+import math
+
+import torch.nn.functional as F
+from jaxtyping import UInt8
+from torch import Tensor
+
+from panoptic3d.models.clearview.config import FitConfig
+from panoptic3d.models.slots import FittedImage
+from panoptic3d.structures.camera import Camera
+
+_MULTIPLE_PX, _MIN_PX = 4, 32
+
+
+class ScaledFit:
+    def __init__(self, config: FitConfig) -> None:
+        self.config = config
+
+    def __call__(self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...]) -> FittedImage:
+        width, height = self.size_for(image.shape[3], image.shape[2])
+        pixels = image.float() / 127.5 - 1
+        if (height, width) != tuple(image.shape[2:]):
+            pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", antialias=True)
+        return FittedImage(pixels, tuple(camera.resized(width, height) for camera in cameras))
+
+    def size_for(self, width: int, height: int) -> tuple[int, int]:
+        scale = math.sqrt(self.config.width * self.config.height / (width * height))
+        fitted = [max(_MIN_PX, _MULTIPLE_PX * round(side * scale / _MULTIPLE_PX)) for side in (width, height)]
+        return fitted[0], fitted[1]

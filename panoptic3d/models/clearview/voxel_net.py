@@ -1,0 +1,132 @@
+"""Gathered evidence to three levels: a U-Net over the whole frustum at 64^3, and what it believes in refined twice."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panoptic3d.models.clearview.config import SeedConfig, VoxelNetConfig
+from panoptic3d.models.clearview.gather import Gathered
+from panoptic3d.models.clearview.seeds import Places, SeedHead, VoteHead, membership, strongest
+from panoptic3d.models.slots import Lifted
+from panoptic3d.sparse.joining import prune
+from panoptic3d.sparse.kernel import Kernel
+from panoptic3d.sparse.layers.blocks import ResidualBlock
+from panoptic3d.sparse.layers.convolution import SparseConvTranspose3d
+from panoptic3d.sparse.layers.unet import SparseUNet, SparseUNetConfig
+from panoptic3d.sparse.plan import PlanBook
+from panoptic3d.sparse.voxels import generated
+from panoptic3d.structures.prediction import LevelPrediction, ThingSeeds
+from panoptic3d.structures.sparse_voxels import SparseVoxels
+
+# (candidates, occupancy logit) -> which of them are refined.
+Keep = Callable[[SparseVoxels, Tensor], Tensor]
+# (heat logit, cells) -> where things are assumed.
+Seed = Callable[[Tensor, SparseVoxels], Places]
+_RARE = -3.0  # the logit at which rare events start
+
+
+@dataclass(frozen=True, eq=False)
+class Refined:
+    """Everything that the net says; a training reads all of it, a decoder the levels."""
+
+    levels: tuple[LevelPrediction, ...]
+    heat_logit: Float[Tensor, " n"]  # of the cells of stride 4
+    cells: SparseVoxels
+    vote_vox: Float[Tensor, "m 3"] | None = None  # of the finest voxels: where the centre of their thing is
+
+
+class ClearviewNet(nn.Module):
+    def __init__(self, num_in: int, config: VoxelNetConfig, seeds: SeedConfig) -> None:
+        super().__init__()
+        self.config, self.seed_config = config, seeds
+        width = config.channels_64[0]
+        self.squeeze = nn.Linear(num_in, 2 * width)
+        unet = SparseUNetConfig(num_in=2 * width, channels=config.channels_64, sparse=config.sparse)
+        self.coarse = SparseUNet(unet)
+        self.occupancy_64, self.heat = nn.Linear(width, 1), nn.Linear(width, 1)
+        self.seeds = SeedHead(width, config.num_classes, seeds)
+        self.refine_128 = Refine(width, num_in, config.channels_128)
+        self.refine_256 = Refine(config.channels_128, num_in, config.channels_256)
+        finest = config.channels_256
+        self.distance, self.classes = nn.Linear(finest, 1), nn.Linear(finest, config.num_classes)
+        self.votes = VoteHead(finest, seeds)
+        for rare in (self.occupancy_64, self.heat):
+            nn.init.constant_(rare.bias, _RARE)
+
+    def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
+        return self.run(lifted, up_to_stride).levels
+
+    def run(self, lifted: Lifted, up_to_stride: int = 1, keep: Keep | None = None, seed: Seed | None = None) -> Refined:
+        """`keep` and `seed` decide what is refined and where things are; by default the net's own beliefs do."""
+        assert isinstance(lifted, Gathered)
+        decide = keep or self._likely
+        book, evidence, cells = PlanBook(self.config.sparse), lifted.evidence, lifted.voxels
+        features = self.coarse(F.relu(self.squeeze(lifted.features)), cells)[0].features
+        heat, occupancy = self.heat(features)[:, 0], self.occupancy_64(features)[:, 0]
+        said = _said(cells, occupancy, decide)
+        if up_to_stride >= cells.stride:
+            return Refined((said,), heat, cells)
+        places = (seed or self._strongest)(heat, cells)
+        seeds = self.seeds(features, cells, places)
+        kept, rows = prune(features, cells, said.is_kept)
+        hidden, made = self.refine_128(kept, rows, evidence, book)
+        middle = _said(made, self.refine_128.occupancy(hidden)[:, 0], decide)
+        if up_to_stride >= made.stride:
+            return Refined((said, middle), heat, cells)
+        kept, rows = prune(hidden, made, middle.is_kept)
+        hidden, made = self.refine_256(kept, rows, evidence, book)
+        finest, votes = self._finest(hidden, made, seeds, decide)
+        return Refined((said, middle, finest), heat, cells, votes)
+
+    def _finest(
+        self, hidden: Float[Tensor, "n c"], made: SparseVoxels, seeds: ThingSeeds, decide: Keep
+    ) -> tuple[LevelPrediction, Float[Tensor, "m 3"]]:
+        occupancy = self.refine_256.occupancy(hidden)[:, 0]
+        is_kept = decide(made, occupancy)
+        features, voxels = prune(hidden, made, is_kept)
+        votes = self.votes(features, voxels)
+        level = LevelPrediction(
+            candidates=made,
+            occupancy_logit=occupancy,
+            voxels=voxels,
+            is_kept=is_kept,
+            semantic_logits=self.classes(features),
+            instance_logits=membership(votes, voxels, seeds, self.seed_config),
+            distance_vox=F.softplus(self.distance(features)[:, 0]),
+            seeds=seeds,
+        )
+        return level, votes[0]
+
+    def _likely(self, voxels: SparseVoxels, occupancy_logit: Tensor) -> Tensor:
+        threshold = {4: self.config.keep_64, 2: self.config.keep_128, 1: self.config.keep_256}[voxels.stride]
+        return occupancy_logit.sigmoid() > threshold
+
+    def _strongest(self, heat_logit: Tensor, cells: SparseVoxels) -> Places:
+        return strongest(heat_logit, cells, self.seed_config)
+
+
+class Refine(nn.Module):
+    """Eight finer voxels for each, which read the maps for themselves."""
+
+    def __init__(self, num_coarse: int, num_evidence: int, width: int) -> None:
+        super().__init__()
+        self.up = SparseConvTranspose3d(num_coarse, width, Kernel(2, 2))
+        self.read = nn.Linear(num_evidence, width)
+        self.block = ResidualBlock(width, width)
+        self.occupancy = nn.Linear(width, 1)
+
+    def forward(
+        self, features: Float[Tensor, "n c"], coarse: SparseVoxels, evidence, book: PlanBook
+    ) -> tuple[Float[Tensor, "m c2"], SparseVoxels]:
+        nx, ny, nz = (2 * n for n in coarse.shape)
+        made = generated(coarse, self.up.kernel, bounds=((0, 0, 0), (nx, ny, nz)))
+        hidden = self.up(features, book.plan(made, coarse, self.up.kernel)) + self.read(evidence.at(made))
+        return self.block(F.relu(hidden), made, made, book), made
+
+
+def _said(voxels: SparseVoxels, occupancy_logit: Tensor, decide: Keep) -> LevelPrediction:
+    is_kept = decide(voxels, occupancy_logit)
+    return LevelPrediction(voxels, occupancy_logit, voxels, is_kept)
