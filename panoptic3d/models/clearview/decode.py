@@ -59,7 +59,7 @@ class SeedDecode:
         probabilities: Float[Tensor, "n classes"],
         distance: Float[Tensor, " n"],
         seeds: ThingSeeds,
-    ) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " s1"], Float[Tensor, " s1"]]:
+    ) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " k1"], Float[Tensor, " k"]]:
         """The thing of every voxel, numbered from 1 with none left out (0 is stuff), the class of each number, and scores."""
         chosen = logits.argmax(dim=1)
         shell = torch.bincount(chosen[distance < self.config.surface_vox], minlength=len(seeds) + 1)

@@ -1,0 +1,87 @@
+"""A voxel reads the image where the camera sees its centre, at every level."""
+
+import torch
+
+from panoptic3d.models.clearview.gather import Evidence, Gather, num_gathered
+from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
+from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.sparse.voxels import voxel_set
+from panoptic3d.structures.camera import FRONT3D_CAMERA
+from panoptic3d.structures.grid import FRONT3D_GRID
+
+CAMERA = FRONT3D_CAMERA.resized(160, 120)
+DEPTH_M = 3.0
+
+
+def evidence(**changes) -> Evidence:
+    """Features are the pixel's own place, depth is a wall."""
+    v, u = torch.meshgrid(torch.arange(120.0), torch.arange(160.0), indexing="ij")
+    parts = {
+        "grids": (FRONT3D_GRID,),
+        "cameras": (CAMERA,),
+        "features": torch.stack((u, v))[None],
+        "probabilities": torch.full((1, 13, 120, 160), 1 / 13),
+        "depth_m": torch.full((1, 120, 160), DEPTH_M),
+        "log_spread": torch.zeros(1, 120, 160),
+        "layout_m": torch.full((1, 120, 160), 4.0),
+        "planes": torch.linspace(0, 1, 51)[None, :, None, None].expand(1, 51, 120, 160),
+        "plane_spacing_m": 0.12,
+    }
+    return Evidence(**(parts | changes))
+
+
+def at_point(x_m: float, y_m: float, z_m: float, stride: int) -> torch.Tensor:
+    """The evidence of the cell that holds a point, and the cell's centre."""
+    point = torch.tensor([x_m, y_m, z_m])
+    grid = FRONT3D_GRID.coarsened(stride)
+    cell = grid.index_from_camera(point).round().int()
+    voxels = voxel_set(torch.cat((torch.zeros(1).int(), cell))[None], 1, grid.shape, stride)
+    return evidence().at(voxels)[0], grid.camera_from_index(cell.float())
+
+
+def test_a_voxel_reads_its_pixel_at_every_level() -> None:
+    for stride in (1, 2, 4):
+        read, (x, y, z) = at_point(0.4, -0.3, 2.5, stride)
+        u, v = x / z * CAMERA.fx_px + CAMERA.cx_px, y / z * CAMERA.fy_px + CAMERA.cy_px
+        torch.testing.assert_close(read[:2], torch.stack((u, v)), rtol=0, atol=1e-3)
+
+
+def test_gaps_are_signed_and_measured_in_metres() -> None:
+    before, (_, _, near_m) = at_point(0.0, 0.0, DEPTH_M - 0.05, 1)
+    behind, (_, _, far_m) = at_point(0.0, 0.0, DEPTH_M + 0.05, 1)
+    fine = 2 + 13
+    torch.testing.assert_close(before[fine], (near_m - DEPTH_M) / 0.06, rtol=0, atol=1e-3)
+    torch.testing.assert_close(behind[fine], (far_m - DEPTH_M) / 0.06, rtol=0, atol=1e-3)
+    assert before[fine] < 0 < behind[fine]
+
+
+def test_the_room_behind_is_measured_from_too() -> None:
+    read, (_, _, z_m) = at_point(0.1, 0.0, 3.9, 1)
+    torch.testing.assert_close(read[2 + 13 + 4], (z_m - 4.0) / 0.36, rtol=0, atol=1e-3)
+
+
+def test_planes_are_read_between_their_depths() -> None:
+    read, (_, _, z_m) = at_point(0.2, 0.1, 2.71, 1)
+    torch.testing.assert_close(read[2 + 13 + 5], z_m / 0.12 / 50, rtol=0, atol=1e-3)
+
+
+def test_the_number_of_channels_is_told_beforehand() -> None:
+    voxels = voxel_set(torch.tensor([[0, 128, 128, 100]]).int(), 1, FRONT3D_GRID.shape)
+    for layout, planes in ((True, True), (False, True), (True, False), (False, False)):
+        changes = ({} if layout else {"layout_m": None}) | ({} if planes else {"planes": None})
+        own = evidence(**changes)
+        assert own.at(voxels).shape[1] == own.num_channels == num_gathered(2, 13, layout, planes)
+
+
+def test_the_lift_asks_every_cell_in_sight_and_no_other() -> None:
+    maps = torch.zeros(1, 13, 120, 160)
+    rays = LayeredEstimate(
+        cameras=(CAMERA,),
+        depth_m=torch.full((1, 120, 160), DEPTH_M),
+        features=torch.zeros(1, 4, 120, 160),
+        log_spread=torch.zeros(1, 120, 160),
+        layout_m=None,
+    )
+    lifted = Gather()(rays, Panoptic2D((), {SEMANTICS: maps}))
+    assert len(lifted.voxels) == int(lifted.is_in_frustum.sum()) == 45708
+    assert lifted.features.shape == (len(lifted.voxels), lifted.evidence.num_channels)

@@ -1,0 +1,59 @@
+"""Seeds in the volume and the voxels that join them."""
+
+import torch
+
+from panoptic3d.models.clearview.config import SeedConfig
+from panoptic3d.models.clearview.seeds import membership, strongest
+from panoptic3d.sparse.voxels import all_voxels, voxel_set
+from panoptic3d.structures.prediction import ThingSeeds
+
+CELLS = all_voxels(2, (6, 6, 6), stride=4)
+
+
+def heat(*places: tuple[int, int, int, int, float]) -> torch.Tensor:
+    volume = torch.full((2, 6, 6, 6), -6.0)
+    for member, i, j, k, logit in places:
+        volume[member, i, j, k] = logit
+    return volume.flatten()
+
+
+def test_the_strongest_cells_are_seeds_of_their_image() -> None:
+    places = strongest(heat((0, 1, 1, 1, 2.0), (0, 4, 4, 4, 3.0), (1, 2, 2, 2, 1.0)), CELLS, SeedConfig())
+    assert CELLS.coords[places.rows].tolist() == [[0, 4, 4, 4], [0, 1, 1, 1], [1, 2, 2, 2]]
+
+
+def test_a_weaker_neighbour_and_an_unlikely_cell_are_no_seeds() -> None:
+    places = strongest(heat((0, 1, 1, 1, 2.0), (0, 1, 1, 2, 1.5), (0, 5, 5, 5, -3.0)), CELLS, SeedConfig())
+    assert CELLS.coords[places.rows].tolist() == [[0, 1, 1, 1]]
+
+
+def test_no_more_seeds_than_asked_for() -> None:
+    spots = [(0, i, j, k, 1.0 + i) for i in (0, 2, 4) for j in (0, 2, 4) for k in (0, 2, 4)]
+    places = strongest(heat(*spots), CELLS, SeedConfig(max_seeds=5))
+    assert len(places.rows) == 5
+
+
+def seeds(members: list[int], centres: list[list[float]]) -> ThingSeeds:
+    count = len(members)
+    return ThingSeeds(
+        member=torch.tensor(members, dtype=torch.int64),
+        centre_vox=torch.tensor(centres, dtype=torch.float32).reshape(-1, 3),
+        reach_vox=torch.full((count,), 4.0),
+        embedding=torch.zeros(count, 2),
+        class_logits=torch.zeros(count, 13),
+        scores=torch.ones(count),
+    )
+
+
+def test_voxels_join_the_seed_they_vote_for_in_their_own_image() -> None:
+    voxels = voxel_set(torch.tensor([[0, 1, 1, 1], [0, 9, 9, 9], [1, 1, 1, 1]]).int(), 2, (16, 16, 16))
+    votes = (voxels.coords[:, 1:].float(), torch.zeros(3, 2), torch.full((3,), -9.0))
+    logits = membership(votes, voxels, seeds([0, 0, 1], [[0, 0, 0], [10, 10, 10], [3, 3, 3]]), SeedConfig())
+    assert logits.argmax(dim=1).tolist() == [1, 2, 3]
+
+
+def test_a_voxel_may_be_of_no_thing_and_an_image_may_have_none() -> None:
+    voxels = voxel_set(torch.tensor([[0, 1, 1, 1]]).int(), 1, (16, 16, 16))
+    votes = (torch.tensor([[14.0, 14, 14]]), torch.zeros(1, 2), torch.zeros(1))
+    assert membership(votes, voxels, seeds([0], [[0, 0, 0]]), SeedConfig()).argmax(dim=1).tolist() == [0]
+    assert membership(votes, voxels, seeds([], []), SeedConfig()).shape == (1, 1)
