@@ -1,6 +1,6 @@
 """The 3D objective: the terms of every level with their weights (PanoRecon, section 4.2), and which levels train when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -103,6 +103,27 @@ def level_terms(level: LevelPrediction, target: VoxelTargets, config: VoxelObjec
         distance = distance_term(level.distance_vox, target.distance_vox[kept], weight, config.truncation_vox)
         terms["geometry"] = config.distance_weight * distance
     return terms
+
+
+def of_member(level: LevelPrediction, member: int) -> LevelPrediction:
+    """The rows of one sample of the batch, as if it were alone."""
+    asked, kept = level.candidates.coords[:, 0] == member, level.voxels.coords[:, 0] == member
+    semantic, instance, distance = level.semantic_logits, level.instance_logits, level.distance_vox
+    return LevelPrediction(
+        candidates=_alone(level.candidates, asked),
+        occupancy_logit=level.occupancy_logit[asked],
+        voxels=_alone(level.voxels, kept),
+        is_kept=level.is_kept[asked],
+        semantic_logits=None if semantic is None else semantic[kept],
+        instance_logits=None if instance is None else instance[kept],
+        distance_vox=None if distance is None else distance[kept],
+    )
+
+
+def _alone(voxels: SparseVoxels, rows: Bool[Tensor, " n"]) -> SparseVoxels:
+    coords = voxels.coords[rows].clone()
+    coords[:, 0] = 0
+    return replace(voxels, coords=coords, batch_size=1)
 
 
 def _occupancy_weight(stride: int, config: VoxelObjectiveConfig) -> float:
