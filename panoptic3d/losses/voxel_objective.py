@@ -53,15 +53,17 @@ class VoxelObjectiveConfig(Config):
 class CurriculumConfig(Config):
     """Steps for which training ends at a level; afterwards all levels train (section 4.3)."""
 
+    begins_at: int = Field(default=0, ge=0)  # the step of the run at which the 3D stage begins
     steps_64: int = Field(default=10_000, ge=0)
     steps_128: int = Field(default=5_000, ge=0)
 
 
 def finest_stride(step: int, config: CurriculumConfig) -> int:
     """The stride down to which the network runs at a step: a function of the step, so that a resumed run goes on."""
-    if step < config.steps_64:
+    done = step - config.begins_at
+    if done < config.steps_64:
         return 4
-    return 2 if step < config.steps_64 + config.steps_128 else 1
+    return 2 if done < config.steps_64 + config.steps_128 else 1
 
 
 FAITHFUL_OBJECTIVE = {"occupancy_256": "averaged-first", "semantic_256_weight": "of-instances"}

@@ -1,1 +1,1 @@
-"""Methods as the training loop sees them: a network with its objective. Their names are in `registry`."""
+"""Methods as the training loop sees them: a network with its objective."""

@@ -11,7 +11,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from panoptic3d.engine.methods.image_truth import ImageTruth
-from panoptic3d.engine.methods.panorecon_config import ImageObjectiveConfig
+from panoptic3d.engine.methods.panorecon_settings import ImageObjectiveConfig
 from panoptic3d.geometry.boxes import encode, is_inside
 from panoptic3d.losses.detection_matching import match_boxes, sampled
 from panoptic3d.losses.detection_terms import (

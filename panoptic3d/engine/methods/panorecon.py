@@ -1,15 +1,17 @@
 """PanoRecon as a method that trains: its 2D stage, its 3D stage on a frozen 2D stage, or both at once."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.config import Config
 from panoptic3d.engine.method import Method
 from panoptic3d.engine.methods.detection_step import detection_terms
 from panoptic3d.engine.methods.image_truth import (
@@ -20,7 +22,7 @@ from panoptic3d.engine.methods.image_truth import (
     numbered,
     shuffled_numbers,
 )
-from panoptic3d.engine.methods.panorecon_config import PanoReconTrainingConfig
+from panoptic3d.engine.methods.panorecon_settings import PanoReconSettings
 from panoptic3d.engine.methods.voxel_step import voxel_terms_of_samples
 from panoptic3d.errors import InputError
 from panoptic3d.losses.depth_terms import depth_terms
@@ -34,17 +36,19 @@ from panoptic3d.structures.prediction import Prediction
 from panoptic3d.structures.scene import PanopticScene
 
 
-class PanoReconTraining(Method):
-    """What a stage does not train has no gradient and stays in evaluation mode, its norms included."""
+class PanoReconMethod(Method):
+    """A part trains if any of its parameters asks for a gradient, and only the terms of such parts are computed. The other
+    part then stays in evaluation mode, its norms included.
+    """
 
-    def __init__(self, config: PanoReconTrainingConfig, seed: int) -> None:
+    settings_kind: ClassVar[type[Config]] = PanoReconSettings
+
+    def __init__(self, settings: PanoReconSettings) -> None:
         super().__init__()
-        self.config, self.seed = config, seed
-        self.network = build_panorecon(config.network)
-        self.network_config = config.network
-        self.taxonomy = TAXONOMIES[config.network.taxonomy]
-        for module in self._frozen():
-            module.requires_grad_(False)
+        self.settings = settings
+        self.network = build_panorecon(settings.network)
+        self.network_config = settings.network
+        self.taxonomy = TAXONOMIES[settings.network.taxonomy]
         self.train()
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
@@ -83,20 +87,19 @@ class PanoReconTraining(Method):
             scenes = self.network.decode(Prediction(rays.cameras, lifted.grids, rays.depth_m, found, levels))
         return tuple(replace(scene, camera=camera) for scene, camera in zip(scenes, batch.cameras, strict=True))
 
-    def train(self, mode: bool = True) -> "PanoReconTraining":
+    def train(self, mode: bool = True) -> "PanoReconMethod":
         super().train(mode)
-        for module in self._frozen():
+        for module in (
+            module for part, modules in self.parts().items() if not self._trains(part) for module in modules
+        ):
             module.eval()
         return self
 
     def _trains(self, part: str) -> bool:
-        return self.config.stage in (part, "joint")
-
-    def _frozen(self) -> list[nn.Module]:
-        return [module for part, modules in self.parts().items() if not self._trains(part) for module in modules]
+        return any(parameter.requires_grad for module in self.parts()[part] for parameter in module.parameters())
 
     def _image_truths(self, batch: Batch, fitted: FittedImage, rays: RayEstimate) -> tuple[ImageTruth, ...]:
-        supply = self.config.supply
+        supply = self.settings.supply
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
         return tuple(
             image_truth(batch, member, camera, size, self.taxonomy, supply.min_pixels, supply.max_instances)
@@ -106,7 +109,7 @@ class PanoReconTraining(Method):
     def _image_terms(
         self, batch: Batch, step: int, pyramid: Pyramid, rays: RayEstimate, truths: Sequence[ImageTruth]
     ) -> list[dict[str, Tensor]]:
-        config = self.config.image_terms
+        config = self.settings.image_terms
         stream = partial(self._stream, batch, step)
         found = detection_terms(self.network.panoptic, pyramid.stride16, truths, config, stream)
         terms = []
@@ -123,9 +126,9 @@ class PanoReconTraining(Method):
             raise InputError("the 3D stage learns from voxels, and these samples have none; read them with voxels.")
         numbers = [self._numbers(batch, step, member, truth) for member, truth in enumerate(truths)]
         lifted = self._lifted(pyramid, rays, truths, numbers)
-        levels = self.network.voxel_net(lifted, finest_stride(step, self.config.curriculum))
+        levels = self.network.voxel_net(lifted, finest_stride(step, self.settings.curriculum))
         channels = [{i: channel_of(n, self._num_channels) for i, n in each.items()} for each in numbers]
-        return voxel_terms_of_samples(levels, batch.truths, channels, self.config.voxel_terms)
+        return voxel_terms_of_samples(levels, batch.truths, channels, self.settings.voxel_terms)
 
     def _lifted(
         self,
@@ -134,7 +137,7 @@ class PanoReconTraining(Method):
         truths: Sequence[ImageTruth],
         numbers: Sequence[Mapping[int, int]],
     ) -> Lifted:
-        supply = self.config.supply
+        supply = self.settings.supply
         if supply.depth == "truth":
             rays = replace(rays, depth_m=torch.stack([truth.depth_m for truth in truths]))
         if supply.instances == "truth":
@@ -151,7 +154,7 @@ class PanoReconTraining(Method):
             return self.network.panoptic(pyramid, tuple(truth.camera for truth in truths)).instances
 
     def _matched(self, found: Instances2D, truth: ImageTruth, numbers: Mapping[int, int]) -> Instances2D:
-        rows = matched(found, truth.things, takes_best=self.config.supply.matching == "best")
+        rows = matched(found, truth.things, takes_best=self.settings.supply.matching == "best")
         masks = {numbers[instance]: found.masks[row] for instance, row in rows.items()}
         return numbered(masks, truth.camera, found.masks.device)
 
@@ -162,27 +165,28 @@ class PanoReconTraining(Method):
         return numbered(masks, truth.camera, truth.depth_m.device)
 
     def _numbers(self, batch: Batch, step: int, member: int, truth: ImageTruth) -> dict[int, int]:
-        if self.config.supply.numbers == "in-order":
+        if self.settings.supply.numbers == "in-order":
             return truth.things.numbers()
         return shuffled_numbers(truth.things, self._num_channels, self._stream(batch, step, "numbers", member))
 
     @property
     def _num_channels(self) -> int:
         """Without the one that says "no instance"."""
-        return self.config.network.lift.num_instance_channels - 1
+        return self.settings.network.lift.num_instance_channels - 1
 
     def _stream(self, batch: Batch, step: int, what: str, member: int) -> torch.Generator:
-        return torch_generator(self.seed, what, step, batch.keys[member])
+        return torch_generator(self.settings.seed, what, step, batch.keys[member])
 
 
 @contextmanager
-def _evaluating(module: nn.Module):
-    was_training = module.training
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
     module.eval()
     try:
         yield
     finally:
-        module.train(was_training)
+        for part, mode in modes.items():
+            part.training = mode
 
 
 def _add(samples: list[dict[str, Tensor]], more: list[dict[str, Tensor]]) -> None:

@@ -8,8 +8,9 @@ import pytest
 import torch
 
 from panoptic3d.data.truth import truth_from_volumes
-from panoptic3d.engine.methods.panorecon import PanoReconTraining
-from panoptic3d.engine.methods.panorecon_config import FAITHFUL_TRAINING, PanoReconTrainingConfig
+from panoptic3d.engine.methods.panorecon import PanoReconMethod
+from panoptic3d.engine.methods.panorecon_settings import FAITHFUL_TRAINING, PanoReconSettings
+from panoptic3d.engine.training.stages import learnable_names, set_trained_parts
 from panoptic3d.models.panorecon.config import CORRECTED, FAITHFUL
 from panoptic3d.models.surface_lift import lift
 from panoptic3d.structures.batch import Batch, collate
@@ -79,7 +80,7 @@ def batch_of(*samples: Sample) -> Batch:
     return collate(samples)
 
 
-def training_config(mode: str = "corrected", **changes: Any) -> PanoReconTrainingConfig:
+def settings(mode: str = "corrected", **changes: Any) -> PanoReconSettings:
     """Of either mode, narrow; `changes` go on top, trees into trees."""
     network = FAITHFUL if mode == "faithful" else CORRECTED
     tree: dict[str, Any] = {"network": network}
@@ -87,18 +88,19 @@ def training_config(mode: str = "corrected", **changes: Any) -> PanoReconTrainin
         tree = _merged(tree, FAITHFUL_TRAINING)
     for more in ({"network": NARROW}, QUICK, changes):
         tree = _merged(tree, more)
-    return PanoReconTrainingConfig.model_validate(tree)
+    return PanoReconSettings.model_validate(tree)
 
 
 @pytest.fixture
-def training(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PanoReconTraining]:
+def training(monkeypatch: pytest.MonkeyPatch) -> Callable[..., PanoReconMethod]:
     """Builds with weights that are always the same, and lifts into the small grid."""
     monkeypatch.setattr(lift, "FRONT3D_GRID", SMALL_GRID)
 
-    def build(mode: str = "corrected", **changes: Any) -> PanoReconTraining:
+    def build(*parts: str, mode: str = "corrected", **changes: Any) -> PanoReconMethod:
         torch.manual_seed(0)
-        method = PanoReconTraining(training_config(mode, **changes), seed=5)
+        method = PanoReconMethod(settings(mode, **changes))
         torch.nn.init.constant_(method.network.rays.depth.bias, 2.0)
+        set_trained_parts(method, parts, learnable_names(method))
         return method
 
     return build

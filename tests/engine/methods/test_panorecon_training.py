@@ -9,15 +9,16 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
-from panoptic3d.config import canonical_json
-from panoptic3d.engine.methods.panorecon import PanoReconTraining
-from panoptic3d.engine.methods.panorecon_config import PanoReconTrainingConfig
-from panoptic3d.engine.methods.registry import METHODS, build_method, method_config
-from panoptic3d.errors import ConfigError, InputError
+from panoptic3d.config import canonical_json, read_yaml_tree, validate_config
+from panoptic3d.engine.methods.panorecon import PanoReconMethod
+from panoptic3d.engine.methods.panorecon_settings import FAITHFUL_TRAINING, PanoReconSettings
+from panoptic3d.engine.training.methods import load_training_config, method_class
+from panoptic3d.errors import InputError
+from panoptic3d.models.panorecon.config import FAITHFUL, config_for_published_weights
 from panoptic3d.models.registry import load_network
-from tests.engine.methods.conftest import batch_of, room, training_config
+from tests.engine.methods.conftest import batch_of, room
 
-Build = Callable[..., PanoReconTraining]
+Build = Callable[..., PanoReconMethod]
 IMAGE_TERMS = {
     "depth",
     "depth_gradient",
@@ -38,7 +39,7 @@ def total(terms: dict[str, Tensor]) -> Tensor:
 
 
 def test_the_2d_stage_learns_2d_alone(training: Build) -> None:
-    method = training(stage="2d")
+    method = training("2d")
     before = torch.random.get_rng_state()
     terms = method(batch_of(room(0), room(1)), 3)
     assert torch.equal(torch.random.get_rng_state(), before)
@@ -51,7 +52,7 @@ def test_the_2d_stage_learns_2d_alone(training: Build) -> None:
 
 @pytest.mark.parametrize("mode", ["corrected", pytest.param("faithful", marks=pytest.mark.slow)])
 def test_a_batch_of_2d_samples_is_its_samples(training: Build, mode: str) -> None:
-    method = training(mode, stage="2d")
+    method = training("2d", mode=mode)
     first, second = room(0), room(1)
     alone = [method(batch_of(sample), 3) for sample in (first, second)]
     for name, term in method(batch_of(first, second), 3).items():
@@ -59,7 +60,7 @@ def test_a_batch_of_2d_samples_is_its_samples(training: Build, mode: str) -> Non
 
 
 def test_draws_belong_to_the_step_and_the_sample(training: Build) -> None:
-    method = training(stage="2d")
+    method = training("2d")
     one, again = (method(batch_of(room(0)), 3) for _ in range(2))
     assert {name: term.item() for name, term in one.items()} == {name: term.item() for name, term in again.items()}
     later, other = method(batch_of(room(0)), 4), method(batch_of(replace(room(0), frame="0009")), 3)
@@ -67,7 +68,7 @@ def test_draws_belong_to_the_step_and_the_sample(training: Build) -> None:
 
 
 def test_a_photo_without_things_and_without_depth(training: Build) -> None:
-    method = training(stage="2d")
+    method = training("2d")
     empty = room(0, num_things=0)
     terms = method(batch_of(replace(empty, depth_m=torch.zeros_like(empty.depth_m))), 0)
     assert all(term.isfinite() for term in terms.values())
@@ -79,7 +80,7 @@ def test_the_weight_of_background_in_both_modes(training: Build) -> None:
     """An undecided head on backgrounds and sofas: ln 13 whatever the weights. Sure of background: they decide."""
     seen = {}
     for mode in ("corrected", "faithful"):
-        method = training(mode, stage="2d")
+        method = training("2d", mode=mode)
         head = method.network.panoptic.box_head.classes
         torch.nn.init.zeros_(head.weight)
         torch.nn.init.zeros_(head.bias)
@@ -96,7 +97,7 @@ def test_the_weight_of_background_in_both_modes(training: Build) -> None:
     ("step", "is_there"), [(0, ("_64",)), pytest.param(1, ("_64", "_128"), marks=pytest.mark.slow)]
 )
 def test_the_3d_stage_learns_3d_alone_level_by_level(training: Build, step: int, is_there: tuple[str, ...]) -> None:
-    method = training(stage="3d", curriculum={"steps_64": 1, "steps_128": 1}, supply={"depth": "truth"})
+    method = training("3d", curriculum={"steps_64": 1, "steps_128": 1}, supply={"depth": "truth"})
     assert method.training
     assert not any(m.training for m in (method.network.trunk, method.network.rays, method.network.panoptic))
     terms = method(batch_of(room(0)), step)
@@ -112,7 +113,7 @@ def test_the_3d_stage_learns_3d_alone_level_by_level(training: Build, step: int,
 def test_a_batch_of_3d_samples_is_its_samples(training: Build, mode: str, supply: str) -> None:
     """And the same from run to run, to the bit."""
     given = {"depth": supply, "instances": "matched" if supply == "network" else "truth"}
-    method = training(mode, stage="3d", curriculum=AT_ONCE, supply=given)
+    method = training("3d", mode=mode, curriculum=AT_ONCE, supply=given)
     rooms = [room(0), room(1, num_things=1), room(2, num_things=0), room(3)]
     alone = [method(batch_of(sample), 7) for sample in rooms]
     together, again = (method(batch_of(*rooms), 7) for _ in range(2))
@@ -125,12 +126,12 @@ def test_a_batch_of_3d_samples_is_its_samples(training: Build, mode: str, supply
 
 @pytest.mark.slow
 def test_both_stages_at_once(training: Build) -> None:
-    method = training(stage="joint", curriculum=AT_ONCE)
+    method = training(curriculum=AT_ONCE)
     terms = method(batch_of(room(0)), 0)
     assert set(terms) == IMAGE_TERMS | VOXEL_TERMS
     total(terms).backward()
     # What is lifted teaches the trunk, too.
-    without = training(stage="2d")
+    without = training("2d")
     total(without(batch_of(room(0)), 0)).backward()
     first, second = (m.network.trunk.conv1.weight.grad for m in (method, without))
     assert not torch.allclose(first, second)
@@ -140,7 +141,7 @@ def test_both_stages_at_once(training: Build) -> None:
 @pytest.mark.parametrize("mode", ["corrected", "faithful"])
 @pytest.mark.parametrize("depth_m", [50.0, -3.0, 0.0])
 def test_an_empty_frustum_goes_on(training: Build, mode: str, depth_m: float) -> None:
-    method = training(mode, stage="3d", curriculum=AT_ONCE)
+    method = training("3d", mode=mode, curriculum=AT_ONCE)
     torch.nn.init.zeros_(method.network.rays.depth.weight)
     torch.nn.init.constant_(method.network.rays.depth.bias, depth_m)
     terms = method(batch_of(room(0), room(1, num_things=0)), 0)
@@ -151,12 +152,12 @@ def test_an_empty_frustum_goes_on(training: Build, mode: str, depth_m: float) ->
 
 def test_samples_without_voxels_are_refused(training: Build) -> None:
     with pytest.raises(InputError, match="read them with voxels"):
-        training(stage="3d")(batch_of(replace(room(0), truth=None)), 0)
+        training("3d")(batch_of(replace(room(0), truth=None)), 0)
 
 
 @pytest.mark.slow
 def test_scenes_come_from_the_photo_alone(training: Build) -> None:
-    method = training(stage="3d")
+    method = training("3d")
     (scene,) = method.scenes(batch_of(replace(room(0), truth=None)))
     (told,) = method.scenes_given_image_truth(batch_of(room(0)))
     assert scene.distance_vox.shape == told.distance_vox.shape == (64, 64, 64)
@@ -165,7 +166,7 @@ def test_scenes_come_from_the_photo_alone(training: Build) -> None:
 
 
 def test_what_training_saves_predict_loads(training: Build, tmp_path: Path) -> None:
-    method = training(stage="2d")
+    method = training("2d")
     save_file(method.network.state_dict(), tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(canonical_json(method.network_config))
     loaded = load_network(tmp_path).state_dict()
@@ -173,18 +174,42 @@ def test_what_training_saves_predict_loads(training: Build, tmp_path: Path) -> N
 
 
 def test_parts_are_the_whole_network(training: Build) -> None:
-    method = training(stage="2d")
+    method = training("2d")
     inside = {id(p) for modules in method.parts().values() for m in modules for p in m.parameters()}
     assert inside == {id(p) for p in method.network.parameters()}
 
 
-def test_a_method_is_known_by_its_name() -> None:
-    config = method_config({"name": "panorecon", "stage": "2d"})
-    assert isinstance(config, PanoReconTrainingConfig)
-    assert set(METHODS) == {"panorecon"}
-    built = build_method(training_config(stage="2d"), seed=1)
-    assert isinstance(built, PanoReconTraining)
-    with pytest.raises(ConfigError, match="this version knows panorecon"):
-        method_config({"name": "buol"})
-    with pytest.raises(ConfigError, match="did you mean `stage`"):
-        method_config({"name": "panorecon", "stag": "2d"})
+def test_the_engine_knows_it_by_name() -> None:
+    assert method_class("panorecon") is PanoReconMethod
+
+
+RUNS = (
+    "2d",
+    "3d",
+    "joint",
+    "debug",
+    "rooms-2d",
+    "rooms-3d",
+    "rooms-joint",
+    "matterport-2d",
+    "matterport-3d",
+    "overfit",
+)
+
+
+@pytest.mark.parametrize("name", RUNS)
+def test_every_run_reads(name: str, repository: Path) -> None:
+    config = load_training_config(repository / "configs" / "panorecon" / f"{name}.yaml")
+    trained = {part for stage in config.stages for part in stage.train}
+    kind = name.rpartition("-")[2]
+    assert trained == {"2d": {"2d"}, "3d": {"3d"}, "overfit": {"3d"}}.get(kind, {"2d", "3d"})
+
+
+@pytest.mark.parametrize("mode", ["corrected", "faithful"])
+def test_the_two_modes_read(mode: str, repository: Path) -> None:
+    tree = read_yaml_tree(repository / "configs" / "panorecon" / f"{mode}.yaml")["settings"]
+    config = validate_config(PanoReconSettings, tree, mode)
+    assert config.network == config_for_published_weights(mode)
+    assert config.image_terms.background_weight == (0.001 if mode == "faithful" else 1.0)
+    if mode == "faithful":
+        assert config == PanoReconSettings.model_validate({"network": FAITHFUL, **FAITHFUL_TRAINING})

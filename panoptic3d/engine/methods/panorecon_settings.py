@@ -14,8 +14,6 @@ from panoptic3d.losses.voxel_objective import (
 )
 from panoptic3d.models.panorecon.config import PanoReconConfig
 
-Stage = Literal["2d", "3d", "joint"]
-
 
 class ImageObjectiveConfig(Config):
     """Terms of the 2D stage. Depth, detection and the 3D terms are added up."""
@@ -46,16 +44,15 @@ class SupplyConfig(Config):
     max_instances: int | None = Field(default=15, ge=1)  # by ascending id; None: all, which then share channels
 
 
-class PanoReconTrainingConfig(Config):
-    """Defaults are the corrected ones."""
+class PanoReconSettings(Config):
+    """Defaults are the corrected ones. What is trained is the business of the stages of a run: see `PanoReconMethod`."""
 
-    name: Literal["panorecon"] = "panorecon"
-    stage: Stage = "3d"
     network: PanoReconConfig = PanoReconConfig()
     image_terms: ImageObjectiveConfig = ImageObjectiveConfig()
     supply: SupplyConfig = SupplyConfig()
     voxel_terms: VoxelObjectiveConfig = VoxelObjectiveConfig()
     curriculum: CurriculumConfig = CurriculumConfig()
+    seed: int = 0  # of the draws of anchors, boxes and numbers
 
 
 # The reference's, beside the switches of its network (`FAITHFUL` of models/panorecon/config.py).
