@@ -13,6 +13,9 @@ from torch import Tensor
 
 T = TypeVar("T")
 
+_PATIENCE_S = 3600.0
+_patient_group: Any = None  # for waits that are long by nature
+
 
 def is_distributed() -> bool:
     return dist.is_available() and dist.is_initialized()
@@ -34,6 +37,11 @@ def launched_by_torchrun() -> bool:
     return "RANK" in os.environ and "WORLD_SIZE" in os.environ
 
 
+def is_main_by_environment() -> bool:
+    """The same as `is_main` before the process group is there."""
+    return os.environ.get("RANK", "0") == "0"
+
+
 def start(device: torch.device, timeout_s: float = 60.0) -> None:
     """Join the process group that torchrun prepared; nothing happens in a single process.
 
@@ -41,18 +49,32 @@ def start(device: torch.device, timeout_s: float = 60.0) -> None:
     """
     if not launched_by_torchrun() or is_distributed():
         return
-    backend = "nccl" if device.type == "cuda" else "gloo"
+    global _patient_group
+    backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
     dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    _patient_group = dist.new_group(backend="gloo", timeout=timedelta(seconds=max(timeout_s, _PATIENCE_S)))
 
 
 def stop() -> None:
+    global _patient_group
     if is_distributed():
         dist.destroy_process_group()
+        _patient_group = None
+
+
+def local_rank() -> int:
+    """Which of its machine's devices is this process's."""
+    return int(os.environ.get("LOCAL_RANK", "0"))
 
 
 def leave(exit_code: int) -> NoReturn:
     """End a worker of a process group. gloo's threads can abort an ordinary interpreter exit (SIGABRT after success)."""
     stop()
+    abandon(exit_code)
+
+
+def abandon(exit_code: int) -> NoReturn:
+    """End a worker whose peers may be dead or stuck, without saying goodbye to them."""
     sys.stdout.flush()
     sys.stderr.flush()
     os._exit(exit_code)
@@ -61,6 +83,12 @@ def leave(exit_code: int) -> NoReturn:
 def barrier() -> None:
     if is_distributed():
         dist.barrier()
+
+
+def wait_for_slow_ranks() -> None:
+    """A barrier after work that is unequal by nature. A rank that dies ends it at once; one that hangs, after an hour."""
+    if is_distributed():
+        dist.barrier(group=_patient_group)
 
 
 def sum_over_ranks(tensor: Tensor) -> Tensor:

@@ -1,13 +1,19 @@
-"""`panoptic3d train CONFIG [--key value ...]`."""
+"""`panoptic3d train CONFIG [--key value ...]`, in one process or under torchrun."""
 
 import argparse
+import logging
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
-from panoptic3d.cli.not_built import refuse
+if TYPE_CHECKING:
+    from panoptic3d.engine.training.report import Progress
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
+    _add_own_arguments(parser)
     parser.add_argument("config", metavar="CONFIG", help="a YAML file of configs/")
-    parser.add_argument("--resume", default="auto", help="auto (default), never, or a checkpoint")
     parser.add_argument(
         "overrides", nargs=argparse.REMAINDER, metavar="--key value", help="change any key of the config"
     )
@@ -15,4 +21,73 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    refuse("train", "no network has landed")
+    from panoptic3d import distributed
+    from panoptic3d.errors import Panoptic3dError
+
+    if not distributed.launched_by_torchrun():
+        return _carry_out(arguments)
+    try:
+        code = _carry_out(arguments)
+    except Panoptic3dError as error:  # its peers may wait for it: leave at once, torchrun ends them
+        print(f"panoptic3d: {' '.join(str(error).split())}", file=sys.stderr)
+        distributed.abandon(error.exit_code)
+    return distributed.leave(code)
+
+
+def _carry_out(arguments: argparse.Namespace) -> int:
+    own, overrides = _own_words(arguments)
+    from panoptic3d.engine.training.methods import load_training_config
+    from panoptic3d.engine.training.run import Resume, train
+
+    path = Path(arguments.config)
+    config = load_training_config(path, overrides)
+    if config.folder is None:
+        config = config.model_copy(update={"folder": f"runs/{path.parent.name}-{path.stem}"})
+    _show_log()
+    return train(config, Resume(own.resume), _observer())
+
+
+def _add_own_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--resume", default=None, metavar="auto|never|PATH", help="where to go on from (auto)")
+
+
+def _own_words(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list[str]]:
+    """Switches of this verb may stand before CONFIG or among the overrides after it."""
+    parser = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    _add_own_arguments(parser)
+    after, overrides = parser.parse_known_args(arguments.overrides)
+    merged: dict[str, Any] = {name: value or getattr(arguments, name) for name, value in vars(after).items()}
+    merged["resume"] = merged["resume"] or "auto"
+    return argparse.Namespace(**merged), overrides
+
+
+def _show_log() -> None:
+    """Plain lines on stderr; on a terminal only what matters, because a progress line is drawn there."""
+    from panoptic3d import distributed
+
+    logger = logging.getLogger("panoptic3d")
+    logger.setLevel(logging.INFO)
+    handler = logging.StreamHandler(sys.stderr)
+    is_first = distributed.is_main_by_environment()
+    handler.setLevel(logging.INFO if is_first and not sys.stderr.isatty() else logging.WARNING)
+    handler.setFormatter(logging.Formatter("%(message)s"))
+    logger.addHandler(handler)
+
+
+def _observer() -> "Callable[[Progress], None]":
+    """A line with the time that is left, on a terminal only."""
+    from panoptic3d import distributed
+
+    if not sys.stderr.isatty() or not distributed.is_main_by_environment():
+        return lambda progress: None
+
+    def draw(progress: "Progress") -> None:
+        loss = "not finite" if progress.loss is None else f"loss {progress.loss:.4g}"
+        minutes, seconds = divmod(round(progress.seconds_left), 60)
+        left = f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+        end = "\n" if progress.step == progress.num_steps else ""
+        share = progress.step / progress.num_steps
+        line = f"step {progress.step:,} of {progress.num_steps:,} ({share:.0%}), {loss}"
+        print(f"\r\x1b[K{line}, {progress.samples_per_s:.3g} samples/s, {left}", end=end, file=sys.stderr, flush=True)
+
+    return draw

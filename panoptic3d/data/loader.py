@@ -5,6 +5,7 @@ Evaluation replaces nothing: a bad sample raises, or is handed on as a `FailedSa
 """
 
 import logging
+import signal
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -69,6 +70,7 @@ class TrainingLoader:
             pin_memory=config.pin_memory,
             persistent_workers=config.num_workers > 0,
             prefetch_factor=config.prefetch_batches if config.num_workers else None,
+            worker_init_fn=_leave_signals_to_parent,
         )
 
     @property
@@ -141,6 +143,12 @@ def evaluation_samples(
         if isinstance(item, FailedSample) and on_bad == "raise":
             raise item.error
         yield item
+
+
+def _leave_signals_to_parent(worker: int) -> None:
+    """A scheduler signals every process of a job, and the parent still needs its batches to reach the end of its step."""
+    for number in (signal.SIGTERM, signal.SIGUSR1):
+        signal.signal(number, signal.SIG_IGN)
 
 
 class _EpochOrder(Sampler[list[Place]]):

@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from typing import ClassVar
 
 from torch import Tensor, nn
 
@@ -17,6 +18,7 @@ class Method(nn.Module, ABC):
     the global stream and never from the rank: two ranks of one sample then train as one rank of two.
     """
 
+    settings_kind: ClassVar[type[Config]]  # of the constructor's only argument
     network: nn.Module  # what a checkpoint keeps and `predict` loads
     network_config: Config  # what is written beside the weights
 

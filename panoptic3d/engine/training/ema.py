@@ -1,0 +1,42 @@
+"""A moving average of a network's weights: what is evaluated and kept for `predict` when a run asks for it."""
+
+import contextlib
+from collections.abc import Iterator, Mapping
+
+import torch
+from torch import Tensor, nn
+
+
+class MovingAverage:
+    """Averages what is floating point and copies the rest (counters of norms)."""
+
+    def __init__(self, network: nn.Module, decay: float) -> None:
+        self.decay = decay
+        self._network = network
+        self._average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
+
+    @torch.no_grad()
+    def update(self) -> None:
+        for name, tensor in self._network.state_dict().items():
+            average = self._average[name]
+            if average.is_floating_point():
+                average.lerp_(tensor, 1 - self.decay)
+            else:
+                average.copy_(tensor)
+
+    def state_dict(self) -> dict[str, Tensor]:
+        return dict(self._average)
+
+    def load_state_dict(self, state: Mapping[str, Tensor]) -> None:
+        for name, tensor in state.items():
+            self._average[name].copy_(tensor)
+
+    @contextlib.contextmanager
+    def in_place(self) -> Iterator[None]:
+        """The network with the averaged weights, inside of the block."""
+        own = {name: tensor.detach().clone() for name, tensor in self._network.state_dict().items()}
+        self._network.load_state_dict(self._average)
+        try:
+            yield
+        finally:
+            self._network.load_state_dict(own)

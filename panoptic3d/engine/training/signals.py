@@ -1,0 +1,33 @@
+"""A request to stop, noted when it comes and answered at the end of a step."""
+
+import contextlib
+import signal
+from collections.abc import Iterator
+from types import FrameType
+
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+# EX_TEMPFAIL: a state is saved and the same command goes on from it. torchrun restarts on it; SLURM scripts requeue on it.
+EXIT_TO_BE_RESTARTED = 75
+
+
+class StopRequest:
+    def __init__(self) -> None:
+        self.signal: int | None = None
+
+    def __bool__(self) -> bool:
+        return self.signal is not None
+
+    def note(self, number: int, frame: FrameType | None = None) -> None:
+        self.signal = number
+
+
+@contextlib.contextmanager
+def stop_on_signals() -> Iterator[StopRequest]:
+    """SIGTERM and SIGUSR1 are noted inside of the block, and mean what they meant before after it."""
+    request = StopRequest()
+    before = {number: signal.signal(number, request.note) for number in STOP_SIGNALS}
+    try:
+        yield request
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
