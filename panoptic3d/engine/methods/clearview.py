@@ -39,12 +39,13 @@ from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 
-class ClearviewTraining(Method):
+class ClearviewMethod(Method):
+    settings_kind = ClearviewTrainingConfig
     network: Pipeline
 
-    def __init__(self, config: ClearviewTrainingConfig, seed: int, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
+    def __init__(self, config: ClearviewTrainingConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         super().__init__()
-        self.config, self.seed, self.taxonomy = config, seed, taxonomy
+        self.config, self.taxonomy = config, taxonomy
         self.network, self.network_config = build_clearview(config.network), config.network
         if config.imagenet:
             trunk = cast(FeaturePyramid, self.network.trunk).trunk
@@ -127,7 +128,7 @@ class ClearviewTraining(Method):
         config = self.config
         first, last = config.true_depth
         share = first + (last - first) * min(step / config.true_depth_steps, 1.0)
-        draw = torch_generator(self.seed, "true depth", step, key)
+        draw = torch_generator(self.config.seed, "true depth", step, key)
         if float(torch.rand((), generator=draw)) >= share:
             return own_m
         scale = 1 + config.depth_jitter * float(torch.randn((), generator=draw))
@@ -166,7 +167,7 @@ class ClearviewTraining(Method):
             places = cells.coords[own, 1:].float()
             if len(own) == 0:
                 continue
-            draw = torch_generator(self.seed, "seeds", step, batch.keys[number])
+            draw = torch_generator(self.config.seed, "seeds", step, batch.keys[number])
             jitter = self.config.seed_jitter_cells * torch.randn(middle.shape, generator=draw)
             if len(middle):
                 rows.append(own[torch.cdist(middle + jitter.to(middle.device), places).argmin(dim=1)])

@@ -1,7 +1,5 @@
 """How our own method is trained."""
 
-from typing import Literal
-
 from pydantic import Field
 
 from panoptic3d.config import Config
@@ -30,9 +28,9 @@ class ClearviewWeights(Config):
 
 
 class ClearviewTrainingConfig(Config):
-    name: Literal["clearview"] = "clearview"
     network: ClearviewConfig = ClearviewConfig()
     weights: ClearviewWeights = ClearviewWeights()
+    seed: int = 0  # of what is drawn in training: true depths and places of seeds
     imagenet: bool = True  # start the trunk from ImageNet weights
     imagenet_file: str = ""  # a local file; else the pip package of the trunk
     # The share of samples whose voxels read the true depth (blurred by `depth_jitter`) instead of the network's own: from

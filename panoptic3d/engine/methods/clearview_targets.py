@@ -80,7 +80,7 @@ def truth_at(truth: VoxelTruth, coords: Tensor, truncation_vox: float) -> FineTr
         return FineTruth(torch.full((len(coords),), truncation_vox, device=coords.device), nothing, nothing)
     is_listed = place >= 0
 
-    def listed(values: Tensor, fill: float) -> Tensor:
+    def listed(values: Tensor, fill: float | int) -> Tensor:
         return torch.where(is_listed, values[place.clamp(min=0)], fill)
 
     distance = listed(truth.distance_vox.abs(), truth.fill_distance_vox).clamp(max=truncation_vox)

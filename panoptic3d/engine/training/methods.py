@@ -13,7 +13,10 @@ from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.errors import ConfigError
 from panoptic3d.randomness import seed_everything
 
-METHODS = {"panorecon": "panoptic3d.engine.methods.panorecon:PanoReconMethod"}
+METHODS = {
+    "clearview": "panoptic3d.engine.methods.clearview:ClearviewMethod",
+    "panorecon": "panoptic3d.engine.methods.panorecon:PanoReconMethod",
+}
 
 
 def load_training_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
