@@ -8,7 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.models.clearview.config import SeedConfig, VoxelNetConfig
-from panoptic3d.models.clearview.gather import Gathered
+from panoptic3d.models.clearview.gather import Evidence, Gathered
 from panoptic3d.models.clearview.seeds import Places, SeedHead, VoteHead, membership, strongest
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.joining import prune
@@ -119,7 +119,7 @@ class Refine(nn.Module):
         self.occupancy = nn.Linear(width, 1)
 
     def forward(
-        self, features: Float[Tensor, "n c"], coarse: SparseVoxels, evidence, book: PlanBook
+        self, features: Float[Tensor, "n c"], coarse: SparseVoxels, evidence: Evidence, book: PlanBook
     ) -> tuple[Float[Tensor, "m c2"], SparseVoxels]:
         nx, ny, nz = (2 * n for n in coarse.shape)
         made = generated(coarse, self.up.kernel, bounds=((0, 0, 0), (nx, ny, nz)))
