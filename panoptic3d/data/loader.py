@@ -17,7 +17,7 @@ from panoptic3d.config import Config
 from panoptic3d.data.dataset import FailedSample, SampleDataset
 from panoptic3d.data.order import Place, Position, evaluation_indices, num_training_steps, training_batches
 from panoptic3d.errors import InputError, Panoptic3dError
-from panoptic3d.randomness import derive_seed
+from panoptic3d.randomness import derive_seed, torch_generator
 from panoptic3d.structures.batch import Batch, collate
 from panoptic3d.structures.sample import Sample
 
@@ -71,6 +71,7 @@ class TrainingLoader:
             persistent_workers=config.num_workers > 0,
             prefetch_factor=config.prefetch_batches if config.num_workers else None,
             worker_init_fn=_leave_signals_to_parent,
+            generator=torch_generator(seed, "workers"),  # else every start of an epoch draws from the global stream
         )
 
     @property
