@@ -29,16 +29,19 @@ class BasicBlock(nn.Module):
 
 
 class ResNet18(nn.Module):
-    channels: tuple[int, int, int, int] = (64, 128, 256, 512)
+    """`width` 64 is the published network; a smaller one shrinks every map."""
 
-    def __init__(self, norm: NormName = "frozen") -> None:
+    channels: tuple[int, int, int, int]
+
+    def __init__(self, norm: NormName = "frozen", width: int = 64) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(3, 64, 7, stride=2, padding=3, bias=False)
-        self.bn1 = norm2d(norm, 64)
-        self.layer1 = _stage(64, 64, 1, norm)
-        self.layer2 = _stage(64, 128, 2, norm)
-        self.layer3 = _stage(128, 256, 2, norm)
-        self.layer4 = _stage(256, 512, 2, norm)
+        self.channels = (width, 2 * width, 4 * width, 8 * width)
+        self.conv1 = nn.Conv2d(3, width, 7, stride=2, padding=3, bias=False)
+        self.bn1 = norm2d(norm, width)
+        self.layer1 = _stage(width, width, 1, norm)
+        self.layer2 = _stage(width, 2 * width, 2, norm)
+        self.layer3 = _stage(2 * width, 4 * width, 2, norm)
+        self.layer4 = _stage(4 * width, 8 * width, 2, norm)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Pyramid:
         stem = F.relu(self.bn1(self.conv1(image)))

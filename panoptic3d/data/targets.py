@@ -22,6 +22,7 @@ from jaxtyping import Bool, Float32, Int32, Int64, UInt8
 from torch import Tensor
 
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, Sample, VoxelTruth
+from panoptic3d.structures.taxonomy import Taxonomy
 
 STRIDES = (1, 2, 4)
 MIN_INSTANCE_PIXELS, MAX_INSTANCES = 200, 15  # of PanoRecon; Uni-3D keeps all, of any size on Matterport3D
@@ -148,21 +149,29 @@ def rename(instance: Int32[Tensor, " n"], numbers: Mapping[int, int]) -> Int32[T
 
 
 def instances_2d(sample: Sample, min_pixels: int = MIN_INSTANCE_PIXELS, max_count: int = MAX_INSTANCES) -> Instances2d:
+    return instances_of_maps(sample.semantic_2d, sample.instance_2d, sample.taxonomy, min_pixels, max_count)
+
+
+def instances_of_maps(
+    semantic: UInt8[Tensor, "h w"],
+    instance_map: Int32[Tensor, "h w"],
+    taxonomy: Taxonomy,
+    min_pixels: int = MIN_INSTANCE_PIXELS,
+    max_count: int | None = MAX_INSTANCES,
+) -> Instances2d:
     """Things with more than `min_pixels` pixels, the first `max_count` by id. Its class is the most frequent of its pixels
     (the smaller id on a tie); an instance whose class is no thing is left out.
     """
     things = []
-    ids, counts = sample.instance_2d.unique(return_counts=True)
+    ids, counts = instance_map.unique(return_counts=True)
     for instance in ids[(counts > min_pixels) & (ids > 0)].tolist():
-        mask = sample.instance_2d == instance
-        label = int(torch.bincount(sample.semantic_2d[mask].long()).argmax())
-        if sample.taxonomy.is_thing(label):
+        mask = instance_map == instance
+        label = int(torch.bincount(semantic[mask].long()).argmax())
+        if taxonomy.is_thing(label):
             things.append((instance, label, mask))
     kept = things[:max_count]
     masks = (
-        torch.stack([mask for _, _, mask in kept])
-        if kept
-        else sample.instance_2d.new_zeros((0, *sample.depth_m.shape)).bool()
+        torch.stack([mask for _, _, mask in kept]) if kept else instance_map.new_zeros((0, *instance_map.shape)).bool()
     )
     return Instances2d(
         ids=tuple(instance for instance, _, _ in kept),

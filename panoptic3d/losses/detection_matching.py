@@ -27,12 +27,23 @@ class MatchingConfig(Config):
     keeps_best: bool  # of every truth the best anchor counts, however little it overlaps
 
 
-ANCHOR_MATCHING = MatchingConfig(
-    min_positive_iou=0.7, max_negative_iou=0.3, num_sampled=256, positive_share=0.5, keeps_best=True
-)
-ROI_MATCHING = MatchingConfig(
-    min_positive_iou=0.5, max_negative_iou=0.5, num_sampled=512, positive_share=0.25, keeps_best=False
-)
+class AnchorMatchingConfig(MatchingConfig):
+    min_positive_iou: float = 0.7
+    max_negative_iou: float = 0.3
+    num_sampled: int = 256
+    positive_share: float = 0.5
+    keeps_best: bool = True
+
+
+class RoiMatchingConfig(MatchingConfig):
+    min_positive_iou: float = 0.5
+    max_negative_iou: float = 0.5
+    num_sampled: int = 512
+    positive_share: float = 0.25
+    keeps_best: bool = False
+
+
+ANCHOR_MATCHING, ROI_MATCHING = AnchorMatchingConfig(), RoiMatchingConfig()
 
 
 def match_boxes(boxes: Float[Tensor, "n 4"], truth: Float[Tensor, "m 4"], config: MatchingConfig) -> Matches:

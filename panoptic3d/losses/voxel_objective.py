@@ -1,6 +1,6 @@
 """The 3D objective: the terms of every level with their weights (PanoRecon, section 4.2), and which levels train when."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -53,15 +53,17 @@ class VoxelObjectiveConfig(Config):
 class CurriculumConfig(Config):
     """Steps for which training ends at a level; afterwards all levels train (section 4.3)."""
 
+    begins_at: int = Field(default=0, ge=0)  # the step of the run at which the 3D stage begins
     steps_64: int = Field(default=10_000, ge=0)
     steps_128: int = Field(default=5_000, ge=0)
 
 
 def finest_stride(step: int, config: CurriculumConfig) -> int:
     """The stride down to which the network runs at a step: a function of the step, so that a resumed run goes on."""
-    if step < config.steps_64:
+    done = step - config.begins_at
+    if done < config.steps_64:
         return 4
-    return 2 if step < config.steps_64 + config.steps_128 else 1
+    return 2 if done < config.steps_64 + config.steps_128 else 1
 
 
 FAITHFUL_OBJECTIVE = {"occupancy_256": "averaged-first", "semantic_256_weight": "of-instances"}
@@ -103,6 +105,27 @@ def level_terms(level: LevelPrediction, target: VoxelTargets, config: VoxelObjec
         distance = distance_term(level.distance_vox, target.distance_vox[kept], weight, config.truncation_vox)
         terms["geometry"] = config.distance_weight * distance
     return terms
+
+
+def of_member(level: LevelPrediction, member: int) -> LevelPrediction:
+    """The rows of one sample of the batch, as if it were alone."""
+    asked, kept = level.candidates.coords[:, 0] == member, level.voxels.coords[:, 0] == member
+    semantic, instance, distance = level.semantic_logits, level.instance_logits, level.distance_vox
+    return LevelPrediction(
+        candidates=_alone(level.candidates, asked),
+        occupancy_logit=level.occupancy_logit[asked],
+        voxels=_alone(level.voxels, kept),
+        is_kept=level.is_kept[asked],
+        semantic_logits=None if semantic is None else semantic[kept],
+        instance_logits=None if instance is None else instance[kept],
+        distance_vox=None if distance is None else distance[kept],
+    )
+
+
+def _alone(voxels: SparseVoxels, rows: Bool[Tensor, " n"]) -> SparseVoxels:
+    coords = voxels.coords[rows].clone()
+    coords[:, 0] = 0
+    return replace(voxels, coords=coords, batch_size=1)
 
 
 def _occupancy_weight(stride: int, config: VoxelObjectiveConfig) -> float:

@@ -198,3 +198,5 @@ def test_the_curriculum_is_a_function_of_the_step() -> None:
     steps = (0, 9_999, 10_000, 14_999, 15_000, 300_000)
     assert [finest_stride(step, config) for step in steps] == [4, 4, 2, 2, 1, 1]
     assert finest_stride(0, CurriculumConfig(steps_64=0, steps_128=0)) == 1
+    late = CurriculumConfig(begins_at=500_000, steps_64=10)
+    assert [finest_stride(step, late) for step in (500_009, 500_010)] == [4, 2]

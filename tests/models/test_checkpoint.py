@@ -17,6 +17,7 @@ from panoptic3d.models.panorecon.checkpoint.folder import export_published, impo
 from panoptic3d.models.panorecon.checkpoint.table import STAGE_2D, constants, to_their_state
 from panoptic3d.models.panorecon.config import config_for_published_weights
 from panoptic3d.models.panorecon.names import old_name
+from panoptic3d.models.registry import load_network
 
 
 @pytest.fixture(scope="module")
@@ -225,6 +226,27 @@ def test_a_folder_that_was_broken_is_named(imported: Path, tmp_path: Path) -> No
         (tmp_path / "model.safetensors").write_bytes(file.read(1000))
     with pytest.raises(BadFileError, match="import the checkpoint again"):
         load_folder(tmp_path)
-    (tmp_path / "origin.json").unlink()
-    with pytest.raises(BadFileError, match="import-checkpoint has made"):
+    (tmp_path / "origin.json").write_text("{")
+    with pytest.raises(BadFileError, match="import-checkpoint or training has made"):
         load_folder(tmp_path)
+
+
+def test_a_folder_that_was_trained_needs_no_origin(imported: Path, tmp_path: Path) -> None:
+    for name in ("config.json", "model.safetensors"):
+        os.link(imported / name, tmp_path / name)
+    assert load_network(tmp_path).lift.config.registration == "exact"
+    assert len(export_published(tmp_path)["model"]) == 519
+
+
+@pytest.mark.slow
+def test_weights_and_config_must_agree(imported: Path, tmp_path: Path) -> None:
+    config = json.loads((imported / "config.json").read_text())
+    os.link(imported / "model.safetensors", tmp_path / "model.safetensors")
+    narrow = config | {"voxel_net": config["voxel_net"] | {"width": 4}}
+    (tmp_path / "config.json").write_text(json.dumps(narrow))
+    with pytest.raises(BadFileError, match="does not fit its config"):
+        load_folder(tmp_path)
+    centred = config | {"voxel_net": config["voxel_net"] | {"even_kernels": "centred"}}
+    (tmp_path / "config.json").write_text(json.dumps(centred))
+    with pytest.raises(BadFileError, match="only one-sided ones can be exported"):
+        export_published(tmp_path)

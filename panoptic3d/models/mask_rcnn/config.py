@@ -19,6 +19,7 @@ class ProposalConfig(Config):
 
 class RoiConfig(Config):
     norm: NormName = "frozen"
+    width: int = Field(default=512, ge=8, multiple_of=4)  # channels that the residual stages give
     num_classes: int = 13  # with background
     pooled_size: int = 14
     samples_per_bin: int = 2

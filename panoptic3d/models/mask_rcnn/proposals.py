@@ -59,10 +59,12 @@ class ProposalNetwork(nn.Module):
         anchors = anchors_of_map(self.base, height, width, self.config.stride_px)
         return ProposalMaps(self.objectness(hidden), self.regression(hidden), anchors)
 
-    def select(self, maps: ProposalMaps, member: int, width: int, height: int) -> Proposals:
-        """The best boxes of one image of the batch, clipped to it."""
+    def select(
+        self, maps: ProposalMaps, member: int, width: int, height: int, *, for_training: bool = False
+    ) -> Proposals:
+        """The best boxes of one image of the batch, clipped to it; more of them where the heads learn from them."""
         before, after = self.config.num_before_nms, self.config.num_after_nms
-        if self.training:
+        if for_training:
             before, after = self.config.num_before_nms_training, self.config.num_after_nms_training
         scores = maps.flat_logits[member].sigmoid()
         scores, rows = scores.topk(min(before, len(scores)))

@@ -8,23 +8,22 @@ from torch import Tensor, nn
 from panoptic3d.backbones.norms import NormName, norm2d
 from panoptic3d.models.mask_rcnn.config import RoiConfig
 
-_WIDTH, _SQUEEZED = 512, 128
-
 
 class Bottleneck(nn.Module):
     """1x1 (which strides), 3x3, 1x1, beside a shortcut."""
 
-    def __init__(self, num_in: int, stride: int, norm: NormName) -> None:
+    def __init__(self, num_in: int, width: int, stride: int, norm: NormName) -> None:
         super().__init__()
-        self.conv1 = nn.Conv2d(num_in, _SQUEEZED, 1, stride, bias=False)
-        self.bn1 = norm2d(norm, _SQUEEZED)
-        self.conv2 = nn.Conv2d(_SQUEEZED, _SQUEEZED, 3, padding=1, bias=False)
-        self.bn2 = norm2d(norm, _SQUEEZED)
-        self.conv3 = nn.Conv2d(_SQUEEZED, _WIDTH, 1, bias=False)
-        self.bn3 = norm2d(norm, _WIDTH)
+        squeezed = width // 4
+        self.conv1 = nn.Conv2d(num_in, squeezed, 1, stride, bias=False)
+        self.bn1 = norm2d(norm, squeezed)
+        self.conv2 = nn.Conv2d(squeezed, squeezed, 3, padding=1, bias=False)
+        self.bn2 = norm2d(norm, squeezed)
+        self.conv3 = nn.Conv2d(squeezed, width, 1, bias=False)
+        self.bn3 = norm2d(norm, width)
         self.downsample = None
-        if num_in != _WIDTH or stride != 1:
-            self.downsample = nn.Sequential(nn.Conv2d(num_in, _WIDTH, 1, stride, bias=False), norm2d(norm, _WIDTH))
+        if num_in != width or stride != 1:
+            self.downsample = nn.Sequential(nn.Conv2d(num_in, width, 1, stride, bias=False), norm2d(norm, width))
 
     def forward(self, x: Float[Tensor, "n cin h w"]) -> Float[Tensor, "n cout h2 w2"]:
         hidden = F.relu(self.bn1(self.conv1(x)))
@@ -32,17 +31,17 @@ class Bottleneck(nn.Module):
         return F.relu(self.bn3(self.conv3(hidden)) + (x if self.downsample is None else self.downsample(x)))
 
 
-def residual_stage(num_in: int, norm: NormName) -> nn.Sequential:
+def residual_stage(num_in: int, width: int, norm: NormName) -> nn.Sequential:
     """Three blocks, 14x14 cells to 7x7."""
-    return nn.Sequential(*(Bottleneck(c, s, norm) for c, s in ((num_in, 2), (_WIDTH, 1), (_WIDTH, 1))))
+    return nn.Sequential(*(Bottleneck(c, width, s, norm) for c, s in ((num_in, 2), (width, 1), (width, 1))))
 
 
 class BoxHead(nn.Module):
     def __init__(self, num_in: int, config: RoiConfig) -> None:
         super().__init__()
-        self.stage = residual_stage(num_in, config.norm)
-        self.classes = nn.Linear(_WIDTH, config.num_classes)
-        self.regression = nn.Linear(_WIDTH, 4 * config.num_classes)
+        self.stage = residual_stage(num_in, config.width, config.norm)
+        self.classes = nn.Linear(config.width, config.num_classes)
+        self.regression = nn.Linear(config.width, 4 * config.num_classes)
 
     def forward(
         self, pooled: Float[Tensor, "n c s s"]
@@ -55,9 +54,9 @@ class BoxHead(nn.Module):
 class MaskHead(nn.Module):
     def __init__(self, num_in: int, config: RoiConfig) -> None:
         super().__init__()
-        self.stage = residual_stage(num_in, config.norm)
-        self.up = nn.ConvTranspose2d(_WIDTH, 256, 2, stride=2)
-        self.logits = nn.Conv2d(256, config.num_classes, 1)
+        self.stage = residual_stage(num_in, config.width, config.norm)
+        self.up = nn.ConvTranspose2d(config.width, config.width // 2, 2, stride=2)
+        self.logits = nn.Conv2d(config.width // 2, config.num_classes, 1)
 
     def forward(self, pooled: Float[Tensor, "n c s s"]) -> Float[Tensor, "n classes m m"]:
         return self.logits(F.relu(self.up(self.stage(pooled))))

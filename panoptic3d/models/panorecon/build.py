@@ -11,12 +11,12 @@ from panoptic3d.models.surface_lift.lift import SurfaceLift
 from panoptic3d.models.up_projection.decoder import DepthDecoder
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY
 
-_TAXONOMIES = {"front3d": FRONT3D_TAXONOMY, "matterport3d": MATTERPORT_TAXONOMY}
+TAXONOMIES = {"front3d": FRONT3D_TAXONOMY, "matterport3d": MATTERPORT_TAXONOMY}
 
 
 def build_panorecon(config: PanoReconConfig) -> Pipeline:
     """With weights as torch draws them; in evaluation mode."""
-    trunk = ResNet18(config.trunk.norm)
+    trunk = ResNet18(config.trunk.norm, config.trunk.width)
     pipeline = Pipeline(
         fit=PhotoFit(config.fit),
         trunk=trunk,
@@ -24,6 +24,6 @@ def build_panorecon(config: PanoReconConfig) -> Pipeline:
         rays=DepthDecoder(trunk.channels, config.rays),
         lift=SurfaceLift(config.lift),
         voxel_net=FrustumUNet(config.voxel_net),
-        decode=InstanceDecode(config.decode, _TAXONOMIES[config.taxonomy]),
+        decode=InstanceDecode(config.decode, TAXONOMIES[config.taxonomy]),
     )
     return pipeline.eval()

@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from pydantic import model_validator
+from pydantic import Field, model_validator
 
 from panoptic3d.backbones.norms import NormName
 from panoptic3d.config import Config
@@ -19,6 +19,7 @@ Mode = Literal["faithful", "corrected"]
 class TrunkConfig(Config):
     name: Literal["resnet18"] = "resnet18"
     norm: NormName = "frozen"
+    width: int = Field(default=64, ge=16, multiple_of=16)  # channels of the finest map
 
 
 class PanoReconConfig(Config):
@@ -40,6 +41,11 @@ class PanoReconConfig(Config):
         if lifted != read:
             raise ValueError(
                 f"lift.num_instance_channels is {lifted} and voxel_net.num_instances {read}; make them equal"
+            )
+        lifted, read = self.rays.num_features, self.voxel_net.num_features
+        if lifted != read:
+            raise ValueError(
+                f"rays give {lifted} features a pixel and voxel_net.num_features is {read}; make them equal"
             )
         return self
 

@@ -5,6 +5,7 @@ import itertools
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from panoptic3d.backbones.norms import NormName, norm2d
@@ -13,11 +14,16 @@ from panoptic3d.config import Config
 from panoptic3d.models.slots import Panoptic2D, RayEstimate
 from panoptic3d.structures.camera import Camera
 
-_FUSED = 16  # channels that each map of the pyramid adds to the fused map
-
 
 class UpProjectionConfig(Config):
     norm: NormName = "frozen"
+    num_climbed: int = Field(default=16, ge=1)  # features of the way up from the coarsest map
+    num_fused: int = Field(default=16, ge=1)  # features that each map of the pyramid adds to the fused map
+
+    @property
+    def num_features(self) -> int:
+        """Of each pixel: what is lifted."""
+        return self.num_climbed + 4 * self.num_fused
 
 
 class ConvNorm(nn.Sequential):
@@ -47,18 +53,17 @@ class DepthDecoder(nn.Module):
     Metres along the optical axis, unbounded: nothing keeps the depth positive.
     """
 
-    num_features = 16 + 4 * _FUSED
-
     def __init__(self, trunk_channels: tuple[int, int, int, int], config: UpProjectionConfig) -> None:
         super().__init__()
-        norm, width = config.norm, trunk_channels[3]
+        norm, width, fused = config.norm, trunk_channels[3], config.num_fused
         self.squeeze = ConvNorm(width, width // 2, 1, norm)
-        widths = [width // 2, width // 4, width // 8, width // 16, 16]
+        widths = [width // 2, width // 4, width // 8, width // 16, config.num_climbed]
         self.climb = nn.ModuleList(UpProjection(a, b, norm) for a, b in itertools.pairwise(widths))
-        self.fuse = nn.ModuleList(UpProjection(channels, _FUSED, norm) for channels in trunk_channels)
-        self.fused = ConvNorm(4 * _FUSED, 4 * _FUSED, 5, norm)
-        self.read = nn.ModuleList(ConvNorm(self.num_features, self.num_features, 5, norm) for _ in range(2))
-        self.depth = nn.Conv2d(self.num_features, 1, 5, padding=2)
+        self.fuse = nn.ModuleList(UpProjection(channels, fused, norm) for channels in trunk_channels)
+        self.fused = ConvNorm(4 * fused, 4 * fused, 5, norm)
+        every = config.num_features
+        self.read = nn.ModuleList(ConvNorm(every, every, 5, norm) for _ in range(2))
+        self.depth = nn.Conv2d(every, 1, 5, padding=2)
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...], panoptic: Panoptic2D) -> RayEstimate:
         """Depth does not look at the panoptic stage here."""

@@ -1,4 +1,4 @@
-"""Our own form of imported weights: a folder with safetensors, the config and where they came from."""
+"""Our own form of weights: a folder with safetensors, the config and, where they were imported, where they came from."""
 
 import json
 from dataclasses import dataclass
@@ -62,22 +62,26 @@ def import_published(path: Path, out: Path, mode: Mode = "faithful") -> Imported
 
 def load_folder(folder: Path, config: PanoReconConfig | None = None) -> Pipeline:
     """The pipeline with the weights of a folder, under its own config or another that has the same tensors."""
-    origin = read_origin(folder)
     pipeline = build_panorecon(config or read_config(folder))
-    state = _read_weights(folder)
-    missing, unexpected = pipeline.load_state_dict(state, strict=False)
-    allowed = "voxel_net." if origin["stages"] == "2d" else "\0"
-    missing = [name for name in missing if not name.startswith(allowed)]
-    if missing or unexpected:
-        first = (missing or unexpected)[0]
+    state, wanted = _read_weights(folder), pipeline.state_dict()
+    allowed = "voxel_net." if _origin(folder)["stages"] == "2d" else "\0"
+    missing = [name for name in wanted if name not in state and not name.startswith(allowed)]
+    unexpected = [name for name in state if name not in wanted]
+    misfits = [name for name in state if name in wanted and state[name].shape != wanted[name].shape]
+    if missing or unexpected or misfits:
+        first = (missing or unexpected or misfits)[0]
         message = f"{folder / WEIGHTS} does not fit its config (first: {first}); import the checkpoint again."
         raise BadFileError(message, path=str(folder), reason="keys")
+    pipeline.load_state_dict(state, strict=False)
     return pipeline
 
 
 def export_published(folder: Path) -> dict[str, dict[str, Tensor]]:
-    """What `torch.save` writes to get the published form back, under the names that the file had."""
-    origin = read_origin(folder)
+    """What `torch.save` writes to get the published form back, under the names that the file had, or present ones."""
+    origin = _origin(folder)
+    if read_config(folder).voxel_net.even_kernels != "one-sided":
+        message = f"{folder} has centred kernels, which the reference has not; only one-sided ones can be exported."
+        raise BadFileError(message, path=str(folder), reason="kernels")
     state = to_their_state(load_folder(folder), only_2d=origin["stages"] == "2d")
     if origin["names"] == "first upload":
         state = {old_name(name): tensor for name, tensor in state.items()}
@@ -88,15 +92,17 @@ def read_config(folder: Path) -> PanoReconConfig:
     return validate_config(PanoReconConfig, _read_json(folder / CONFIG), origin=str(folder / CONFIG))
 
 
-def read_origin(folder: Path) -> dict:
-    return _read_json(folder / ORIGIN)
+def _origin(folder: Path) -> dict:
+    """Weights that were trained here have none: they are whole, and their names are the present ones."""
+    assumed = {"stages": "2d and 3d", "names": "present"}
+    return assumed | (_read_json(folder / ORIGIN) if (folder / ORIGIN).exists() else {})
 
 
 def _read_json(path: Path) -> dict:
     try:
         return json.loads(path.read_text())
     except (OSError, ValueError) as error:
-        message = f"{path} cannot be read ({error}); give a folder that import-checkpoint has made."
+        message = f"{path} cannot be read ({error}); give a folder that import-checkpoint or training has made."
         raise BadFileError(message, path=str(path), reason="unreadable") from None
 
 

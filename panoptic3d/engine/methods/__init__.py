@@ -1,0 +1,1 @@
+"""Methods as the training loop sees them: a network with its objective."""
