@@ -130,7 +130,9 @@ def test_a_bad_file_is_replaced_named_and_capped(
 @pytest.mark.slow
 def test_accumulated_batches_are_one_larger_batch(small_run: Callable[..., TrainingConfig], tmp_path: Path) -> None:
     keys = {"settings": {"width": 2, "dtype": "float64"}, "stages": [{"name": "a", "steps": 2}]}
-    keys |= {"optimizer": {"name": "sgd"}}  # adam makes steps of one size out of gradients that are zero but for rounding
+    keys |= {
+        "optimizer": {"name": "sgd"}
+    }  # adam makes steps of one size out of gradients that are zero but for rounding
     large = small_run(**keys, loader={"batch_size": 2})
     parts = small_run(**keys, accumulation=2, folder=str(tmp_path / "parts"))
     train(large, Resume())
