@@ -30,7 +30,7 @@ class LoaderConfig(Config):
     num_workers: int = 0
     prefetch_batches: int = 2  # of each worker
     is_shuffled: bool = True
-    max_bad_samples: int = 20  # distinct ones, on each rank, before training gives up
+    max_bad_samples: int = 20  # distinct ones before training gives up; `train` counts over all ranks
     pin_memory: bool = False
 
 

@@ -18,6 +18,7 @@ from panoptic3d.engine.training import checkpoint as checkpoints
 from panoptic3d.engine.training.config import DataConfig, TrainingConfig
 from panoptic3d.engine.training.following import open_trackers
 from panoptic3d.engine.training.methods import build_method
+from panoptic3d.engine.training.plan import plan_lines
 from panoptic3d.engine.training.records import RunFolder
 from panoptic3d.engine.training.report import Progress, StepLog, final_report
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED, StopRequest, stop_on_signals
@@ -66,6 +67,15 @@ def train(config: TrainingConfig, resume: Resume, observe: Observer = lambda pro
             stack.enter_context(folder.log_to_file())
         distributed.wait_for_slow_ranks()
         return _Run(config, folder, device, stop, observe).carry_out(resume)
+
+
+def dry_run(config: TrainingConfig) -> list[str]:
+    """What `train` would do, in lines; writes nothing."""
+    device = choose_device(config)
+    _settle(config)
+    assert config.folder is not None, "the command line gives one"
+    run = _Run(config, RunFolder(Path(config.folder)), device, StopRequest(), lambda progress: None)
+    return plan_lines(run.trainer, run.stages)
 
 
 def choose_device(config: TrainingConfig) -> torch.device:

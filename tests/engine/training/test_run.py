@@ -122,8 +122,8 @@ def test_a_bad_file_is_replaced_named_and_capped(
     assert "0002.p3d" in faults["bad_samples"]["room/0002"]
     assert _metrics(config)[-1]["faults/num_bad_samples"] == 1
     assert "room/0002" in (tmp_path / "run" / "train.log").read_text()
-    capped = small_run(**keys, folder=str(tmp_path / "capped"), faults={"max_bad_samples": 0})
-    with pytest.raises(Panoptic3dError, match=r"1 samples cannot be read and faults[.]max_bad_samples is 0"):
+    capped = small_run(**keys, folder=str(tmp_path / "capped"), loader={"max_bad_samples": 0})
+    with pytest.raises(Panoptic3dError, match=r"1 samples cannot be read and loader[.]max_bad_samples is 0"):
         train(capped, Resume())
 
 
