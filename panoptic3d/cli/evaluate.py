@@ -40,20 +40,16 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.compare:
         return _compare(arguments)
-    if arguments.checkpoint:
+    if arguments.rescore is None and arguments.predictions is None and arguments.checkpoint is None:
         raise InputError(
-            "evaluate --checkpoint needs a network and none has landed in this version; "
-            "score prediction files with --predictions DIR."
-        )
-    if arguments.rescore is None and arguments.predictions is None:
-        raise InputError(
-            "evaluate needs what to score: --predictions DIR, --rescore RECORDS or --compare A.json B.json."
+            "evaluate needs what to score: --checkpoint DIR, --predictions DIR, --rescore RECORDS or "
+            "--compare A.json B.json."
         )
     if arguments.data is None or arguments.split is None:
         raise InputError("evaluate needs --data ROOT and --split FILE_OR_NAME; see `panoptic3d evaluate --help`.")
     if "depth" in (arguments.oracle or ()):
         raise InputError(
-            "--oracle depth needs a network to lift it and none has landed; geometry can be exchanged instead."
+            "--oracle depth would lift true depth with a network, which is not built yet; geometry can be exchanged instead."
         )
     if arguments.workers is not None and arguments.workers < 1:
         raise InputError(f"--workers is {arguments.workers}; give at least 1.")
@@ -68,6 +64,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         split=arguments.split,
         predictions=arguments.predictions,
         rescore=arguments.rescore,
+        checkpoint=arguments.checkpoint,
         protocols=tuple(arguments.protocol or [_DEFAULT_PROTOCOL]),
         oracles=tuple(arguments.oracle or ()),
         surfaces=tuple(arguments.surface or ()),

@@ -37,18 +37,28 @@ def run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace) -> int:
     own, overrides = _own_words(arguments)
     from panoptic3d.engine.training.methods import load_training_config
-    from panoptic3d.engine.training.run import Resume, train
+    from panoptic3d.engine.training.run import Resume, choose_device, dry_run, train
 
     path = Path(arguments.config)
     config = load_training_config(path, overrides)
     if config.folder is None:
         config = config.model_copy(update={"folder": f"runs/{path.parent.name}-{path.stem}"})
+    if own.replay:
+        from panoptic3d.engine.training.replay import replay
+
+        print("\n".join(replay(config, Path(own.replay), choose_device(config))))
+        return 0
+    if own.dry_run:
+        print("\n".join(dry_run(config)))
+        return 0
     _show_log()
     return train(config, Resume(own.resume), _observer())
 
 
 def _add_own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", default=None, metavar="auto|never|PATH", help="where to go on from (auto)")
+    parser.add_argument("--dry-run", action="store_true", help="print what would run and check one step of each stage")
+    parser.add_argument("--replay", metavar="FILE", help="run a batch of RUN/faults again and say what is not finite")
 
 
 def _own_words(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list[str]]:

@@ -43,6 +43,17 @@ class PredictedVoxels:
         none = np.zeros(0, np.int32)
         return cls(shape, none, none.astype(np.float32), none.astype(np.uint8), none)
 
+    @classmethod
+    def from_scene(cls, scene: PanopticScene) -> "PredictedVoxels":
+        """What `read_prediction` finds in the file that `write_prediction` makes of the scene."""
+        distance = _halved(scene.distance_vox.float().numpy()).reshape(-1)
+        semantic, instance = scene.semantic.numpy().reshape(-1), scene.instance.numpy().reshape(-1)
+        index = np.flatnonzero((np.abs(distance) < DISTANCE_TRUNCATION_VOX) | (semantic != 0) | (instance != 0))
+        columns = (distance[index].astype(np.float32), semantic[index], instance[index])
+        far = np.abs(columns[0]) >= DISTANCE_TRUNCATION_VOX
+        columns[0][far] = DISTANCE_TRUNCATION_VOX
+        return cls(scene.grid.shape, index.astype(np.int32), *columns)
+
 
 def prediction_path(folder: PathLike, scene: str, frame: str) -> Path:
     """Where a folder of predictions holds one frame: `<scene>_<frame>.npz`, or `<scene>_<frame>/scene.npz` as predicted."""

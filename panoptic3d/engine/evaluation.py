@@ -16,6 +16,8 @@ from panoptic3d.config import fingerprint
 from panoptic3d.data.predictions import PredictedVoxels, prediction_path, read_prediction
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.data.splits import Split
+from panoptic3d.data.volumes import Shape
+from panoptic3d.engine.evaluation_network import NetworkPredictions
 from panoptic3d.engine.evaluation_records import (
     ProtocolRecord,
     SampleRecord,
@@ -43,20 +45,22 @@ class EvaluationPlan:
     """Everything that decides the records of a set."""
 
     data: DataRoot
-    predictions: Path
+    predictions: Path | NetworkPredictions  # a folder of files, or a network
     protocols: tuple[Protocol, ...]
     oracles: tuple[OracleName, ...] = ()
     sensitivity_keys: frozenset[str] = frozenset()  # images that are also scored with small changes
     surfaces: tuple[SurfaceProtocol, ...] = ()
 
-    def path(self, key: str) -> Path:
-        scene, _, frame = key.partition("/")
-        return prediction_path(self.predictions, scene, frame)
+    def prediction(self, key: str, shape: Shape) -> PredictedVoxels:
+        """Raises `BadFileError` that names the file."""
+        if isinstance(self.predictions, NetworkPredictions):
+            return self.predictions.predict(self.data, key)
+        return read_prediction(_path(self.predictions, key), shape)
 
     def stamp(self, key: str) -> str:
         """Changes when the record would."""
         parts = {
-            "prediction": [str(self.path(key).resolve()), file_stamp(self.path(key))],
+            "prediction": self._prediction_stamp(key),
             "truth": truth_stamp(self.data, key),
             "protocols": {protocol.name: fingerprint(protocol) for protocol in self.protocols},
             "oracles": self.oracles,
@@ -65,15 +69,26 @@ class EvaluationPlan:
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
+    def _prediction_stamp(self, key: str) -> list:
+        if isinstance(self.predictions, NetworkPredictions):
+            return [self.predictions.facts["sha256"]]
+        path = _path(self.predictions, key)
+        return [str(path.resolve()), file_stamp(path)]
 
-def check_predictions_folder(plan: EvaluationPlan, split: Split) -> None:
+
+def _path(folder: Path, key: str) -> Path:
+    scene, _, frame = key.partition("/")
+    return prediction_path(folder, scene, frame)
+
+
+def check_predictions_folder(folder: Path, split: Split) -> None:
     """One missing file is a failure of the method; a folder without any of them is a wrong path."""
-    if not plan.predictions.is_dir():
-        raise InputError(f"{plan.predictions} is no folder; give the folder that holds <scene>_<frame>.npz files.")
-    if not any(plan.path(key).exists() for key in split.keys):
-        expected = plan.path(split.keys[0]).name
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give the folder that holds <scene>_<frame>.npz files.")
+    if not any(_path(folder, key).exists() for key in split.keys):
+        expected = _path(folder, split.keys[0]).name
         raise InputError(
-            f"{plan.predictions} holds no prediction of any of the {len(split)} images of the split; "
+            f"{folder} holds no prediction of any of the {len(split)} images of the split; "
             f"files are named <scene>_<frame>.npz, such as {expected}."
         )
 
@@ -110,7 +125,7 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
         return replace(record, bad_truth={"reason": error.reason, "message": str(error)})
     truth = frame.truth
     try:
-        file = read_prediction(plan.path(key), truth.voxels.shape)
+        file = plan.prediction(key, truth.voxels.shape)
     except BadFileError as error:
         file = PredictedVoxels.nothing(truth.voxels.shape)
         record = replace(record, failure={"reason": error.reason, "message": str(error)})
@@ -199,6 +214,8 @@ def _notebook(path: Path | None) -> Iterator[Callable[[SampleRecord], None]]:
 
 def _scored(plan: EvaluationPlan, keys: Sequence[str], num_workers: int) -> Iterator[SampleRecord]:
     num_workers = min(num_workers, len(keys) // _MIN_SAMPLES_A_WORKER)
+    if isinstance(plan.predictions, NetworkPredictions):  # one network a rank: more would need its memory again
+        num_workers = 1
     if num_workers <= 1:
         for key in keys:
             yield score_key(plan, key)

@@ -12,7 +12,6 @@ import torch
 from jaxtyping import UInt8
 from PIL import Image
 
-from panoptic3d.data.predictions import read_prediction
 from panoptic3d.engine.evaluation import EvaluationPlan, labelled_of
 from panoptic3d.engine.evaluation_records import SampleRecord
 from panoptic3d.engine.evaluation_tables import Table, tables_of
@@ -77,7 +76,7 @@ def _figure(plan: EvaluationPlan, record: SampleRecord, prq: float) -> str:
     frame = read_true_frame(plan.data, record.key)
     truth = frame.truth.voxels
     try:
-        prediction = labelled_of(read_prediction(plan.path(record.key), truth.shape))
+        prediction = labelled_of(plan.prediction(record.key, truth.shape))
     except BadFileError:
         prediction = LabelledVoxels.nothing(truth.shape)
     views = [

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -27,6 +28,7 @@ def result_of(
     split: Split,
     *,
     source: Mapping[str, Any],
+    checkpoint: Mapping[str, Any] = MappingProxyType({}),
     oracles: Sequence[str] = (),
     taxonomy: Taxonomy = FRONT3D_TAXONOMY,
 ) -> dict[str, Any]:
@@ -52,7 +54,7 @@ def result_of(
             taxonomy[c].name: _class_tree(s) | {"in_mean": c in scores.in_mean} for c, s in scores.per_class.items()
         },
         "split": split.describe(),
-        "checkpoint": {},
+        "checkpoint": dict(checkpoint),
         "commit": commit(),
         "hardware": hardware(),
         "protocol_fingerprint": fingerprint(protocol),

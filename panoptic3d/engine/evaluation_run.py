@@ -14,6 +14,7 @@ from panoptic3d.data.roots import DataRoot, open_root
 from panoptic3d.data.splits import Split, find_split
 from panoptic3d.engine.evaluation import EvaluationPlan, check_predictions_folder, evaluate_split
 from panoptic3d.engine.evaluation_html import write_report
+from panoptic3d.engine.evaluation_network import NetworkPredictions
 from panoptic3d.engine.evaluation_records import SampleRecord, read_records, rescored
 from panoptic3d.engine.evaluation_result import result_of
 from panoptic3d.engine.evaluation_tables import (
@@ -39,6 +40,7 @@ class EvaluationOrder:
     split: str
     predictions: str | None
     rescore: str | None
+    checkpoint: str | None = None
     protocols: tuple[str, ...]
     oracles: tuple[OracleName, ...] = ()
     surfaces: tuple[str, ...] = ()
@@ -67,7 +69,7 @@ def carry_out(order: EvaluationOrder) -> int:
     _check_names(protocols)
     if order.device == "cuda" and not torch.cuda.is_available():
         raise InputError(
-            "--device cuda: torch finds no CUDA device here; files are scored on the CPU, so leave it out."
+            "--device cuda: torch finds no CUDA device here; scores are counted on the CPU, so leave it out."
         )
     for path in (order.json, order.markdown, order.latex, order.html, order.records):
         _check_folder(path)
@@ -78,7 +80,11 @@ def carry_out(order: EvaluationOrder) -> int:
     else:
         plan, records = _scored(order, split, protocols)
     source = {"predictions": order.predictions, "rescored_from": order.rescore}
-    results = [result_of(records, p, split, source=source, oracles=order.oracles) for p in protocols]
+    network = plan.predictions if plan is not None and isinstance(plan.predictions, NetworkPredictions) else None
+    checkpoint = network.facts if network is not None else {}
+    results = [
+        result_of(records, p, split, source=source, checkpoint=checkpoint, oracles=order.oracles) for p in protocols
+    ]
     if distributed.is_main():
         _write(order, plan, records, results)
     num_bad = results[0]["num_bad_truth"]
@@ -95,7 +101,6 @@ def _scored(
     order: EvaluationOrder, split: Split, protocols: tuple[Protocol, ...]
 ) -> tuple[EvaluationPlan, list[SampleRecord]]:
     assert order.data is not None
-    assert order.predictions is not None
     data = order.open_data(order.data)
     if data.layout == "front3d":
         data.shared_mask(data.shared_grid)  # without it no image can be scored: say so before the first one
@@ -103,13 +108,24 @@ def _scored(
         frozenset(split.keys[:: max(1, len(split) // order.num_sensitivity)]) if order.num_sensitivity else frozenset()
     )
     surfaces = tuple(load_surface_protocol(name) for name in order.surfaces)
-    plan = EvaluationPlan(data, Path(order.predictions), protocols, order.oracles, chosen, surfaces)
-    check_predictions_folder(plan, split)
+    plan = EvaluationPlan(data, _predictions(order, split), protocols, order.oracles, chosen, surfaces)
     if order.is_anew and order.records_path is not None and distributed.is_main():
         order.records_path.unlink(missing_ok=True)
     distributed.barrier()
     records = evaluate_split(plan, split, order.records_path, order.num_workers, _progress())
     return plan, records
+
+
+def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredictions:
+    if order.checkpoint is not None:
+        has_cuda = order.device != "cpu" and torch.cuda.is_available()
+        device = torch.device("cuda", distributed.local_rank()) if has_cuda else torch.device("cpu")
+        predictions = NetworkPredictions(Path(order.checkpoint), device)
+        _ = predictions.network  # what is wrong with it is said before the first image
+        return predictions
+    assert order.predictions is not None
+    check_predictions_folder(Path(order.predictions), split)
+    return Path(order.predictions)
 
 
 def _rescored(path: Path, split: Split, protocols: Sequence[Protocol]) -> list[SampleRecord]:

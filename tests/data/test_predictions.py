@@ -1,5 +1,6 @@
 """Prediction files of strangers: what is right is read exactly, what is wrong is named."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -8,10 +9,17 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panoptic3d.data.predictions import prediction_path, read_prediction, read_scene, write_prediction
+from panoptic3d.data.predictions import (
+    PredictedVoxels,
+    prediction_path,
+    read_prediction,
+    read_scene,
+    write_prediction,
+)
 from panoptic3d.errors import BadFileError
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.grid import VoxelGrid
+from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
 
 SHAPE = (5, 6, 8)
@@ -140,3 +148,14 @@ def test_an_id_that_does_not_fit_is_not_written(tmp_path: Path) -> None:
     with pytest.raises(BadFileError, match="found id 70000"):
         write_prediction(tmp_path / "scene.npz", scene)
     assert not (tmp_path / "scene.npz").exists()
+
+
+def test_a_scene_in_memory_is_what_its_file_says(tmp_path: Path, small_sample: Sample) -> None:
+    assert small_sample.truth is not None
+    scene = PanopticScene.from_truth(small_sample.truth, small_sample.camera)
+    scene = replace(scene, distance_vox=scene.distance_vox * 0.99994)  # no half float
+    write_prediction(tmp_path / "scene.npz", scene)
+    from_file = read_prediction(tmp_path / "scene.npz", scene.grid.shape)
+    in_memory = PredictedVoxels.from_scene(scene)
+    for name in ("linear_index", "distance_vox", "semantic", "instance"):
+        np.testing.assert_array_equal(getattr(in_memory, name), getattr(from_file, name))

@@ -15,10 +15,13 @@ from panoptic3d.structures.scene import PanopticScene
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["--data", "x", "--split", "y", "--checkpoint", "z"], "needs a network and none has landed"),
-        (["--data", "x", "--split", "y"], "needs what to score: --predictions DIR"),
+        (["--data", "x", "--split", "no/such", "--checkpoint", "z"], "there is no split 'no/such'"),
+        (["--data", "x", "--split", "y"], "needs what to score: --checkpoint DIR, --predictions DIR"),
         (["--predictions", "x", "--split", "y"], "needs --data ROOT and --split FILE_OR_NAME"),
-        (["--data", "x", "--split", "y", "--predictions", "z", "--oracle", "depth"], "--oracle depth needs a network"),
+        (
+            ["--data", "x", "--split", "y", "--predictions", "z", "--oracle", "depth"],
+            "--oracle depth would lift true depth",
+        ),
         (["--data", "x", "--split", "y", "--predictions", "z", "--workers", "0"], "--workers is 0; give at least 1"),
         (["--data", "x", "--split", "y", "--predictions", "z", "--protocol", "mild"], "there is no protocol 'mild'"),
     ],

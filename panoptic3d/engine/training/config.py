@@ -66,9 +66,8 @@ class ValidationConfig(Config):
 
 
 class FaultsConfig(Config):
-    """How much may go wrong before a run gives up. Counts are over all ranks and over the whole run."""
+    """How much may go wrong before a run gives up, over all ranks and the whole run; beside `loader.max_bad_samples`."""
 
-    max_bad_samples: int = Field(default=20, ge=0)
     max_non_finite_steps: int = Field(default=20, ge=0)
     num_dumps: int = Field(default=3, ge=0)  # batches with a non-finite loss that are kept for `train --replay`
 

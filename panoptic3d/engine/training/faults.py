@@ -62,15 +62,15 @@ class FaultBook:
     def _line(lost: Mapping[str, Any]) -> str:
         return f"step {lost['step']} given up: {lost['what']} on {', '.join(lost['keys'])}"
 
-    def note_bad_samples(self, here: list[Replacement], caps: FaultsConfig) -> None:
+    def note_bad_samples(self, here: list[Replacement], cap: int) -> None:
         """Called by every rank with what it has met, none for most."""
         for met in distributed.gather_objects([(r.failed.key, str(r.failed.error)) for r in here]):
             self.num_replacements += len(met)
             self.bad_samples |= dict(met)
-        if len(self.bad_samples) > caps.max_bad_samples:
+        if len(self.bad_samples) > cap:
             key, message = list(self.bad_samples.items())[-1]
             raise Panoptic3dError(
-                f"{len(self.bad_samples)} samples cannot be read and faults.max_bad_samples is {caps.max_bad_samples}; "
+                f"{len(self.bad_samples)} samples cannot be read and loader.max_bad_samples is {cap}; "
                 f"run `panoptic3d data verify`. The last one, {key}: {message}"
             )
 

@@ -18,6 +18,7 @@ from panoptic3d.engine.training import checkpoint as checkpoints
 from panoptic3d.engine.training.config import DataConfig, TrainingConfig
 from panoptic3d.engine.training.following import open_trackers
 from panoptic3d.engine.training.methods import build_method
+from panoptic3d.engine.training.plan import plan_lines
 from panoptic3d.engine.training.records import RunFolder
 from panoptic3d.engine.training.report import Progress, StepLog, final_report
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED, StopRequest, stop_on_signals
@@ -62,11 +63,19 @@ def train(config: TrainingConfig, resume: Resume, observe: Observer = lambda pro
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         if distributed.is_main():
-            stack.callback(folder.open().close)  # type: ignore[attr-defined]
-            handler = folder.log_to_file()
-            stack.callback(logging.getLogger("panoptic3d").removeHandler, handler)
+            stack.enter_context(folder.locked())
+            stack.enter_context(folder.log_to_file())
         distributed.wait_for_slow_ranks()
         return _Run(config, folder, device, stop, observe).carry_out(resume)
+
+
+def dry_run(config: TrainingConfig) -> list[str]:
+    """What `train` would do, in lines; writes nothing."""
+    device = choose_device(config)
+    _settle(config)
+    assert config.folder is not None, "the command line gives one"
+    run = _Run(config, RunFolder(Path(config.folder)), device, StopRequest(), lambda progress: None)
+    return plan_lines(run.trainer, run.stages)
 
 
 def choose_device(config: TrainingConfig) -> torch.device:

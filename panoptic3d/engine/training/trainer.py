@@ -139,7 +139,7 @@ class Trainer:
         with self.clock.time("agree"):
             verdict = agree(is_finite, bool(self.stop), len(new))
             if verdict.has_bad_samples:
-                self.faults.note_bad_samples(new, self.config.faults)
+                self.faults.note_bad_samples(new, self.config.loader.max_bad_samples)
         return verdict.is_finite, verdict.must_stop
 
     def _backward(self, loss: Tensor) -> None:
@@ -169,7 +169,9 @@ class Trainer:
         for name, buffer in self.method.named_buffers():
             if name in buffers:
                 buffer.copy_(buffers[name])
-        is_kept = complaint and len(self.faults.non_finite_steps) < self.config.faults.num_dumps
+        is_kept = (
+            complaint and self.folder.path.exists() and len(self.faults.non_finite_steps) < self.config.faults.num_dumps
+        )
         if is_kept:
             path = self.folder.faults / f"step-{self.step:08d}-rank{distributed.rank()}.pt"
             dump_batch(path, batch, self.step, self.method.state_dict())

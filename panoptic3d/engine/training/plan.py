@@ -1,0 +1,68 @@
+"""A training that does not happen: what would run, how large it is, and one batch of it as a check."""
+
+import time
+from collections.abc import Sequence
+
+import torch
+
+from panoptic3d.config import dump_yaml, fingerprint
+from panoptic3d.engine.method import Method
+from panoptic3d.engine.training.records import data_facts
+from panoptic3d.engine.training.report import peak_memory_mib
+from panoptic3d.engine.training.stages import Stage, learnable_names, set_trained_parts
+from panoptic3d.engine.training.trainer import Trainer
+
+_MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # tensors of the optimizer for each parameter
+
+
+def plan_lines(trainer: Trainer, stages: Sequence[Stage]) -> list[str]:
+    """Config, data, stages with their parameters and memory, and one optimizer step of each stage in memory alone."""
+    config, dataset = trainer.config, trainer.dataset
+    data = data_facts(dataset)
+    lines = [dump_yaml(config).rstrip(), "", f"fingerprint {fingerprint(config)}, device {trainer.device}"]
+    lines.append(f"data: {len(dataset)} samples of {data['root']} ({data['layout']}, {data['sha256'][:12]})")
+    learnable = learnable_names(trainer.method)
+    for stage in stages:
+        lines += _stage_lines(trainer, stage, learnable)
+    return lines
+
+
+def _stage_lines(trainer: Trainer, stage: Stage, learnable: frozenset[str]) -> list[str]:
+    config, method = trainer.config, trainer.method
+    set_trained_parts(method, stage.config.train, learnable)
+    counts = _counts(method)
+    trained = sum(count for count, is_trained in counts.values() if is_trained)
+    whole = sum(p.numel() * p.element_size() for p in method.parameters())
+    of_trained = sum(p.numel() * p.element_size() for p in method.parameters() if p.requires_grad)
+    fixed = whole * (2 if config.ema_decay else 1) + of_trained * (1 + _MOMENTS[stage.optimizer.name])
+    per_step = config.loader.batch_size * config.accumulation
+    lines = [
+        "",
+        f"stage {stage.name}: steps {stage.start} to {stage.end}, {per_step} samples a step on each rank, "
+        f"{stage.optimizer.name} at {stage.optimizer.learning_rate:g}, {stage.schedule.name}",
+        *(f"  {name}: {count:,} parameters, {'trained' if on else 'frozen'}" for name, (count, on) in counts.items()),
+        f"  weights, gradients and optimizer of {trained:,} trained parameters: {fixed / 2**20:,.0f} MiB",
+    ]
+    return [*lines, *_tried(trainer, stage)]
+
+
+def _tried(trainer: Trainer, stage: Stage) -> list[str]:
+    trainer.step = stage.end - 1  # where a curriculum asks for most
+    trainer.enter(stage)
+    if trainer.device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(trainer.device)
+    start_s = time.monotonic()
+    report = trainer.train_step()
+    seconds = time.monotonic() - start_s
+    terms = ", ".join(f"{name} {value:.4g}" for name, value in report.terms.items()) or "not finite"
+    peak = peak_memory_mib(trainer.device)
+    return [f"  one step at its end: {terms}; {seconds:.1f} s, {peak:,} MiB at most"]
+
+
+def _counts(method: Method) -> dict[str, tuple[int, bool]]:
+    """Parameters of each part, and whether it is trained."""
+    result = {}
+    for name, modules in method.parts().items():
+        parameters = {p for module in modules for p in module.parameters()}
+        result[name] = (sum(p.numel() for p in parameters), any(p.requires_grad for p in parameters))
+    return result

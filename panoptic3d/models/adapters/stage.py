@@ -1,0 +1,49 @@
+"""A foreign detector in the slot: it looks at the photo, which the trunk hands on beside its maps."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Float, UInt8
+from torch import Tensor, nn
+
+from panoptic3d.backbones.pyramid import Pyramid, Trunk
+from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.instances import Instances2D
+
+Detector = Callable[[UInt8[Tensor, "b 3 h w"], tuple[Camera, ...]], tuple[Instances2D, ...]]
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of what the trunk is given
+
+
+@dataclass(frozen=True, eq=False)
+class PyramidWithPhoto(Pyramid):
+    photo: UInt8[Tensor, "b 3 h w"]
+
+
+class TrunkWithPhoto(nn.Module):
+    """Any trunk whose input is normalised as ImageNet is."""
+
+    def __init__(self, trunk: nn.Module) -> None:
+        super().__init__()
+        assert isinstance(trunk, Trunk)
+        self.inner = trunk
+        self.channels = trunk.channels
+
+    def forward(self, image: Float[Tensor, "b 3 h w"]) -> PyramidWithPhoto:
+        mean, std = (image.new_tensor(v)[:, None, None] for v in (_MEAN, _STD))
+        photo = ((image * std + mean) * 255).round().clamp(0, 255).to(torch.uint8)
+        return PyramidWithPhoto(*self.inner(image), photo=photo)
+
+
+class ForeignStage:
+    """No module: the weights of a stranger are no weights of ours, and are saved by whoever made them."""
+
+    def __init__(self, detector: Detector) -> None:
+        self.detector = detector
+
+    def __call__(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
+        assert isinstance(pyramid, PyramidWithPhoto), "the trunk must be a TrunkWithPhoto"
+        with torch.no_grad():
+            return Panoptic2D(self.detector(pyramid.photo, cameras))
