@@ -3,6 +3,8 @@
 import contextlib
 import os
 import sys
+import time
+import uuid
 from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
@@ -51,8 +53,34 @@ def start(device: torch.device, timeout_s: float = 60.0) -> None:
         return
     global _patient_group
     backend = "cpu:gloo,cuda:nccl" if device.type == "cuda" else "gloo"
-    dist.init_process_group(backend, timeout=timedelta(seconds=timeout_s))
+    store, own_rank, num_ranks = next(iter(dist.rendezvous("env://", timeout=timedelta(seconds=timeout_s))))
+    fresh = dist.PrefixStore(_name_of_attempt(store, own_rank, num_ranks), store)
+    wait = timedelta(seconds=timeout_s)
+    dist.init_process_group(backend, store=fresh, rank=own_rank, world_size=num_ranks, timeout=wait)
     _patient_group = dist.new_group(backend="gloo", timeout=timedelta(seconds=max(timeout_s, _PATIENCE_S)))
+
+
+def _name_of_attempt(store: Any, own_rank: int, num_ranks: int) -> str:
+    """A name that all ranks of this start share and no earlier one had.
+
+    torchrun restarts workers on the same store, in which the addresses of the dead ones still lie: groups built on it
+    connect to nobody. So each rank calls with a word of its own, and rank 0 answers it with the name until all have it.
+    """
+    word = uuid.uuid4().hex
+    if own_rank > 0:
+        store.set(f"call/{own_rank}", word)
+        name = store.get(f"answer/{word}").decode()  # waits for it
+        store.set(f"heard/{name}/{own_rank}", "")
+        return name
+    waiting = set(range(1, num_ranks))
+    while waiting:
+        for other in sorted(waiting):
+            store.set(
+                f"answer/{store.get(f'call/{other}').decode()}", word
+            )  # to a dead one, until the new one has called
+        waiting = {other for other in waiting if not store.check([f"heard/{word}/{other}"])}
+        time.sleep(0.02)
+    return word
 
 
 def stop() -> None:

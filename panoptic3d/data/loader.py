@@ -5,7 +5,7 @@ Evaluation replaces nothing: a bad sample raises, or is handed on as a `FailedSa
 """
 
 import logging
-import signal
+import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
@@ -17,7 +17,7 @@ from panoptic3d.config import Config
 from panoptic3d.data.dataset import FailedSample, SampleDataset
 from panoptic3d.data.order import Place, Position, evaluation_indices, num_training_steps, training_batches
 from panoptic3d.errors import InputError, Panoptic3dError
-from panoptic3d.randomness import derive_seed
+from panoptic3d.randomness import derive_seed, torch_generator
 from panoptic3d.structures.batch import Batch, collate
 from panoptic3d.structures.sample import Sample
 
@@ -70,7 +70,8 @@ class TrainingLoader:
             pin_memory=config.pin_memory,
             persistent_workers=config.num_workers > 0,
             prefetch_factor=config.prefetch_batches if config.num_workers else None,
-            worker_init_fn=_leave_signals_to_parent,
+            worker_init_fn=_leave_group,
+            generator=torch_generator(seed, "workers"),  # else every start of an epoch draws from the global stream
         )
 
     @property
@@ -145,10 +146,9 @@ def evaluation_samples(
         yield item
 
 
-def _leave_signals_to_parent(worker: int) -> None:
-    """A scheduler signals every process of a job, and the parent still needs its batches to reach the end of its step."""
-    for number in (signal.SIGTERM, signal.SIGUSR1):
-        signal.signal(number, signal.SIG_IGN)
+def _leave_group(worker: int) -> None:
+    """A scheduler signals a job's process groups, and the parent still needs its batches to reach the end of its step."""
+    os.setpgid(0, 0)
 
 
 class _EpochOrder(Sampler[list[Place]]):

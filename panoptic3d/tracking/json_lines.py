@@ -18,7 +18,7 @@ class JsonLines(Tracker):
         write_text_atomically(path, "".join(_line(record) for record in kept))
         self._file = path.open("a", encoding="utf-8")
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+    def numbers(self, step: int, values: Mapping[str, float | int]) -> None:
         self._append({"step": step, **values})
 
     def table(self, step: int, name: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

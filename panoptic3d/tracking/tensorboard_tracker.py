@@ -20,7 +20,7 @@ class TensorboardTracker(Tracker):
 
         self._writer = SummaryWriter(str(folder), purge_step=from_step + 1 if from_step else None)
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+    def numbers(self, step: int, values: Mapping[str, float | int]) -> None:
         for name, value in values.items():
             self._writer.add_scalar(name, value, step)
 

@@ -11,7 +11,7 @@ from torch import Tensor
 class Tracker:
     """A follower of a run: takes what it can show and lets the rest pass. Steps never go back within one process."""
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+    def numbers(self, step: int, values: Mapping[str, float | int]) -> None:
         """Values by names such as `train/loss`."""
 
     def picture(self, step: int, name: str, image: UInt8[Tensor, "3 h w"]) -> None:
@@ -33,7 +33,7 @@ class Trackers(Tracker):
     def __init__(self, followers: Sequence[Tracker]) -> None:
         self._followers = tuple(followers)
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+    def numbers(self, step: int, values: Mapping[str, float | int]) -> None:
         for follower in self._followers:
             follower.numbers(step, values)
 

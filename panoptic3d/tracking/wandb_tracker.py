@@ -37,7 +37,7 @@ class WandbTracker(Tracker):
             settings=self._wandb.Settings(silent=True),
         )
 
-    def numbers(self, step: int, values: Mapping[str, float]) -> None:
+    def numbers(self, step: int, values: Mapping[str, float | int]) -> None:
         self._run.log(dict(values), step=step)
 
     def picture(self, step: int, name: str, image: UInt8[Tensor, "3 h w"]) -> None:

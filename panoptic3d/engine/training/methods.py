@@ -51,7 +51,8 @@ def build_method(config: TrainingConfig) -> Method:
     seed_everything(config.seed, "weights")
     method = method_class(config.method)(config.settings)
     if config.activation_checkpointing:
-        if not hasattr(method, "set_activation_checkpointing"):
+        switch: Any = getattr(method, "set_activation_checkpointing", None)
+        if switch is None:
             raise ConfigError(f"the method {config.method!r} has no activation checkpointing; leave it off.")
-        method.set_activation_checkpointing(True)
+        switch(True)
     return method

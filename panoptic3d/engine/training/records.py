@@ -10,13 +10,14 @@ RUN/config.yaml        the resolved config, from which the run can be repeated
 ```
 """
 
+import contextlib
 import fcntl
 import hashlib
 import importlib.metadata
 import json
 import logging
 import time
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -54,8 +55,9 @@ class RunFolder:
     def facts(self) -> Path:
         return self.path / "run.json"
 
-    def open(self) -> object:
-        """Make the folder and lock it. Hold what is returned: the lock ends with it, and with the process."""
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Make the folder and keep other processes out of it. The lock ends with the block, and with the process."""
         try:
             self.checkpoints.mkdir(parents=True, exist_ok=True)
             lock = open(self.path / ".lock", "w")  # noqa: SIM115 - held as long as the run
@@ -64,16 +66,24 @@ class RunFolder:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
+            lock.close()
             raise Panoptic3dError(f"another process trains in {self.path}; wait for it, or give --folder.") from None
         sweep(self.checkpoints)
         sweep_partial_files(self.path, older_than_s=0.0)
-        return lock
+        with lock:
+            yield
 
-    def log_to_file(self) -> logging.Handler:
+    @contextlib.contextmanager
+    def log_to_file(self) -> Iterator[None]:
         handler = logging.FileHandler(self.path / "train.log")
         handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(message)s"))
-        logging.getLogger("panoptic3d").addHandler(handler)
-        return handler
+        logger = logging.getLogger("panoptic3d")
+        logger.addHandler(handler)
+        try:
+            yield
+        finally:
+            logger.removeHandler(handler)
+            handler.close()
 
     def read_facts(self) -> dict[str, Any]:
         try:

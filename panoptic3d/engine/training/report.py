@@ -59,7 +59,7 @@ class StepLog:
         rate = self._run_samples * distributed.world_size() / max(elapsed_s, 1e-9)
         return Progress(step, self._config.num_steps, loss, rate, left)
 
-    def close(self, trainer: Trainer) -> tuple[dict[str, float], str]:
+    def close(self, trainer: Trainer) -> tuple[dict[str, float | int], str]:
         """Called by every rank: numbers for the trackers and a line for the log; then it starts again."""
         assert self._last is not None
         here = {name: value / max(1, self._num_applied) for name, value in self._sums.items()}
@@ -111,7 +111,11 @@ def _mean_over_ranks(parts: list[dict[str, float]]) -> dict[str, float]:
 
 
 def _line(
-    step: int, num_steps: int, terms: Mapping[str, float], numbers: Mapping[str, float], seconds: Mapping[str, float]
+    step: int,
+    num_steps: int,
+    terms: Mapping[str, float],
+    numbers: Mapping[str, float | int],
+    seconds: Mapping[str, float],
 ) -> str:
     losses = " ".join(f"{name} {value:.4g}" for name, value in terms.items())
     whole = sum(value for name, value in seconds.items() if "." not in name)

@@ -62,9 +62,8 @@ def train(config: TrainingConfig, resume: Resume, observe: Observer = lambda pro
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
         if distributed.is_main():
-            stack.callback(folder.open().close)  # type: ignore[attr-defined]
-            handler = folder.log_to_file()
-            stack.callback(logging.getLogger("panoptic3d").removeHandler, handler)
+            stack.enter_context(folder.locked())
+            stack.enter_context(folder.log_to_file())
         distributed.wait_for_slow_ranks()
         return _Run(config, folder, device, stop, observe).carry_out(resume)
 

@@ -1,0 +1,150 @@
+"""Two processes over gloo against one: the same losses, the same score; and what becomes of a job when a rank dies."""
+
+import json
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from panoptic3d.config import dump_yaml
+from panoptic3d.engine.training.config import TrainingConfig
+from panoptic3d.engine.training.run import Resume, train
+from panoptic3d.tracking.json_lines import read_json_lines
+
+pytestmark = pytest.mark.slow
+_WAIT_S = 240
+
+
+def _losses(folder: Path) -> list[float]:
+    return [r["train/loss"] for r in read_json_lines(folder / "metrics.jsonl") if "train/loss" in r]
+
+
+def _command(torchrun: Callable[..., list[str]], config: TrainingConfig, path: Path, **keys: int) -> list[str]:
+    path.write_text(dump_yaml(config))
+    return torchrun("-m", "panoptic3d", "train", str(path), **keys)
+
+
+def _run(words: list[str], repository: Path) -> None:
+    result = subprocess.run(words, cwd=repository, capture_output=True, text=True, timeout=_WAIT_S)
+    assert result.returncode == 0, result.stderr[-3000:]
+
+
+def test_two_ranks_are_one_with_the_double_batch(
+    small_run: Callable[..., TrainingConfig], torchrun: Callable[..., list[str]], tmp_path: Path, repository: Path
+) -> None:
+    """20 steps in float64, with accumulation, parts without gradients, and a validation of five samples."""
+    keys = {
+        "settings": {"width": 2, "dtype": "float64", "steps_of_depth_alone": 4},
+        "stages": [{"name": "a", "steps": 20}],
+        "clip_norm": 0.5,
+        "accumulation": 2,
+        "validation": {"every": 10},
+    }
+    assert train(small_run(**keys, loader={"batch_size": 2}), Resume()) == 0
+    two = small_run(**keys, folder=str(tmp_path / "two"))
+    _run(_command(torchrun, two, tmp_path / "two.yaml"), repository)
+    one_losses, two_losses = _losses(tmp_path / "run"), _losses(tmp_path / "two")
+    assert len(one_losses) == 20
+    assert max(abs(a - b) for a, b in zip(one_losses, two_losses, strict=True)) < 1e-9
+
+
+def test_the_score_is_the_same_to_the_last_digit_on_two_ranks(
+    tmp_path: Path, torchrun: Callable[..., list[str]], rooms: Path, repository: Path
+) -> None:
+    """Five samples, one network, PRQ far from 0 and 1."""
+    script = tmp_path / "score.py"
+    script.write_text(_SCORE.format(rooms=str(rooms), out=str(tmp_path)))
+    _run(torchrun(str(script), num_ranks=1), repository)
+    _run(torchrun(str(script), num_ranks=2), repository)
+    one, two = ((tmp_path / f"{n}.json").read_text() for n in (1, 2))
+    assert one == two
+    assert json.loads(one)["num_samples"] == 5
+    assert 0 < json.loads(one)["prq"] < 1
+
+
+_SCORE = """
+import dataclasses, json, torch
+from pathlib import Path
+from panoptic3d import distributed
+from panoptic3d.data.dataset import open_dataset
+from panoptic3d.engine.training.config import ValidationConfig
+from panoptic3d.engine.training.validation import validate
+from panoptic3d.structures.scene import PanopticScene
+from tests.engine.small_method import SmallConfig, SmallMethod
+
+class Nearly(SmallMethod):
+    def scenes(self, batch):
+        scene = PanopticScene.from_truth(batch.truths[0], batch.cameras[0])
+        shift = int(batch.keys[0][-1]) % 3
+        rolled = {{n: torch.roll(getattr(scene, n), shift, 2) for n in ("distance_vox", "semantic", "instance")}}
+        return [dataclasses.replace(scene, **rolled)]
+
+distributed.start(torch.device("cpu"))
+result = validate(Nearly(SmallConfig()), open_dataset("{rooms}"), ValidationConfig(every=1), torch.device("cpu"))
+if distributed.is_main():
+    tree = {{"num_samples": result.num_samples, **result.numbers(), "table": result.table()}}
+    Path("{out}", f"{{distributed.world_size()}}.json").write_text(json.dumps(tree))
+distributed.leave(0)
+"""
+
+
+def _rank_pids(job: subprocess.Popen) -> list[int]:
+    children = Path(f"/proc/{job.pid}/task/{job.pid}/children").read_text().split()
+    return [int(pid) for pid in children]
+
+
+def _wait_for_step(folder: Path, step: int) -> None:
+    begins_s = time.monotonic()
+    while len(_losses(folder)) < step:
+        assert time.monotonic() - begins_s < _WAIT_S
+        time.sleep(0.1)
+
+
+@pytest.mark.parametrize("max_restarts", [0, 1])
+def test_a_dead_rank_ends_the_job_within_a_minute_and_torchrun_goes_on(
+    small_run: Callable[..., TrainingConfig],
+    torchrun: Callable[..., list[str]],
+    tmp_path: Path,
+    repository: Path,
+    max_restarts: int,
+) -> None:
+    config = small_run(stages=[{"name": "a", "steps": 40}], checkpoint={"every": 4})
+    words = _command(torchrun, config, tmp_path / "run.yaml", max_restarts=max_restarts)
+    with subprocess.Popen(words, cwd=repository, stderr=subprocess.PIPE, text=True) as job:
+        _wait_for_step(tmp_path / "run", 6)
+        os.kill(_rank_pids(job)[1], signal.SIGKILL)
+        killed_s = time.monotonic()
+        _, errors = job.communicate(timeout=_WAIT_S)
+    seconds = time.monotonic() - killed_s
+    print(f"{seconds:.1f} s from the kill to the end of the job, {max_restarts} restarts")
+    if max_restarts == 0:
+        assert job.returncode != 0
+        assert seconds < 60
+    else:
+        assert job.returncode == 0, errors[-3000:]
+        facts = json.loads((tmp_path / "run" / "run.json").read_text())
+        assert facts["end"]["step"] == 40
+        assert facts["end"]["resumed"][0] >= 4
+    assert len(_losses(tmp_path / "run")) >= 6
+
+
+def test_a_signal_to_the_job_saves_and_more_ranks_go_on(
+    small_run: Callable[..., TrainingConfig], torchrun: Callable[..., list[str]], tmp_path: Path, repository: Path
+) -> None:
+    """SIGTERM to torchrun reaches both ranks; then one process goes on where two stood."""
+    config = small_run(stages=[{"name": "a", "steps": 30}], checkpoint={"every": 1000})
+    words = _command(torchrun, config, tmp_path / "run.yaml")
+    with subprocess.Popen(words, cwd=repository, stderr=subprocess.PIPE, text=True) as job:
+        _wait_for_step(tmp_path / "run", 3)
+        os.kill(job.pid, signal.SIGTERM)
+        job.communicate(timeout=_WAIT_S)
+    assert job.returncode != 0
+    (saved,) = (path.name for path in (tmp_path / "run" / "checkpoints").glob("step-*"))
+    assert train(config, Resume()) == 0
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert f"goes on from {tmp_path / 'run' / 'checkpoints' / saved}" in log
+    assert "goes on with 1 ranks x 1 samples where the run had 2 x 1" in log
