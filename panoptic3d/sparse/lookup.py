@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int, Int32, Int64
+from jaxtyping import Bool, Int, Int32, Int64, UInt8
 from torch import Tensor
+
+_BLOCK_BITS = 7  # a rank of at most 128 fits a byte
 
 
 @dataclass(frozen=True)
@@ -60,38 +62,54 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class VoxelTable:
-    """Rows of a sorted voxel set by cell number. `dense` holds row + 1 per cell; `numbers` is searched without it."""
+    """Rows of a sorted voxel set by cell number.
+
+    Cells are cut into blocks of 128. `ranks` holds for every cell its voxel's place within the block, from 1 on, and 0 where
+    there is no voxel; `starts` counts the voxels in front of every block. A byte a cell stays in the cache where whole row
+    numbers would not. Beyond the limit of memory there are no ranks, and `numbers` is searched.
+    """
 
     box: Box
     numbers: Int64[Tensor, " n"]
-    dense: Int32[Tensor, " cells"] | None
+    ranks: UInt8[Tensor, " cells"] | None
+    starts: Int32[Tensor, " blocks"] | None
 
     @classmethod
     def build(cls, coords: Int32[Tensor, "n 4"], box: Box, max_bytes: int) -> "VoxelTable":
         numbers = box.number(coords)
-        if box.num_cells * 4 > max_bytes:
-            return cls(box, numbers, None)
-        dense = _zeros(box.num_cells, coords.device)
-        dense[numbers] = torch.arange(1, len(coords) + 1, dtype=torch.int32, device=coords.device)
-        return cls(box, numbers, dense)
+        if box.num_cells > max_bytes:
+            return cls(box, numbers, None, None)
+        blocks = numbers >> _BLOCK_BITS
+        num_blocks = (box.num_cells >> _BLOCK_BITS) + 1
+        starts = torch.bincount(blocks, minlength=num_blocks)
+        starts = starts.cumsum(0).sub_(starts)
+        ranks = _zeros(box.num_cells, coords.device)
+        ranks[numbers] = torch.arange(1, len(coords) + 1, device=coords.device).sub_(starts[blocks]).to(torch.uint8)
+        return cls(box, numbers, ranks, starts.int())
 
-    def rows_plus_one(self, base: Int64[Tensor, " m"], deltas: Sequence[int]) -> Int32[Tensor, "m t"]:
-        """Row + 1 of the voxel in cell `base + delta`, or 0 where there is none. All cells lie in the box."""
-        cells = base[:, None] + torch.tensor(deltas, dtype=torch.int64, device=base.device)
-        if self.dense is not None:
-            return torch.index_select(self.dense, 0, cells.view(-1)).view(cells.shape)
+    def has(self, cells: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """Whether there is a voxel in each of these cells, all of which lie in the box."""
+        if self.ranks is not None:
+            return (self.ranks.index_select(0, cells.view(-1)) != 0).view(cells.shape)
+        return self.rows(cells) >= 0
+
+    def rows(self, cells: Int64[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
+        """Row of the voxel in each of these cells, or -1. All cells lie in the box."""
+        if self.ranks is not None and self.starts is not None:
+            ranks = self.ranks.index_select(0, cells.view(-1))
+            rows = self.starts.index_select(0, cells.view(-1) >> _BLOCK_BITS).add_(ranks).sub_(1)
+            return rows.masked_fill_(ranks == 0, -1).view(cells.shape)
         if not len(self.numbers):
-            return torch.zeros(cells.shape, dtype=torch.int32, device=base.device)
+            return torch.full(cells.shape, -1, dtype=torch.int32, device=cells.device)
         rows = torch.searchsorted(self.numbers, cells).clamp_(max=len(self.numbers) - 1)
-        is_found = self.numbers[rows] == cells
-        return torch.where(is_found, rows + 1, 0).int()
+        return torch.where(self.numbers[rows] == cells, rows, -1).int()
 
 
-def _zeros(num_cells: int, device: torch.device) -> Int32[Tensor, " cells"]:
+def _zeros(num_cells: int, device: torch.device) -> UInt8[Tensor, " cells"]:
     """On a CPU the zeros come lazily from the system, so that only the pages near voxels cost anything."""
     if device.type == "cpu":
-        return torch.from_numpy(np.zeros(num_cells, dtype=np.int32))
-    return torch.zeros(num_cells, dtype=torch.int32, device=device)
+        return torch.from_numpy(np.zeros(num_cells, dtype=np.uint8))
+    return torch.zeros(num_cells, dtype=torch.uint8, device=device)
 
 
 def _four(values: Sequence[int]) -> tuple[int, int, int, int]:
