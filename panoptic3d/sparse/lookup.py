@@ -87,22 +87,33 @@ class VoxelTable:
         ranks[numbers] = torch.arange(1, len(coords) + 1, device=coords.device).sub_(starts[blocks]).to(torch.uint8)
         return cls(box, numbers, ranks, starts.int())
 
-    def has(self, cells: Int64[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
-        """Whether there is a voxel in each of these cells, all of which lie in the box."""
-        if self.ranks is not None:
-            return (self.ranks.index_select(0, cells.view(-1)) != 0).view(cells.shape)
-        return self.rows(cells) >= 0
+    @property
+    def number_type(self) -> torch.dtype:
+        """The narrowest type that the cells' numbers fit: half the bytes for nearly every box."""
+        return torch.int32 if self.box.num_cells < 1 << 31 else torch.int64
 
-    def rows(self, cells: Int64[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
+    def has(self, cells: Int[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """Whether there is a voxel in each of these cells, all of which lie in the box."""
+        if self.ranks is None:
+            return self.rows(cells) >= 0
+        return (self.ranks.index_select(0, cells.view(-1)) != 0).view(cells.shape)
+
+    def rows(self, cells: Int[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
         """Row of the voxel in each of these cells, or -1. All cells lie in the box."""
+        rows, missing = self.rows_and_missing(cells.reshape(-1))
+        return rows.index_fill_(0, missing, -1).view(cells.shape)
+
+    def rows_and_missing(self, cells: Int[Tensor, " m"]) -> tuple[Int32[Tensor, " m"], Int64[Tensor, " z"]]:
+        """Row of the voxel in each of these cells, and the places of cells without a voxel, whose rows are any."""
         if self.ranks is not None and self.starts is not None:
-            ranks = self.ranks.index_select(0, cells.view(-1))
-            rows = self.starts.index_select(0, cells.view(-1) >> _BLOCK_BITS).add_(ranks).sub_(1)
-            return rows.masked_fill_(ranks == 0, -1).view(cells.shape)
+            ranks = self.ranks.index_select(0, cells)
+            rows = self.starts.index_select(0, cells >> _BLOCK_BITS).add_(ranks).sub_(1).clamp_(min=0)
+            return rows, (ranks == 0).nonzero()[:, 0]
         if not len(self.numbers):
-            return torch.full(cells.shape, -1, dtype=torch.int32, device=cells.device)
-        rows = torch.searchsorted(self.numbers, cells).clamp_(max=len(self.numbers) - 1)
-        return torch.where(self.numbers[rows] == cells, rows, -1).int()
+            everywhere = torch.arange(len(cells), device=cells.device)
+            return torch.zeros(len(cells), dtype=torch.int32, device=cells.device), everywhere
+        rows = torch.searchsorted(self.numbers, cells.long()).clamp_(max=len(self.numbers) - 1)
+        return rows.int(), (self.numbers[rows] != cells).nonzero()[:, 0]
 
 
 def _zeros(num_cells: int, device: torch.device) -> UInt8[Tensor, " cells"]:

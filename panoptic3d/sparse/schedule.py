@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Int16, Int32, Int64
+from jaxtyping import Bool, Int, Int16, Int32, Int64
 from torch import Tensor
 
 from panoptic3d.sparse.parallel import over_blocks
@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
     num_taps: int
     tap_range: tuple[int, int] | None  # when the taps are consecutive
     taps: Tensor  # int64, the taps' numbers
-    sources: Tensor  # int32; 0 where there is no voxel
+    sources: Tensor  # int32; any where there is no voxel
     missing: Tensor | None  # int64, the places in `sources` where there is no voxel
     rows: Tensor  # int32
 
@@ -68,7 +68,7 @@ def _block(side: Side, first: int, last: int, max_waste: int) -> Block:
     chunks: list[Chunk] = []
     total = 0
     for tap_class, class_groups in zip(side.classes, groups, strict=True):
-        rows, base = _within(tap_class, first, last)
+        rows, base = _within(tap_class, first, last, side.table.number_type)
         if not len(base):
             continue
         for column, (a, b) in enumerate(class_groups):
@@ -81,13 +81,15 @@ def _block(side: Side, first: int, last: int, max_waste: int) -> Block:
     return Block(first, last, total, partial_sums.t().contiguous(), tuple(chunks))
 
 
-def _within(tap_class: TapClass, first: int, last: int) -> tuple[Int64[Tensor, " m"] | None, Int64[Tensor, " m"]]:
+def _within(
+    tap_class: TapClass, first: int, last: int, number_type: torch.dtype
+) -> tuple[Int64[Tensor, " m"] | None, Int[Tensor, " m"]]:
     """The class's rows of a block (None when they are all of them), and their base cells."""
     if tap_class.rows is None:
-        return None, tap_class.base[first:last]
+        return None, tap_class.base[first:last].to(number_type)
     edges = torch.tensor([first, last], device=tap_class.rows.device)
     a, b = torch.searchsorted(tap_class.rows, edges).tolist()
-    return tap_class.rows[a:b], tap_class.base[a:b]
+    return tap_class.rows[a:b], tap_class.base[a:b].to(number_type)
 
 
 def _group(
@@ -95,7 +97,7 @@ def _group(
     tap_class: TapClass,
     span: tuple[int, int],
     rows: Int64[Tensor, " m"] | None,
-    base: Int64[Tensor, " m"],
+    base: Int[Tensor, " m"],
     max_waste: int,
     first: int,
     start: int,
@@ -111,11 +113,13 @@ def _group(
     runs = list(_merged(counts, max_waste))
     is_gathered, numbers = _used(runs, taps, base.device)
     cells = tap_class.cells(base.index_select(0, order), *span).masked_select(is_gathered)
-    return chosen, _chunks(side.table.rows(cells), chosen.int(), numbers, taps, runs, start)
+    sources, missing = side.table.rows_and_missing(cells)
+    return chosen, _chunks(sources, _by_run(missing, runs), chosen.int(), numbers, taps, runs, start)
 
 
 def _chunks(
     sources: Int32[Tensor, " s"],
+    missing: list[Int64[Tensor, " _"] | None],
     rows: Int32[Tensor, " m"],
     numbers: Int64[Tensor, " u"],
     taps: tuple[int, ...],
@@ -123,8 +127,6 @@ def _chunks(
     start: int,
 ) -> list[Chunk]:
     """All chunks of a group are views of a few tensors: a set may have thousands, and a tensor costs microseconds."""
-    missing = _missing(sources, runs)
-    sources.clamp_(min=0)
     parts = zip(
         runs,
         sources.split([run.num_sources for run in runs]),
@@ -152,16 +154,15 @@ def _used(
     return is_used.repeat_interleave(lengths, dim=0), numbers
 
 
-def _missing(sources: Int32[Tensor, " s"], runs: list["_Run"]) -> list[Int64[Tensor, " z"] | None]:
-    """For every chunk the places without a voxel, counted from its start."""
-    places = (sources < 0).nonzero()[:, 0]
-    if not len(places):
+def _by_run(missing: Int64[Tensor, " z"], runs: list["_Run"]) -> list[Int64[Tensor, " _"] | None]:
+    """For every run its places without a voxel, counted from its start."""
+    if not len(missing):
         return [None] * len(runs)
-    ends = torch.tensor([run.num_sources for run in runs], device=sources.device).cumsum(0)
-    chunk = torch.searchsorted(ends, places, right=True)
-    begins = torch.cat((ends.new_zeros(1), ends[:-1]))
-    sizes = torch.bincount(chunk, minlength=len(runs)).tolist()
-    return [part if len(part) else None for part in (places - begins[chunk]).split(sizes)]
+    sizes = torch.tensor([run.num_sources for run in runs], device=missing.device)
+    ends = sizes.cumsum(0)
+    counts = torch.searchsorted(missing, ends).diff(prepend=ends.new_zeros(1))
+    places = missing - (ends - sizes).repeat_interleave(counts)
+    return [part if len(part) else None for part in places.split(counts.tolist())]
 
 
 class _Run(NamedTuple):

@@ -9,7 +9,7 @@ import itertools
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int32, Int64
+from jaxtyping import Int, Int32, Int64
 from torch import Tensor
 
 from panoptic3d.sparse.kernel import Kernel
@@ -26,9 +26,9 @@ class TapClass:
     taps: tuple[int, ...]
     deltas: tuple[int, ...]
 
-    def cells(self, base: Int64[Tensor, " m"], first: int = 0, last: int | None = None) -> Int64[Tensor, "m t"]:
+    def cells(self, base: Int[Tensor, " m"], first: int = 0, last: int | None = None) -> Int[Tensor, "m t"]:
         """The cells that the taps `first .. last-1` (all of them without) read from rows with these bases."""
-        return base[:, None] + torch.tensor(self.deltas[first:last], dtype=torch.int64, device=base.device)
+        return base[:, None] + torch.tensor(self.deltas[first:last], dtype=base.dtype, device=base.device)
 
 
 @dataclass(frozen=True, eq=False)
