@@ -1,4 +1,4 @@
-"""The GPU table: `PYTHONPATH=. python eval/speed/sparse_parts/gpu_table.py`, one call, prints Markdown. Needs CUDA and Triton.
+"""The GPU table: `PYTHONPATH=. python eval/speed/sparse_parts/gpu_table.py`, one call, Markdown. Needs CUDA and Triton.
 
 3x3x3 submanifold over spheres: planning, forward, and forward with backward, in float32 with and without TF32 and in
 bfloat16, against spconv-triton (by its own API, pairs kept) and dense convolution (where its volumes fit), with the achieved
