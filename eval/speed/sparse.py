@@ -79,8 +79,13 @@ def _compared(arguments: argparse.Namespace, engines: dict[str, str], sets: dict
                     rows.append(row)
                     print(json.dumps(row), file=sys.stderr, flush=True)
         report = {"sgemm_gflops": {t: round(r / 1e9) for t, r in rates.items()}, "rows": rows}
+    for row in rows:
+        for engine in engines:
+            row[engine]["share_of_sgemm"] = round(row[engine]["gflops_per_s"] * 1e9 / rates[row["threads"]], 2)
+    report["share_of_sgemm"] = {engine: _shares(rows, engine) for engine in engines}
     others = [engine for engine in engines if engine != "ours"]
     report["times_faster"] = {engine: _ratios(rows, engine) for engine in others}
+    report["two_threads"] = {engine: _gain(rows, engine) for engine in engines}
     report["peak_mib"] = _peaks(arguments, engines, sets)
     return report
 
@@ -97,7 +102,25 @@ def _best(workers: dict[str, subprocess.Popen], order: dict[str, Any], rounds: i
 
 def _ratios(rows: list[dict[str, Any]], engine: str) -> dict[str, float]:
     ratios = [row[engine]["seconds"] / row["ours"]["seconds"] for row in rows]
-    return {"geometric_mean": round(float(np.exp(np.log(ratios).mean())), 2), "least": round(min(ratios), 2)}
+    return {"geometric_mean": _geometric_mean(ratios), "least": round(min(ratios), 2)}
+
+
+def _gain(rows: list[dict[str, Any]], engine: str) -> dict[str, float] | None:
+    """How many times faster in wall time two threads are than one, over the rows that were timed with both."""
+    timed = {(row["set"], row["channels"], row["threads"]): row[engine]["seconds"] for row in rows}
+    gains = [timed[name, c, 1] / timed[name, c, 2] for name, c, t in timed if t == 1 and (name, c, 2) in timed]
+    if not gains:
+        return None
+    return {"geometric_mean": _geometric_mean(gains), "least": round(min(gains), 2), "most": round(max(gains), 2)}
+
+
+def _geometric_mean(values: list[float]) -> float:
+    return round(float(np.exp(np.log(values).mean())), 2)
+
+
+def _shares(rows: list[dict[str, Any]], engine: str) -> dict[str, float]:
+    shares = [row[engine]["share_of_sgemm"] for row in rows]
+    return {"median": round(float(np.median(shares)), 2), "most": max(shares)}
 
 
 def _peaks(arguments: argparse.Namespace, engines: dict[str, str], sets: dict[str, np.ndarray]) -> dict[str, Any]:

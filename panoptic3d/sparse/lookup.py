@@ -6,8 +6,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Int, Int32, Int64
+from jaxtyping import Bool, Int, Int32, Int64, UInt8
 from torch import Tensor
+
+_BLOCK_BITS = 7  # a rank of at most 128 fits a byte
 
 
 @dataclass(frozen=True)
@@ -60,38 +62,65 @@ class Box:
 
 @dataclass(frozen=True, eq=False)
 class VoxelTable:
-    """Rows of a sorted voxel set by cell number. `dense` holds row + 1 per cell; `numbers` is searched without it."""
+    """Rows of a sorted voxel set by cell number.
+
+    Cells are cut into blocks of 128. `ranks` holds for every cell its voxel's place within the block, from 1 on, and 0 where
+    there is no voxel; `starts` counts the voxels in front of every block. A byte a cell stays in the cache where whole row
+    numbers would not. Beyond the limit of memory there are no ranks, and `numbers` is searched.
+    """
 
     box: Box
     numbers: Int64[Tensor, " n"]
-    dense: Int32[Tensor, " cells"] | None
+    ranks: UInt8[Tensor, " cells"] | None
+    starts: Int32[Tensor, " blocks"] | None
 
     @classmethod
     def build(cls, coords: Int32[Tensor, "n 4"], box: Box, max_bytes: int) -> "VoxelTable":
         numbers = box.number(coords)
-        if box.num_cells * 4 > max_bytes:
-            return cls(box, numbers, None)
-        dense = _zeros(box.num_cells, coords.device)
-        dense[numbers] = torch.arange(1, len(coords) + 1, dtype=torch.int32, device=coords.device)
-        return cls(box, numbers, dense)
+        if box.num_cells > max_bytes:
+            return cls(box, numbers, None, None)
+        blocks = numbers >> _BLOCK_BITS
+        num_blocks = (box.num_cells >> _BLOCK_BITS) + 1
+        starts = torch.bincount(blocks, minlength=num_blocks)
+        starts = starts.cumsum(0).sub_(starts)
+        ranks = _zeros(box.num_cells, coords.device)
+        ranks[numbers] = torch.arange(1, len(coords) + 1, device=coords.device).sub_(starts[blocks]).to(torch.uint8)
+        return cls(box, numbers, ranks, starts.int())
 
-    def rows_plus_one(self, base: Int64[Tensor, " m"], deltas: Sequence[int]) -> Int32[Tensor, "m t"]:
-        """Row + 1 of the voxel in cell `base + delta`, or 0 where there is none. All cells lie in the box."""
-        cells = base[:, None] + torch.tensor(deltas, dtype=torch.int64, device=base.device)
-        if self.dense is not None:
-            return torch.index_select(self.dense, 0, cells.view(-1)).view(cells.shape)
+    @property
+    def number_type(self) -> torch.dtype:
+        """The narrowest type that the cells' numbers fit: half the bytes for nearly every box."""
+        return torch.int32 if self.box.num_cells < 1 << 31 else torch.int64
+
+    def has(self, cells: Int[Tensor, "*shape"]) -> Bool[Tensor, "*shape"]:
+        """Whether there is a voxel in each of these cells, all of which lie in the box."""
+        if self.ranks is None:
+            return self.rows(cells) >= 0
+        return (self.ranks.index_select(0, cells.view(-1)) != 0).view(cells.shape)
+
+    def rows(self, cells: Int[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
+        """Row of the voxel in each of these cells, or -1. All cells lie in the box."""
+        rows, missing = self.rows_and_missing(cells.reshape(-1))
+        return rows.index_fill_(0, missing, -1).view(cells.shape)
+
+    def rows_and_missing(self, cells: Int[Tensor, " m"]) -> tuple[Int32[Tensor, " m"], Int64[Tensor, " z"]]:
+        """Row of the voxel in each of these cells, and the places of cells without a voxel, whose rows are any."""
+        if self.ranks is not None and self.starts is not None:
+            ranks = self.ranks.index_select(0, cells)
+            rows = self.starts.index_select(0, cells >> _BLOCK_BITS).add_(ranks).sub_(1).clamp_(min=0)
+            return rows, (ranks == 0).nonzero()[:, 0]
         if not len(self.numbers):
-            return torch.zeros(cells.shape, dtype=torch.int32, device=base.device)
-        rows = torch.searchsorted(self.numbers, cells).clamp_(max=len(self.numbers) - 1)
-        is_found = self.numbers[rows] == cells
-        return torch.where(is_found, rows + 1, 0).int()
+            everywhere = torch.arange(len(cells), device=cells.device)
+            return torch.zeros(len(cells), dtype=torch.int32, device=cells.device), everywhere
+        rows = torch.searchsorted(self.numbers, cells.long()).clamp_(max=len(self.numbers) - 1)
+        return rows.int(), (self.numbers[rows] != cells).nonzero()[:, 0]
 
 
-def _zeros(num_cells: int, device: torch.device) -> Int32[Tensor, " cells"]:
+def _zeros(num_cells: int, device: torch.device) -> UInt8[Tensor, " cells"]:
     """On a CPU the zeros come lazily from the system, so that only the pages near voxels cost anything."""
     if device.type == "cpu":
-        return torch.from_numpy(np.zeros(num_cells, dtype=np.int32))
-    return torch.zeros(num_cells, dtype=torch.int32, device=device)
+        return torch.from_numpy(np.zeros(num_cells, dtype=np.uint8))
+    return torch.zeros(num_cells, dtype=torch.uint8, device=device)
 
 
 def _four(values: Sequence[int]) -> tuple[int, int, int, int]:

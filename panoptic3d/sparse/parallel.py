@@ -25,12 +25,12 @@ def over_blocks(work: Callable[[T], R], blocks: Sequence[T], device: torch.devic
     if device.type != "cpu" or num_threads == 1 or len(blocks) < 2:
         yield from map(work, blocks)
         return
-    pool = _pool(num_threads, os.getpid())
+    pool, is_inference = _pool(num_threads, os.getpid()), torch.is_inference_mode_enabled()
     running: deque[Future[R]] = deque()
     for block in blocks:
         if len(running) > num_threads:  # finished blocks wait for their turn: keep few
             yield running.popleft().result()
-        running.append(pool.submit(_without_gradients, work, block))
+        running.append(pool.submit(_without_gradients, work, block, is_inference))
     while running:
         yield running.popleft().result()
 
@@ -43,8 +43,8 @@ def on_one_core(work: Callable[[], R], device: torch.device) -> R:
     return _pool(num_threads, os.getpid()).submit(work).result()
 
 
-def _without_gradients(work: Callable[[T], R], block: T) -> R:
-    with torch.no_grad():  # the mode belongs to a thread
+def _without_gradients(work: Callable[[T], R], block: T, is_inference: bool) -> R:
+    with torch.inference_mode(is_inference), torch.no_grad():  # the modes belong to a thread
         return work(block)
 
 

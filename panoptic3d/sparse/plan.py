@@ -103,10 +103,11 @@ def make_plan(
     return Plan(fine, coarse, kernel, config)
 
 
+_LEAST_PRODUCT = 256  # below, the gather costs more than the product, and a schedule for 256 serves as well
 _CALL_SECONDS, _GATHER_SECONDS, _FLOPS = 13e-6, 8e-9, 85e9  # of one core; docs/sparse.md says how they were measured
 
 
 def _max_waste(channel_product: int) -> int:
     """Row-taps of zeros that cost as much as one more call, to the next power of two so that layers share schedules."""
-    seconds = _GATHER_SECONDS + 2 * max(channel_product, 1) / _FLOPS
+    seconds = _GATHER_SECONDS + 2 * max(channel_product, _LEAST_PRODUCT) / _FLOPS
     return 1 << max(5, math.ceil(math.log2(_CALL_SECONDS / seconds)))

@@ -9,7 +9,7 @@ import itertools
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Int32, Int64
+from jaxtyping import Int, Int32, Int64
 from torch import Tensor
 
 from panoptic3d.sparse.kernel import Kernel
@@ -26,6 +26,10 @@ class TapClass:
     taps: tuple[int, ...]
     deltas: tuple[int, ...]
 
+    def cells(self, base: Int[Tensor, " m"], first: int = 0, last: int | None = None) -> Int[Tensor, "m t"]:
+        """The cells that the taps `first .. last-1` (all of them without) read from rows with these bases."""
+        return base[:, None] + torch.tensor(self.deltas[first:last], dtype=base.dtype, device=base.device)
+
 
 @dataclass(frozen=True, eq=False)
 class Side:
@@ -40,7 +44,7 @@ class Side:
         """For every row and tap the row that is read, or -1: the whole kernel map, for pooling and for other back ends."""
         full = torch.full((self.num_rows, num_taps), -1, dtype=torch.int32, device=self.table.numbers.device)
         for tap_class in self.classes:
-            found = self.table.rows_plus_one(tap_class.base, tap_class.deltas) - 1
+            found = self.table.rows(tap_class.cells(tap_class.base))
             taps = torch.tensor(tap_class.taps, device=full.device)
             if tap_class.rows is None:
                 full[:, taps] = found

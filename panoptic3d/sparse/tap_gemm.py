@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 import torch
 import torch.nn.functional as F
@@ -32,9 +33,9 @@ def apply_taps(
         with shelf.scratch() as scratch:
             for chunk in block.chunks:
                 taps = _weight_of(chunk, weight)
-                for a, b in _pieces(chunk, shelf.step):
-                    gathered = _gather(features, chunk, a, b, scratch.sources)
-                    torch.mm(gathered, taps, out=scratch.sums[chunk.start + a : chunk.start + b])
+                for piece in _pieces(chunk, shelf.step):
+                    gathered = _gather(features, chunk, piece, scratch.sources)
+                    torch.mm(gathered, taps, out=scratch.sums[chunk.start + piece.first : chunk.start + piece.last])
             _add_up(block, scratch.sums, out)
 
     for _ in over_blocks(work, schedule.blocks, features.device):
@@ -67,8 +68,9 @@ def apply_taps_and_correlate(
         with shelf.scratch() as scratch:
             for chunk in block.chunks:
                 taps = _weight_of(chunk, turned) if needs_features else None
-                for a, b in _pieces(chunk, shelf.step):
-                    gathered = _gather(gradient, chunk, a, b, scratch.sources)
+                for piece in _pieces(chunk, shelf.step):
+                    a, b = piece.first, piece.last
+                    gathered = _gather(gradient, chunk, piece, scratch.sources)
                     if taps is not None:
                         torch.mm(gathered, taps, out=scratch.sums[chunk.start + a : chunk.start + b])
                     if by_weight is not None:
@@ -125,25 +127,37 @@ class _Shelf:
         self._free.append(own)
 
 
-def _pieces(chunk: Chunk, step: int) -> list[tuple[int, int]]:
+class _Piece(NamedTuple):
+    """Rows `first .. last-1` of a chunk, and its missing sources counted from the piece's start."""
+
+    first: int
+    last: int
+    missing: Tensor | None
+
+
+def _pieces(chunk: Chunk, step: int) -> list[_Piece]:
     """Equal runs of the chunk's rows that gather at most `step` sources each."""
     num_pieces = -(-chunk.num_rows // max(step // chunk.num_taps, 1))
     if num_pieces == 1:
-        return [(0, chunk.num_rows)]
+        return [_Piece(0, chunk.num_rows, chunk.missing)]
     edges = [chunk.num_rows * p // num_pieces for p in range(num_pieces + 1)]
-    return list(pairwise(edges))
+    if chunk.missing is None:
+        return [_Piece(a, b, None) for a, b in pairwise(edges)]
+    starts = chunk.missing.new_tensor([edge * chunk.num_taps for edge in edges])
+    marks = torch.searchsorted(chunk.missing, starts)
+    missing = chunk.missing - starts[:-1].repeat_interleave(marks.diff())
+    return [
+        _Piece(a, b, part) for (a, b), part in zip(pairwise(edges), missing.split(marks.diff().tolist()), strict=True)
+    ]
 
 
-def _gather(features: Tensor, chunk: Chunk, a: int, b: int, buffer: Tensor) -> Float[Tensor, "m tc"]:
-    """Rows a .. b-1 of the chunk, the features of their taps side by side."""
-    low, high = a * chunk.num_taps, b * chunk.num_taps
+def _gather(features: Tensor, chunk: Chunk, piece: _Piece, buffer: Tensor) -> Float[Tensor, "m tc"]:
+    """The piece's rows, the features of their taps side by side."""
+    low, high = piece.first * chunk.num_taps, piece.last * chunk.num_taps
     gathered = torch.index_select(features, 0, chunk.sources[low:high], out=buffer[: high - low])
-    if chunk.missing is not None:
-        missing = chunk.missing
-        if (a, b) != (0, chunk.num_rows):
-            missing = missing[(missing >= low) & (missing < high)] - low
-        gathered.index_fill_(0, missing, 0)
-    return gathered.view(b - a, -1)
+    if piece.missing is not None:
+        gathered.index_fill_(0, piece.missing, 0)
+    return gathered.view(piece.last - piece.first, -1)
 
 
 def _weight_of(chunk: Chunk, weight: Tensor) -> Float[Tensor, "tc d"]:

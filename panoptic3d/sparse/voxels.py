@@ -122,7 +122,7 @@ def rows_of_cells(voxels: SparseVoxels, cells: Int[Tensor, "m 4"]) -> Int64[Tens
     """For every cell (batch, i, j, k) its row in `voxels`, or -1."""
     box = Box.around(voxels.coords, cells.int())
     table = VoxelTable.build(voxels.coords, box, max_bytes=_MARKABLE_CELLS)
-    return table.rows_plus_one(box.number(cells), [0])[:, 0].long() - 1
+    return table.rows(box.number(cells)).long()
 
 
 def _distinct(box: Box, numbers: Int64[Tensor, " n"]) -> Int64[Tensor, " m"]:

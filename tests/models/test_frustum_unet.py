@@ -2,9 +2,14 @@ import pytest
 import torch
 import torch.nn.functional as F
 
+from panoptic3d.models.frustum_unet.blocks import DenseTail
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
+from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.net import FrustumUNet
+from panoptic3d.models.frustum_unet.winograd import convolved, framed
 from panoptic3d.models.slots import Lifted
+from panoptic3d.sparse.dense import from_dense
+from panoptic3d.sparse.voxels import voxels_of_mask
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
@@ -100,3 +105,43 @@ def test_every_parameter_learns() -> None:
     )
     loss.backward()
     assert [name for name, p in net.named_parameters() if p.grad is None] == []
+
+
+@pytest.mark.parametrize("shape", [(8, 8, 8), (9, 6, 7), (1, 2, 3)])
+def test_winograd_convolves_as_torch_does(shape: tuple[int, int, int]) -> None:
+    random = torch.Generator().manual_seed(0)
+    volume = torch.randn(5, *shape, generator=random)
+    weight = torch.randn(4, 5, 3, 3, 3, generator=random)
+    expected = F.conv3d(volume[None].double(), weight.double(), padding=1)[0]
+    found = convolved(framed(volume), weight)
+    torch.testing.assert_close(found.cells.permute(3, 0, 1, 2).double(), expected, atol=2e-4, rtol=0)
+    flat = expected.flatten(1)
+    torch.testing.assert_close(found.mean, flat.mean(1), atol=2e-5, rtol=1e-5)
+    torch.testing.assert_close(found.variance, flat.var(1, correction=0), atol=2e-4, rtol=1e-5)
+
+
+@pytest.mark.parametrize("num_threads", [1, 2])
+def test_fast_heads_say_what_slow_ones_say(num_threads: int) -> None:
+    torch.manual_seed(0)
+    tails = (DenseTail(6, 4), DenseTail(6, 3))
+    volume = torch.randn(2, 6, 9, 8, 7)
+    asked = voxels_of_mask(torch.rand(2, 9, 8, 7) < 0.3)
+    expected = [from_dense(tail(volume), asked) for tail in tails]
+    torch.set_num_threads(num_threads)
+    for mode in (torch.no_grad, torch.inference_mode):
+        with mode():
+            found, again = rows_of_tails(tails, volume, asked), rows_of_tails(tails, volume, asked)
+        for a, b, c in zip(found, again, expected, strict=True):
+            assert torch.equal(a, b)
+            torch.testing.assert_close(a, c, atol=1e-4, rtol=1e-4)
+
+
+def test_the_fast_way_is_taken_only_where_no_gradient_is_wanted() -> None:
+    tail, volume = DenseTail(2, 2), torch.zeros(1, 2, 16, 16, 16)
+    assert not pays(volume, tail)
+    with torch.no_grad():
+        assert pays(volume, tail)
+        assert not pays(volume.double(), tail)
+        assert not pays(volume[..., :8], tail)
+    assert pays(volume, tail.requires_grad_(False))
+    assert not pays(volume.requires_grad_(), tail)

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from panoptic3d.sparse import Kernel, conv, make_plan, voxels_of_mask
+from panoptic3d.sparse import Kernel, SparseConfig, conv, make_plan, voxels_of_mask
 from panoptic3d.sparse.parallel import over_blocks
 
 
@@ -34,3 +34,12 @@ def test_an_error_in_a_block_comes_out() -> None:
     torch.set_num_threads(2)
     with pytest.raises(ZeroDivisionError):
         list(over_blocks(lambda block: 1 // block, [1, 0, 1], torch.device("cpu")))
+
+
+def test_threads_work_in_inference_mode() -> None:
+    voxels = voxels_of_mask(torch.ones(1, 24, 24, 24, dtype=torch.bool))
+    features, weight = torch.ones(len(voxels), 2), torch.ones(27, 2, 2)
+    plan = make_plan(voxels, voxels, Kernel(3), SparseConfig(dense_from_occupancy=None))
+    torch.set_num_threads(2)
+    with torch.inference_mode():
+        assert float(conv(features, weight, plan).max()) == 54

@@ -21,6 +21,7 @@ from panoptic3d.models.frustum_unet.blocks import (
 )
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
+from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.dense import from_dense, to_dense
 from panoptic3d.sparse.joining import join, prune
@@ -94,7 +95,7 @@ class FrustumUNet(nn.Module):
         volume = self.bottleneck(to_dense(encoded, voxels))
         asked = voxels_of_mask(is_in_frustum, voxels.stride)
         rows = from_dense(volume, asked)
-        instance, semantic = (from_dense(head(volume), asked) for head in self.heads64.tails)
+        instance, semantic = self.heads64(volume, asked)
         logit = self.heads64.occupancy(rows)[:, 0]
         is_kept = logit.sigmoid() > self.config.threshold_64
         said = LevelPrediction(asked, logit, asked, is_kept, semantic, instance)
@@ -164,9 +165,14 @@ class _DenseHeads(nn.Module):
         self.instance = DenseTail(width, config.num_instances)
         self.semantic = DenseTail(width, config.num_classes)
 
-    @property
-    def tails(self) -> tuple[DenseTail, DenseTail]:
-        return self.instance, self.semantic
+    def forward(
+        self, volume: Float[Tensor, "b c x y z"], asked: SparseVoxels
+    ) -> tuple[Float[Tensor, "n i"], Float[Tensor, "n s"]]:
+        """Instance and class of the asked cells."""
+        if pays(volume, self.instance):
+            instance, semantic = rows_of_tails((self.instance, self.semantic), volume, asked)
+            return instance, semantic
+        return from_dense(self.instance(volume), asked), from_dense(self.semantic(volume), asked)
 
 
 class _SparseHeads(nn.Module):
