@@ -1,6 +1,5 @@
 """The panoptic scene: what every method's decoder makes, what is saved, shown and scored."""
 
-import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 
+import panoptic3d  # whose public functions do the work of `save`: they load their home, floors above, on first use
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
@@ -82,13 +82,8 @@ class PanopticScene:
 
     def save(self, folder: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write `scene.npz`, `scene.glb`, `scene.json`, `preview.png` and `index.html`: all of them, or none."""
-        _writer().save_scene(self, folder, overwrite)
+        panoptic3d.save_scene(self, folder, overwrite)
 
     def to_glb(self, path: str | os.PathLike[str]) -> None:
         """The meshes alone; a name that ends in `.ply` or `.obj` gets one of those."""
-        _writer().save_mesh(self, path)
-
-
-def _writer() -> Any:
-    """The promised methods live here, their work on the floors above: looked up by name, so that imports still go down."""
-    return importlib.import_module("panoptic3d.predictor.scene_folder")
+        panoptic3d.save_mesh(self, path)
