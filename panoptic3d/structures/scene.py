@@ -42,6 +42,7 @@ class PanopticScene:
     grid: VoxelGrid = FRONT3D_GRID
     taxonomy: Taxonomy = FRONT3D_TAXONOMY
     scores: dict[int, float] = field(default_factory=dict)  # instance id -> confidence
+    class_scores: dict[int, float] = field(default_factory=dict)  # class id of stuff -> confidence
     provenance: dict[str, Any] = field(default_factory=dict)  # checkpoint, where the camera came from, seconds a stage
     photo: UInt8[Tensor, "3 h w"] | None = None  # what `camera` saw, sRGB
 
@@ -60,7 +61,14 @@ class PanopticScene:
             things.append(Segment(name, class_id, instance_id, True, score, class_ids.numel()))
         stuff_counts = torch.bincount(semantic[instance == 0], minlength=num_classes).tolist()
         stuff = [
-            Segment(self.taxonomy[class_id].name, class_id, 0, False, None, stuff_counts[class_id])
+            Segment(
+                self.taxonomy[class_id].name,
+                class_id,
+                0,
+                False,
+                self.class_scores.get(class_id),
+                stuff_counts[class_id],
+            )
             for class_id in range(num_classes)
             if self.taxonomy[class_id].kind == "stuff" and stuff_counts[class_id] > 0
         ]
