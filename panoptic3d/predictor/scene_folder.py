@@ -28,7 +28,7 @@ from panoptic3d.viewer.palette import instance_colors
 from panoptic3d.viewer.preview import preview_png
 from panoptic3d.viewer.raster import Fragments, rasterize
 
-_SEEN_TOLERANCE_VOX = 2.0
+_SEEN_TOLERANCE_VOX = 1.0
 
 
 @dataclass(frozen=True, eq=False)

@@ -19,6 +19,7 @@ def make_checkpoint(folder: Path, mode: str = "corrected") -> Path:
     config["panoptic"]["rois"]["min_score"], config["panoptic"]["confident_score"] = 0.07, 0.0
     config["panoptic"]["proposals"] |= {"num_before_nms": 40, "num_after_nms": 12}
     config["voxel_net"] |= {"width": 1, "threshold_64": 0.65, "threshold_128": 0.55}
+    config["decode"] |= {"clean": "nothing"}  # nonsense is all fragments
     checked = PanoReconConfig.model_validate(config)
     torch.manual_seed(0)
     pipeline = build_panorecon(checked)
