@@ -13,11 +13,26 @@ _HOMES = {
     "Camera": "panoptic3d.structures.camera",
     "PanopticScene": "panoptic3d.structures.scene",
     "Prediction": "panoptic3d.structures.prediction",
+    "Predictor": "panoptic3d.predictor.predictor",
     "Sample": "panoptic3d.structures.sample",
     "VoxelGrid": "panoptic3d.structures.grid",
+    "predict": "panoptic3d.predictor.predictor",
+    "save_mesh": "panoptic3d.predictor.scene_folder",
+    "save_scene": "panoptic3d.predictor.scene_folder",
 }
 
-__all__ = ["Camera", "PanopticScene", "Prediction", "Sample", "VoxelGrid", "__version__"]
+__all__ = [
+    "Camera",
+    "PanopticScene",
+    "Prediction",
+    "Predictor",
+    "Sample",
+    "VoxelGrid",
+    "__version__",
+    "predict",
+    "save_mesh",
+    "save_scene",
+]
 
 
 def __getattr__(name: str) -> Any:

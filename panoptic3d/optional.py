@@ -51,6 +51,8 @@ PARTS: dict[str, OptionalPart] = {
         OptionalPart("tensorboard", "tensorboard", _extra("train"), "tracking of training runs"),
         OptionalPart("embreex", "embreex", _extra("rooms"), "making rooms"),
         OptionalPart("mitsuba", "mitsuba", "pip install mitsuba", "photoreal rooms"),
+        OptionalPart("pillow_heif", "pillow-heif", _extra("heic"), "photos in HEIC"),
+        OptionalPart("pxr", "usd-core", _extra("usd"), "scenes as USD"),
         OptionalPart("viser", "viser", _extra("view"), "a live viewer"),
         OptionalPart("huggingface_hub", "huggingface_hub", _extra("hub"), "downloading checkpoints"),
         OptionalPart("psutil", "psutil", _extra("train"), "memory figures in benchmarks"),

@@ -1,5 +1,6 @@
 """Prediction files: `scene.npz` of any method, as the contract (docs/formats.md) describes it. Nothing in them is trusted."""
 
+import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -93,6 +94,13 @@ def read_scene(path: PathLike, camera: Camera = FRONT3D_CAMERA, grid: VoxelGrid 
 
 def write_prediction(path: PathLike, scene: PanopticScene, **further: Any) -> None:
     """The three arrays of the contract, the grid, and whatever else the caller names."""
+    data = prediction_bytes(scene, **further)
+    write_atomically(path, lambda file: file.write(data))
+
+
+def prediction_bytes(scene: PanopticScene, **further: Any) -> bytes:
+    """What `write_prediction` writes."""
+    _check_instances("scene.npz", scene.instance.cpu().numpy())
     arrays = {
         DISTANCE_KEY: _halved(scene.distance_vox.float().cpu().numpy()),
         SEMANTIC_KEY: scene.semantic.cpu().numpy(),
@@ -102,8 +110,9 @@ def write_prediction(path: PathLike, scene: PanopticScene, **further: Any) -> No
         "intrinsics": scene.camera.intrinsics.numpy(),
         **further,
     }
-    _check_instances(path, scene.instance.cpu().numpy())
-    write_atomically(path, lambda file: np.savez_compressed(file, **arrays))  # pyright: ignore[reportArgumentType]
+    buffer = io.BytesIO()
+    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
+    return buffer.getvalue()
 
 
 def _halved(distance_vox: Float32[np.ndarray, "x y z"]) -> Float16[np.ndarray, "x y z"]:

@@ -9,6 +9,11 @@ from pathlib import Path
 
 from panoptic3d.errors import InputError
 
+
+class OutputError(InputError):
+    """The place where results go cannot be written to: the next result would fare no better."""
+
+
 PARTIAL_PREFIX = ".partial-"  # as panoptic3d.files names what killed writers leave behind
 
 
@@ -31,9 +36,14 @@ def write_folder_atomically(
             shutil.rmtree(partial, ignore_errors=True)
     except OSError as error:
         why = error.strerror or str(error)
-        raise InputError(
+        raise OutputError(
             f"{folder} cannot be written ({why}); nothing was left there, choose another place."
         ) from error
+
+
+def is_scene_there(folder: Path) -> bool:
+    """Scenes appear as a whole, so one file stands for all."""
+    return (folder / "scene.json").exists()
 
 
 def _fill(folder: Path, files: Mapping[str, bytes]) -> None:

@@ -9,11 +9,11 @@ from torch import Tensor
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.surface import Surface, extract_surface
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.scene import PanopticScene, Segment
 
 UNLABELLED = "unlabelled"
 _UNLABELLED_COLOR = (128, 128, 128)
-_SEEN_TOLERANCE = 2.0  # in voxels, behind the nearest surface of the pixel
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,8 +35,9 @@ class VertexColors:
 
 def segment_meshes(scene: PanopticScene) -> list[SegmentMesh]:
     """In the order of `scene.segments`. A segment without a single face is there too, with an empty mesh."""
-    surface = extract_surface(scene.distance_vox, scene.semantic, scene.instance, scene.grid.camera_index)
-    vertices_m = scene.grid.camera_from_index(surface.mesh.vertices)
+    grid, is_seen = scene.grid, in_view(scene.grid, scene.camera)
+    surface = extract_surface(scene.distance_vox, scene.semantic, scene.instance, grid.camera_index, is_seen)
+    vertices_m = grid.camera_from_index(surface.mesh.vertices)
     normals = vertex_normals(Mesh(vertices_m, surface.mesh.faces))
     meshes, is_left = [], torch.ones(len(surface.mesh.faces), dtype=torch.bool)
     for segment in scene.segments:
@@ -48,6 +49,17 @@ def segment_meshes(scene: PanopticScene) -> list[SegmentMesh]:
         faces = surface.mesh.faces[is_left]
         meshes.append(_cut(UNLABELLED, None, _UNLABELLED_COLOR, vertices_m, normals, faces))
     return meshes
+
+
+def in_view(grid: VoxelGrid, camera: Camera) -> Bool[Tensor, "x y z"]:
+    """Grid points that project into the picture: beyond them nobody claims that there is free space."""
+    axes = [(torch.arange(size) - c) * grid.voxel_size_m for size, c in zip(grid.shape, grid.camera_index, strict=True)]
+    depth = axes[2].clamp(min=1e-6)
+    u = axes[0][:, None] / depth * camera.fx_px + camera.cx_px
+    v = axes[1][:, None] / depth * camera.fy_px + camera.cy_px
+    in_columns = (u >= -0.5) & (u <= camera.width - 0.5)
+    in_rows = (v >= -0.5) & (v <= camera.height - 0.5) & (axes[2] > 0)
+    return in_columns[:, None, :] & in_rows[None, :, :]
 
 
 def _is_part(surface: Surface, segment: Segment) -> Bool[Tensor, " f"]:
@@ -99,6 +111,7 @@ def photo_colors(
     is_inside = (points[:, 2] > 0) & (u > -0.5) & (u < width - 0.5) & (v > -0.5) & (v < height - 0.5)
     columns_rows = ((u, width), (v, height))
     column, row = ((x + 0.5).nan_to_num(0.0, 0.0, 0.0).clamp(0, size - 1).long() for x, size in columns_rows)
-    is_seen = is_inside & (depth.float() <= depth_m[row, column] + tolerance_m)
+    is_turned_here = (part.normals.double() * points).sum(dim=1) < 0
+    is_seen = is_inside & is_turned_here & (depth.float() <= depth_m[row, column] + tolerance_m)
     color = torch.tensor(part.class_color, dtype=torch.uint8).expand(len(points), 3)
     return VertexColors(torch.where(is_seen[:, None], photo[:, row, column].T, color), is_seen)

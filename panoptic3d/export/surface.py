@@ -1,29 +1,27 @@
-"""One single surface from an unsigned distance field, by dual contouring of the grid edges that it crosses.
+"""One single surface from an unsigned distance field: docs/adr/0006-meshes-and-page.md argues for the method.
 
-Every crossed edge gives a quad between the four cells around it; a cell's vertex lies where the planes that its corners
-see meet. So a wall is one sheet, a box is closed, and where the grid ends the surface is open.
+Free space falls into regions; each is wrapped in a shell that is put back onto the surface (`shell`), and of the two layers
+that this gives one stays (`layers`). So a wall is one sheet, a box is closed, and known space ends in open borders.
 """
 
 from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int64, UInt8
+from jaxtyping import Bool, Float, Int64, UInt8
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from panoptic3d.export.crossings import Band, Edges, crossed_edges, find_band
+from panoptic3d.export.free_space import TRUNCATION_VOX, FreeSpace, find_free_space
+from panoptic3d.export.layers import one_layer
 from panoptic3d.export.mesh import Mesh
-
-_TRUNCATION_VOX = 3.0
-_REACH_VOX = 0.75  # a vertex may leave its cell by this, so that sharp edges come out where they are
-_PULL_TO_CROSSINGS = 0.03  # small against the planes, and enough where they leave a direction open
+from panoptic3d.export.shell import Shell, make_shell
 
 
 @dataclass(frozen=True, eq=False)
 class Surface:
-    """A mesh in grid index units, and what each face is part of: the labels of the nearer end of its grid edge."""
+    """A mesh in grid index units, and what each face is part of: the labels of the grid point nearest to it."""
 
     mesh: Mesh
     face_semantic: UInt8[Tensor, " f"]
@@ -31,66 +29,41 @@ class Surface:
 
 
 def extract_surface(
-    distance_vox: Float[Tensor, "x y z"], semantic: Tensor, instance: Tensor, toward: tuple[float, float, float]
+    distance_vox: Float[Tensor, "x y z"],
+    semantic: Tensor,
+    instance: Tensor,
+    camera_index: tuple[float, float, float],
+    is_known: Bool[Tensor, "x y z"] | None = None,
 ) -> Surface:
-    """Faces of closed parts turn outwards, those of open parts towards the given grid index (the camera's)."""
-    field = np.minimum(distance_vox.float().cpu().numpy(), _TRUNCATION_VOX)
-    start, window = _window(field)
-    band = find_band(np.ascontiguousarray(field[window]))
-    edges = crossed_edges(band)
-    if not len(edges.start):
+    """Faces turn towards the free space that they are seen from: outwards on closed things, to the camera on sheets. Beyond
+    `is_known` (everywhere, if not given) no surface is continued.
+    """
+    field = np.minimum(distance_vox.float().cpu().numpy(), TRUNCATION_VOX)
+    known = None if is_known is None else is_known.cpu().numpy()
+    eye = np.array(camera_index, np.float64)
+    space = find_free_space(field, eye, known)
+    if space is None or not space.is_free.any():
         empty = torch.zeros(0, dtype=torch.long)
         return Surface(Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long)), empty.to(torch.uint8), empty)
-    quads, cells = _quads(band, edges)
-    vertices = _vertices(band, edges, quads, cells) + start
-    faces = _triangles(vertices, quads)
+    shell = make_shell(space)
+    shell = shell.chosen(one_layer(space, shell, eye))
+    used, quads = np.unique(shell.quads, return_inverse=True)
+    vertices = shell.vertices[used]
+    faces = _triangles(vertices, quads.reshape(-1, 4))
     vertices, faces = _split_pinches(vertices, faces)
-    faces = _oriented(vertices, faces, np.array(toward))
-    owner = np.where(band.field[edges.start] <= band.field[edges.stop], edges.start, edges.stop)
-    i, j, k = torch.from_numpy(np.tile(band.index_of(owner) + start, (2, 1))).unbind(1)
     mesh = Mesh(torch.from_numpy(vertices.astype(np.float32)), torch.from_numpy(faces))
-    return Surface(mesh, semantic[i, j, k].to(torch.uint8), instance[i, j, k].long())
+    labels = [torch.from_numpy(np.tile(volume, 2)) for volume in _labels(space, shell, semantic, instance)]
+    return Surface(mesh, labels[0].to(torch.uint8), labels[1].long())
 
 
-def _window(field: np.ndarray) -> tuple[Int64[np.ndarray, "3"], tuple[slice, ...]]:
-    """The smallest box around everything that matters; most of a grid is far from any surface."""
-    is_near = field < _TRUNCATION_VOX
-    spans = [np.flatnonzero(is_near.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
-    if not len(spans[0]):
-        return np.zeros(3, np.int64), (slice(0, 1),) * 3
-    return np.array([s[0] for s in spans]), tuple(slice(int(s[0]), int(s[-1]) + 1) for s in spans)
-
-
-def _quads(band: Band, edges: Edges) -> tuple[Int64[np.ndarray, "e 4"], Int64[np.ndarray, " c"]]:
-    """For each edge the four cells around it in turn, as numbers of the list of cells (named by their lowest corner)."""
-    strides = np.array(band.strides)
-    u, v = strides[(edges.axis + 1) % 3], strides[(edges.axis + 2) % 3]
-    around = np.stack((edges.start, edges.start - u, edges.start - u - v, edges.start - v), axis=1)
-    cells, numbers = np.unique(around, return_inverse=True)
-    return numbers.reshape(around.shape), cells
-
-
-def _vertices(band: Band, edges: Edges, quads: np.ndarray, cells: np.ndarray) -> np.ndarray:
-    """Where the planes of a cell's corners meet best; the mean of its crossed edges where they leave a direction open."""
-    crossing = band.index_of(edges.start).astype(np.float64)
-    near, far = band.field[edges.start], band.field[edges.stop]
-    crossing[np.arange(len(near)), edges.axis] += near / np.maximum(near + far, 1e-9)
-    at = quads.ravel()
-    count = np.bincount(at, minlength=len(cells))[:, None]
-    mean = np.stack([np.bincount(at, crossing[:, k].repeat(4), len(cells)) for k in range(3)], axis=1) / count
-    squared, moment = np.zeros((len(cells), 3, 3)), np.zeros((len(cells), 3))
-    for corner in range(8):
-        flat = cells + sum((corner >> k & 1) * band.strides[k] for k in range(3))
-        number = band.number[flat]
-        length = np.linalg.norm(band.slope[number], axis=1)
-        trust = np.where(number >= 0, np.clip(1 - 2 * np.abs(1 - length), 0, 1), 0)
-        normal = band.slope[number] / np.maximum(length, 1e-6)[:, None]
-        foot = band.index_of(flat) - band.field[flat][:, None] * normal
-        squared += (trust[:, None] * normal)[:, :, None] * normal[:, None, :]
-        moment += (trust * ((foot - mean) * normal).sum(axis=1))[:, None] * normal
-    offset = np.linalg.solve(squared + _PULL_TO_CROSSINGS * np.eye(3), moment[..., None])[..., 0]
-    lowest = band.index_of(cells)
-    return np.clip(mean + offset, lowest - _REACH_VOX, lowest + 1 + _REACH_VOX)
+def _labels(space: FreeSpace, shell: Shell, semantic: Tensor, instance: Tensor) -> tuple[np.ndarray, np.ndarray]:
+    """Of the grid point nearest to each quad; where that has none, of the quad's own end in the shell."""
+    limit = np.array(semantic.shape) - 1
+    nearest = np.clip(np.rint(shell.centres).astype(np.int64), 0, limit)
+    own = space.index_of(shell.shell_end)
+    classes = semantic.cpu().numpy()
+    at = np.where((classes[tuple(nearest.T)] > 0)[:, None], nearest, own)
+    return classes[tuple(at.T)], instance.cpu().numpy()[tuple(at.T)]
 
 
 def _triangles(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
@@ -147,24 +120,3 @@ def _pairs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     is_even = count[group] % 2 == 0
     leads = np.flatnonzero(is_even & (rank % 2 == 0))
     return order[leads], order[leads + 1], order[~is_even]
-
-
-def _oriented(vertices: np.ndarray, faces: np.ndarray, toward: Float[np.ndarray, "3"]) -> np.ndarray:
-    """Neighbouring faces run against each other along their edge; a closed part turns outwards, an open one `toward`."""
-    _, face, is_up = _face_edges(faces)
-    one, other, alone = _pairs(vertices, faces)
-    same = is_up[one] == is_up[other]  # then one of the two has to be turned
-    size = len(faces)
-    rows = np.concatenate((face[one], face[one] + size))
-    columns = np.concatenate((face[other] + size * same, face[other] + size * ~same))
-    graph = coo_matrix((np.ones(len(rows), np.bool_), (rows, columns)), shape=(2 * size, 2 * size))
-    _, label = connected_components(graph, directed=False)  # each part twice: as it is, and turned
-    is_turned = label[:size] > label[size:]
-    faces = np.where(is_turned[:, None], faces[:, ::-1], faces)
-    part = np.minimum(label[:size], label[size:])
-    is_open = np.bincount(part[face[alone]], minlength=part.max() + 1) > 0
-    a, b, c = (vertices[faces[:, k]] for k in range(3))
-    volume = np.bincount(part, np.einsum("fk,fk->f", a - toward, np.cross(b - toward, c - toward)), part.max() + 1)
-    # Seen from `toward`, the signed volume of the cone over an open part is negative if its faces turn there.
-    is_wrong = np.where(is_open, volume > 0, volume < 0)
-    return np.where(is_wrong[part][:, None], faces[:, ::-1], faces)

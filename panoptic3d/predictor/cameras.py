@@ -16,23 +16,38 @@ _SANE_FOV_DEG = (5.0, 150.0)
 
 
 @dataclass(frozen=True)
+class GivenCamera:
+    """What the user says about the camera: nothing, or one of these. Nonsense is refused before any photo is read."""
+
+    camera: Camera | None = None  # of the photo at its own or any other size
+    intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy in pixels of the stored photo, upright
+    fov_deg: float | None = None  # horizontal
+
+    def __post_init__(self) -> None:
+        if sum(value is not None for value in (self.camera, self.intrinsics, self.fov_deg)) > 1:
+            raise InputError("intrinsics and a field of view were both given; give one of them.")
+        if self.intrinsics is not None:
+            Camera(*self.intrinsics, 1, 1)
+        if self.fov_deg is not None:
+            Camera.from_fov(self.fov_deg, 1, 1)
+
+
+@dataclass(frozen=True)
 class CameraChoice:
     camera: Camera  # of `Photo.image`
     source: str  # for scene.json and the page
 
 
-def choose_camera(
-    photo: Photo, intrinsics: tuple[float, float, float, float] | None = None, fov_deg: float | None = None
-) -> CameraChoice:
-    """`intrinsics` (fx, fy, cx, cy) count in pixels of the photo as it is stored, upright; `fov_deg` is horizontal."""
-    if intrinsics is not None and fov_deg is not None:
-        raise InputError("intrinsics and a field of view were both given; give one of them.")
+def choose_camera(photo: Photo, given: GivenCamera = GivenCamera()) -> CameraChoice:
     height, width = photo.image.shape[1:]
     full_width, full_height = photo.full_size
-    if intrinsics is not None:
-        return CameraChoice(Camera(*intrinsics, full_width, full_height).resized(width, height), "given intrinsics")
-    if fov_deg is not None:
-        return CameraChoice(Camera.from_fov(fov_deg, width, height), "given field of view")
+    if given.camera is not None:
+        return CameraChoice(_resized(given.camera, photo), "given camera")
+    if given.intrinsics is not None:
+        camera = Camera(*given.intrinsics, full_width, full_height)
+        return CameraChoice(camera.resized(width, height), "given intrinsics")
+    if given.fov_deg is not None:
+        return CameraChoice(Camera.from_fov(given.fov_deg, width, height), "given field of view")
     for focal_px, source in (_from_35mm(photo), _from_focal_plane(photo)):
         if focal_px is not None and _is_sane(focal_px, max(photo.full_size)):
             camera = Camera(focal_px, focal_px, (full_width - 1) / 2, (full_height - 1) / 2, full_width, full_height)
@@ -40,6 +55,15 @@ def choose_camera(
     focal_px = max(width, height) / 2 / math.tan(math.radians(FALLBACK_FOV_DEG) / 2)
     camera = Camera(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
     return CameraChoice(camera, f"assumed: {FALLBACK_FOV_DEG:.0f} degrees across the longer side")
+
+
+def _resized(camera: Camera, photo: Photo) -> Camera:
+    """To the pixels in memory, from a size of the same shape up to a pixel's rounding."""
+    height, width = photo.image.shape[1:]
+    if abs(camera.width / width - camera.height / height) * min(width, height) > 1:
+        seen = f"{camera.width}x{camera.height} for a photo of {'x'.join(map(str, photo.full_size))}"
+        raise InputError(f"the given camera is one of {seen}; give the camera of this photo, upright.")
+    return camera.resized(width, height)
 
 
 def parse_intrinsics(text: str) -> tuple[float, float, float, float]:

@@ -1,12 +1,14 @@
 """The view that a network takes, cut from a photo without distortion, and the way back."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 from jaxtyping import Bool, Float64, Shaped, UInt8
 from torch import Tensor
 
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
+from panoptic3d.structures.scene import PanopticScene
 
 
 @dataclass(frozen=True, eq=False)
@@ -38,6 +40,21 @@ def seen_by(image: UInt8[Tensor, "3 h w"], camera: Camera, target: Camera) -> Ca
     is_photo = has_row[:, None] & has_column[None, :]
     mean = image.double().mean(dim=(1, 2))[:, None, None]
     return CanonicalView(torch.where(is_photo, mixed, mean).round().clamp(0, 255).to(torch.uint8), target, is_photo)
+
+
+def within_photo(scene: PanopticScene, camera: Camera) -> PanopticScene:
+    """What a network made up beside the photo, where its view shows the mean colour, is taken away."""
+    near = (scene.distance_vox < DISTANCE_TRUNCATION_VOX).nonzero()
+    points = scene.grid.camera_from_index(near.double())
+    depth = points[:, 2]
+    u = points[:, 0] / depth * camera.fx_px + camera.cx_px
+    v = points[:, 1] / depth * camera.fy_px + camera.cy_px
+    is_inside = (u >= -0.5) & (u <= camera.width - 0.5) & (v >= -0.5) & (v <= camera.height - 0.5) & (depth > 0)
+    i, j, k = near[~is_inside].unbind(1)
+    volumes = [volume.clone() for volume in (scene.distance_vox, scene.semantic, scene.instance)]
+    for volume, empty in zip(volumes, (DISTANCE_TRUNCATION_VOX, 0, 0), strict=True):
+        volume[i, j, k] = empty
+    return replace(scene, distance_vox=volumes[0], semantic=volumes[1], instance=volumes[2])
 
 
 def mapped_back(

@@ -5,7 +5,7 @@ import os
 import stat
 import struct
 import warnings
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -15,9 +15,11 @@ from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
 from panoptic3d.errors import InputError
+from panoptic3d.optional import require
 
 MIN_SIDE_PX, MAX_PIXELS, MAX_ASPECT = 32, 100_000_000, 10.0
 WORKING_SIDE_PX = 1280  # larger photos are shrunk to this at once; networks see 320 pixels of it
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _PAPER = (255, 255, 255)  # behind what is transparent
 _BROKEN = (
     OSError,
@@ -37,18 +39,22 @@ class Photo:
     full_size: tuple[int, int]  # (width, height) upright, before it was shrunk
     exif: dict[int, object] = field(default_factory=dict)  # the camera's tags, by number
     notes: tuple[str, ...] = ()  # what was decided about an unusual file
+    file: str | None = None  # its name without the folders
+    num_bytes: int | None = None
 
 
 def load_photo(path: str | os.PathLike[str]) -> Photo:
     """The content decides what a file is, not its ending. Of an animation the first picture counts."""
     path = Path(path)
     data = _read(path)
+    if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
+        require("pillow_heif", f"{path} is HEIC: reading it").register_heif_opener()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own remarks on odd files; what matters is said below
         try:
             with Image.open(io.BytesIO(data)) as opened:
                 _check_size(path, opened.size)
-                return _upright(path, opened)
+                return replace(_upright(path, opened), file=path.name, num_bytes=len(data))
         except UnidentifiedImageError:
             raise InputError(
                 f"{path} is no picture that can be read (JPEG, PNG, WebP, TIFF, ...); convert it."

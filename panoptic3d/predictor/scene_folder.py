@@ -3,7 +3,6 @@
 import io
 import json
 import os
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,21 +13,22 @@ from jaxtyping import Float32, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from panoptic3d.data.predictions import write_prediction
+from panoptic3d.data.predictions import prediction_bytes
 from panoptic3d.errors import InputError
 from panoptic3d.export.facts import scene_facts, segment_facts
-from panoptic3d.export.folder import write_folder_atomically
+from panoptic3d.export.folder import OutputError, write_folder_atomically
 from panoptic3d.export.gltf import GltfNode, glb_bytes
 from panoptic3d.export.ply_obj import obj_bytes, ply_bytes
 from panoptic3d.export.segments import VertexColors, photo_colors, segment_meshes
 from panoptic3d.files import write_bytes_atomically
+from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.viewer.page import scene_page
 from panoptic3d.viewer.palette import instance_colors
 from panoptic3d.viewer.preview import preview_png
 from panoptic3d.viewer.raster import Fragments, rasterize
 
-_SEEN_TOLERANCE_VOX = 2.0
+_SEEN_TOLERANCE_VOX = 1.0
 
 
 @dataclass(frozen=True, eq=False)
@@ -82,18 +82,24 @@ def save_scene(scene: PanopticScene, folder: str | os.PathLike[str], overwrite: 
 
 
 def scene_files(scene: PanopticScene, title: str) -> dict[str, bytes]:
+    """The seconds of each stage go into scene.json, which is why it comes last."""
+    watch = Stopwatch()
     built = build_scene(scene)
-    glb = scene_glb(built)
+    watch.lap("meshes and colours")
+    files = {"scene.npz": prediction_bytes(scene)}
+    watch.lap("npz")
+    files["scene.glb"] = scene_glb(built)
+    watch.lap("glb")
     picture = scene.photo if scene.photo is not None else _class_picture(built)
+    files["preview.png"] = _preview(built, picture)
+    watch.lap("preview")
     kind, encoded = _web_picture(picture)
-    page = scene_page(title, built.facts, glb, encoded, kind, _focus_m(built))
-    return {
-        "scene.npz": _npz(scene),
-        "scene.glb": glb,
-        "scene.json": (json.dumps(built.facts, indent=2, allow_nan=False) + "\n").encode(),
-        "preview.png": _preview(built, picture),
-        "index.html": page.encode(),
-    }
+    page = scene_page(title, built.facts, files["scene.glb"], encoded, kind, _focus_m(built))
+    files["index.html"] = page.encode()
+    watch.lap("page")
+    facts = built.facts | {"seconds": {**(built.facts["seconds"] or {}), **watch.seconds}}
+    files["scene.json"] = (json.dumps(facts, indent=2, allow_nan=False) + "\n").encode()
+    return files
 
 
 def save_mesh(scene: PanopticScene, path: str | os.PathLike[str]) -> None:
@@ -106,7 +112,7 @@ def save_mesh(scene: PanopticScene, path: str | os.PathLike[str]) -> None:
     try:
         write_bytes_atomically(path, data)
     except OSError as error:
-        raise InputError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
+        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
 
 
 def scene_glb(built: BuiltScene) -> bytes:
@@ -119,13 +125,6 @@ def _joined_faces(faces: Sequence[Tensor], num_vertices: Sequence[int]) -> Tenso
     return torch.cat(
         [torch.zeros(0, 3, dtype=torch.long), *(f + start for f, start in zip(faces, starts, strict=True))]
     )
-
-
-def _npz(scene: PanopticScene) -> bytes:
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "scene.npz"
-        write_prediction(path, scene)
-        return path.read_bytes()
 
 
 def _focus_m(built: BuiltScene) -> list[float]:

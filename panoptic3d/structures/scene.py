@@ -1,6 +1,5 @@
 """The panoptic scene: what every method's decoder makes, what is saved, shown and scored."""
 
-import importlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
 
+import panoptic3d  # whose public functions do the work of `save`: they load their home, floors above, on first use
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
@@ -42,6 +42,7 @@ class PanopticScene:
     grid: VoxelGrid = FRONT3D_GRID
     taxonomy: Taxonomy = FRONT3D_TAXONOMY
     scores: dict[int, float] = field(default_factory=dict)  # instance id -> confidence
+    class_scores: dict[int, float] = field(default_factory=dict)  # class id of stuff -> confidence
     provenance: dict[str, Any] = field(default_factory=dict)  # checkpoint, where the camera came from, seconds a stage
     photo: UInt8[Tensor, "3 h w"] | None = None  # what `camera` saw, sRGB
 
@@ -60,7 +61,14 @@ class PanopticScene:
             things.append(Segment(name, class_id, instance_id, True, score, class_ids.numel()))
         stuff_counts = torch.bincount(semantic[instance == 0], minlength=num_classes).tolist()
         stuff = [
-            Segment(self.taxonomy[class_id].name, class_id, 0, False, None, stuff_counts[class_id])
+            Segment(
+                self.taxonomy[class_id].name,
+                class_id,
+                0,
+                False,
+                self.class_scores.get(class_id),
+                stuff_counts[class_id],
+            )
             for class_id in range(num_classes)
             if self.taxonomy[class_id].kind == "stuff" and stuff_counts[class_id] > 0
         ]
@@ -82,13 +90,8 @@ class PanopticScene:
 
     def save(self, folder: str | os.PathLike[str], overwrite: bool = False) -> None:
         """Write `scene.npz`, `scene.glb`, `scene.json`, `preview.png` and `index.html`: all of them, or none."""
-        _writer().save_scene(self, folder, overwrite)
+        panoptic3d.save_scene(self, folder, overwrite)
 
     def to_glb(self, path: str | os.PathLike[str]) -> None:
         """The meshes alone; a name that ends in `.ply` or `.obj` gets one of those."""
-        _writer().save_mesh(self, path)
-
-
-def _writer() -> Any:
-    """The promised methods live here, their work on the floors above: looked up by name, so that imports still go down."""
-    return importlib.import_module("panoptic3d.predictor.scene_folder")
+        panoptic3d.save_mesh(self, path)

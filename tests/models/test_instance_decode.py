@@ -1,14 +1,18 @@
 import dataclasses
 import itertools
+import math
 
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy import ndimage
 
+from panoptic3d.models.instance_decode.calibration import calibrated_iso
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.instance_decode.decoder import InstanceDecode, parted
 from panoptic3d.models.instance_decode.labels import panoptic_labels
+from panoptic3d.models.instance_decode.pieces import pieces_of
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
@@ -16,7 +20,8 @@ from panoptic3d.structures.prediction import LevelPrediction, Prediction
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import CEILING, CHAIR, FLOOR, FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY, TABLE, WALL
 
-FAITHFUL = InstanceDecodeConfig(channels="detections", fill="first")
+FAITHFUL = InstanceDecodeConfig(channels="detections", fill="first", clean="nothing", score="detection")
+KEEPING = InstanceDecodeConfig(clean="nothing", score="detection")
 
 
 def brute_force(shape, coords, distance, instance, semantic, num_kept):
@@ -66,13 +71,13 @@ def test_the_nearest_label_instead_of_the_first() -> None:
     semantic = torch.tensor([WALL, CHAIR, FLOOR])
     arguments = (coords, (5, 5, 5), torch.ones(3), torch.zeros(3, dtype=torch.int64), semantic, 1, FRONT3D_TAXONOMY)
     assert panoptic_labels(*arguments, FAITHFUL).panoptic_ids.tolist() == [1, 1, 2]
-    assert panoptic_labels(*arguments, InstanceDecodeConfig()).panoptic_ids.tolist() == [1, 2, 2]
+    assert panoptic_labels(*arguments, KEEPING).panoptic_ids.tolist() == [1, 2, 2]
 
 
 def test_stuff_of_the_taxonomy_knows_the_ceiling() -> None:
     coords = torch.tensor([[0, 0, 0]])
     arguments = (coords, (2, 2, 2), torch.ones(1), torch.zeros(1, dtype=torch.int64), torch.tensor([CEILING]), 1)
-    config = InstanceDecodeConfig(stuff="taxonomy")
+    config = InstanceDecodeConfig(stuff="taxonomy", clean="nothing")
     labelled = panoptic_labels(*arguments, MATTERPORT_TAXONOMY, config)
     assert labelled.panoptic_ids.tolist() == [3]
     assert labelled.class_of_id == {1: WALL, 2: FLOOR, 3: CEILING}
@@ -114,7 +119,7 @@ def test_a_scene_with_two_things_and_a_wall() -> None:
     coords = torch.tensor([[0, 0, 0], [0, 0, 1], [5, 5, 5], [7, 7, 7]])
     found = detections(torch.zeros(2, 4))
     prediction = prediction_of(coords, torch.tensor([1, 1, 2, 0]), torch.tensor([CHAIR, CHAIR, TABLE, WALL]), found)
-    (scene,) = InstanceDecode(InstanceDecodeConfig())(prediction)
+    (scene,) = InstanceDecode(KEEPING)(prediction)
     assert [(s.name, s.num_voxels) for s in scene.segments] == [("chair-1", 2), ("table-2", 1), ("wall", 1)]
     assert scene.scores == pytest.approx({1: 0.6, 2: 0.9})
     assert scene.distance_vox[0, 0, 0] == 0.5
@@ -146,3 +151,60 @@ def test_detections_that_share_a_channel_are_parted_by_their_boxes() -> None:
     assert numbers.tolist() == [1, 16, 0]
     few = parted(torch.tensor([1, 1, 0]), coords, GRID, detections(boxes[:15]), 16)
     assert few.tolist() == [1, 1, 0]
+
+
+def _block(low: tuple[int, int, int], size: tuple[int, int, int]) -> torch.Tensor:
+    return torch.cartesian_prod(*(torch.arange(a, a + n) for a, n in zip(low, size, strict=True)))
+
+
+CLEANING = InstanceDecodeConfig(min_piece_vox=8, min_piece_share=0.1, min_island_vox=12)
+
+
+def test_pieces_are_those_of_a_dense_labelling() -> None:
+    random = torch.Generator().manual_seed(0)
+    volume = torch.randint(0, 3, (7, 6, 5), generator=random)
+    is_there = torch.rand(volume.shape, generator=random) < 0.8
+    coords = is_there.nonzero()
+    labels = volume[is_there]
+    piece = pieces_of(coords, (7, 6, 5), labels)
+    for label in range(3):
+        wanted, count = ndimage.label(((volume == label) & is_there).numpy())
+        ours = piece[labels == label]
+        theirs = torch.from_numpy(wanted)[is_there][labels == label]
+        assert len(torch.stack((ours, theirs), dim=1).unique(dim=0)) == count == len(ours.unique())
+
+
+def test_a_fragment_goes_to_what_is_around_it_and_a_speck_in_the_air_vanishes() -> None:
+    """A wall with four voxels of the chair in it, the chair itself, and six voxels of a table that hangs in the air."""
+    wall, fragment, chair = _block((0, 0, 0), (1, 8, 8)), _block((0, 3, 3), (1, 2, 2)), _block((3, 0, 0), (4, 4, 4))
+    speck = _block((6, 7, 5), (1, 1, 3))
+    in_fragment = (wall[:, None] == fragment[None]).all(dim=2).any(dim=1)
+    coords = torch.cat((wall, chair, speck))
+    channels = torch.cat((in_fragment.long(), torch.ones(len(chair)), torch.full((len(speck),), 2.0))).long()
+    semantic = torch.where(channels == 1, CHAIR, torch.where(channels == 2, TABLE, WALL))
+    prediction = prediction_of(coords, channels, semantic, detections(torch.zeros(2, 4)))
+    (kept,) = InstanceDecode(KEEPING)(prediction)
+    assert [(s.name, s.num_voxels) for s in kept.segments] == [("chair-1", 68), ("table-2", 3), ("wall", 60)]
+    (cleaned,) = InstanceDecode(CLEANING)(prediction)
+    assert [(s.name, s.num_voxels) for s in cleaned.segments] == [("chair-1", 64), ("wall", 64)]
+    assert bool((cleaned.distance_vox[6, 7, 5:8] == 3).all())
+
+
+def test_scores_agree_with_the_voxels() -> None:
+    wall, chair = _block((0, 0, 0), (1, 8, 8)), _block((3, 0, 0), (4, 4, 4))
+    channels = torch.cat((torch.zeros(len(wall)), torch.ones(len(chair)))).long()
+    semantic = torch.where(channels == 1, CHAIR, WALL)
+    prediction = prediction_of(torch.cat((wall, chair)), channels, semantic, detections(torch.zeros(1, 4)))
+    (scene,) = InstanceDecode(CLEANING)(prediction)
+    of_channel, of_class = math.e / (math.e + 15), math.e / (math.e + 12)  # softmax of one-hot logits
+    assert [s.score for s in scene.segments] == pytest.approx([0.6 * of_channel, of_class])
+
+
+def test_the_calibrated_iso_finds_a_bias_and_takes_it_away() -> None:
+    true = torch.linspace(0, 3, 3001)
+    assert calibrated_iso(true + 0.25, true) == pytest.approx(1.25, abs=2e-3)
+    prediction = prediction_of(
+        _block((0, 0, 0), (1, 8, 8)), torch.zeros(64).long(), torch.full((64,), WALL), detections(torch.zeros(0, 4))
+    )
+    (scene,) = InstanceDecode(InstanceDecodeConfig(iso_vox=1.25))(prediction)
+    assert float(scene.distance_vox[0, 0, 0]) == 0.25

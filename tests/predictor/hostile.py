@@ -152,7 +152,7 @@ BAD: dict[str, tuple[Maker, str]] = {
     "zeros": (_written("a.jpg", bytes(5000)), "no picture"),
     "svg": (_written("a.svg", b"<svg xmlns='http://www.w3.org/2000/svg'/>"), "no picture"),
     "pdf": (_written("a.pdf", b"%PDF-1.4\n%%EOF"), "no picture"),
-    "heic": (_written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)), "no picture"),
+    "heic": (_written("a.heic", b"\0\0\0\x18ftypheic\0\0\0\0mif1heic" + bytes(100)), "HEIC|damaged|no picture"),
     "video": (_written("a.mp4", b"\0\0\0\x18ftypisom\0\0\0\0isomavc1" + bytes(100)), "no picture"),
     "zip": (_written("a.png", b"PK\x03\x04" + bytes(100)), "no picture"),
     "bomb": (_written("a.png", _bomb), "pixels"),

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from panoptic3d.errors import InputError
-from panoptic3d.predictor.cameras import choose_camera
+from panoptic3d.predictor.cameras import GivenCamera, choose_camera
 from panoptic3d.predictor.canonical import letterboxed, mapped_back, seen_by
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
@@ -24,8 +24,8 @@ def _photo(tmp_path: Path, tags: dict[int, object], size: tuple[int, int] = (300
 
 def test_given_before_exif_before_the_stated_fallback(tmp_path: Path) -> None:
     photo = _photo(tmp_path, {0xA405: 26})
-    assert choose_camera(photo, intrinsics=(200.0, 210.0, 150.0, 100.0)).source == "given intrinsics"
-    assert choose_camera(photo, fov_deg=70.0).camera == Camera.from_fov(70.0, 300, 200)
+    assert choose_camera(photo, GivenCamera(intrinsics=(200.0, 210.0, 150.0, 100.0))).source == "given intrinsics"
+    assert choose_camera(photo, GivenCamera(fov_deg=70.0)).camera == Camera.from_fov(70.0, 300, 200)
     by_exif = choose_camera(photo)
     assert by_exif.source == "EXIF focal length, 35 mm equivalent"
     assert by_exif.camera.fx_px == pytest.approx(26 / math.hypot(36, 24) * math.hypot(300, 200))
@@ -33,7 +33,7 @@ def test_given_before_exif_before_the_stated_fallback(tmp_path: Path) -> None:
     assert "assumed: 60 degrees" in assumed.source
     assert assumed.camera.horizontal_fov_deg == pytest.approx(60)
     with pytest.raises(InputError, match="both"):
-        choose_camera(photo, intrinsics=(1.0, 1.0, 1.0, 1.0), fov_deg=60.0)
+        GivenCamera(intrinsics=(1.0, 1.0, 1.0, 1.0), fov_deg=60.0)
 
 
 def test_a_full_frame_camera_sees_what_its_lens_says(tmp_path: Path) -> None:
@@ -58,7 +58,7 @@ def test_a_portrait_assumes_the_same_lens_upright(tmp_path: Path) -> None:
 def test_given_intrinsics_count_in_pixels_of_the_file(tmp_path: Path) -> None:
     photo = _photo(tmp_path, {}, size=(2560, 1920))
     assert photo.image.shape == (3, 960, 1280)
-    camera = choose_camera(photo, intrinsics=(2000.0, 2000.0, 1279.5, 959.5)).camera
+    camera = choose_camera(photo, GivenCamera(intrinsics=(2000.0, 2000.0, 1279.5, 959.5))).camera
     assert (camera.fx_px, camera.cx_px, camera.cy_px) == (1000, 639.5, 479.5)
 
 

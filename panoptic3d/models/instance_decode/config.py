@@ -16,6 +16,18 @@ class InstanceDecodeConfig(Config):
     fill: Literal["first", "nearest"] = "nearest"
     # Stuff that is made of voxels by their class: PanoRecon never makes a ceiling, on data that has one it should.
     stuff: Literal["wall-floor", "taxonomy"] = "wall-floor"
+    # Pieces of a label that are too small give their voxels to what is around them, specks of surface in the air vanish.
+    # "nothing" keeps all, as the reference does.
+    clean: Literal["nothing", "fragments"] = "fragments"
+    min_piece_vox: int = Field(default=20, ge=0)  # surface voxels
+    min_piece_share: float = Field(default=0.05, ge=0, lt=1)  # of the surface of the label's largest piece
+    min_island_vox: int = Field(default=40, ge=0)  # surface voxels of all labels together
+    # Of a thing: that of its "detection", or that times the mean "agreement" of its voxels with it; stuff has the latter
+    # alone, and no score without it.
+    score: Literal["detection", "agreement"] = "agreement"
+    # The predicted distance that stands for 1 voxel, as `calibration.calibrated_iso` measures it: a network that sees
+    # every surface 0.2 voxels off has 1.2.
+    iso_vox: float = Field(default=1.0, gt=0, lt=3)
     surface_vox: float = Field(default=1.5, gt=0)  # voxels at most this far from the surface get a label at any price
     fill_reach_vox: int = Field(default=3, ge=0)
     truncation_vox: float = 3.0

@@ -1,17 +1,21 @@
 """Prediction to scenes."""
 
+from dataclasses import replace
+
 import torch
-from jaxtyping import Int, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from panoptic3d.geometry.pinhole import project
 from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.instance_decode.labels import Labelled, panoptic_labels, stuff_classes
+from panoptic3d.models.instance_decode.pieces import is_island
+from panoptic3d.models.instance_decode.scores import detection_scores, mean_agreement
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.prediction import LevelPrediction, Prediction
-from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene import SURFACE_ISO_VOX, PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 
@@ -34,14 +38,27 @@ class InstanceDecode:
         grid, instances = prediction.grids[member], prediction.instances[member]
         rows = finest.voxels.coords[:, 0] == member
         coords = finest.voxels.coords[rows, 1:]
-        distance = finest.distance_vox[rows].clamp(0, self.config.truncation_vox)
-        channels = finest.instance_logits[rows].argmax(dim=1)
-        instance = parted(channels, coords, grid, instances, finest.instance_logits.shape[1])
-        semantic = finest.semantic_logits[rows].argmax(dim=1)
+        bias_vox = self.config.iso_vox - SURFACE_ISO_VOX
+        distance = (finest.distance_vox[rows] - bias_vox).clamp(0, self.config.truncation_vox)
+        if self.config.clean == "fragments":
+            is_kept = ~is_island(coords, grid.shape, distance < SURFACE_ISO_VOX, self.config)
+            rows = rows.nonzero()[:, 0][is_kept]
+            coords, distance = coords[is_kept], distance[is_kept]
+        channel = finest.instance_logits[rows].softmax(dim=1).max(dim=1)
+        instance = parted(channel.indices, coords, grid, instances, finest.instance_logits.shape[1])
+        semantic = finest.semantic_logits[rows].softmax(dim=1).max(dim=1)
         labelled = panoptic_labels(
-            coords, grid.shape, distance, instance, semantic, self._num_kept(instances), self.taxonomy, self.config
+            coords,
+            grid.shape,
+            distance,
+            instance,
+            semantic.indices,
+            self._num_kept(instances),
+            self.taxonomy,
+            self.config,
         )
-        return self._dense(prediction, member, coords, distance, labelled, instance)
+        scene = self._dense(prediction, member, coords, distance, labelled)
+        return self._scored(scene, labelled.panoptic_ids, instances, instance, channel.values, semantic.values)
 
     def _num_kept(self, instances: Instances2D) -> int:
         every = self.config.channels == "detections"
@@ -54,7 +71,6 @@ class InstanceDecode:
         coords: Int[Tensor, "n 3"],
         distance: Tensor,
         labelled: Labelled,
-        instance: Int64[Tensor, " n"],
     ) -> PanopticScene:
         grid, ids = prediction.grids[member], labelled.panoptic_ids
         num_stuff = len(stuff_classes(self.taxonomy, self.config))
@@ -69,7 +85,6 @@ class InstanceDecode:
                 0, cells, (ids - num_stuff).clamp(min=0).int()
             ),
         ]
-        scores = _scores(prediction.instances[member], ids, instance, num_stuff)
         distance_vox, semantic, instance_volume = (volume.view(grid.shape) for volume in volumes)
         return PanopticScene(
             distance_vox=distance_vox,
@@ -78,7 +93,27 @@ class InstanceDecode:
             camera=prediction.cameras[member],
             grid=grid,
             taxonomy=self.taxonomy,
-            scores=scores,
+        )
+
+    def _scored(
+        self,
+        scene: PanopticScene,
+        ids: Int64[Tensor, " n"],
+        instances: Instances2D,
+        instance: Int64[Tensor, " n"],
+        instance_probability: Float[Tensor, " n"],
+        class_probability: Float[Tensor, " n"],
+    ) -> PanopticScene:
+        stuff = stuff_classes(self.taxonomy, self.config)
+        scores = detection_scores(instances, ids, instance, len(stuff))
+        if self.config.score == "detection":
+            return replace(scene, scores=scores)
+        is_thing = ids > len(stuff)
+        agreement = mean_agreement(ids, torch.where(is_thing, instance_probability, class_probability))
+        return replace(
+            scene,
+            scores={thing: score * agreement[thing + len(stuff)] for thing, score in scores.items()},
+            class_scores={c: agreement[n] for n, c in enumerate(stuff, start=1) if n in agreement},
         )
 
 
@@ -114,13 +149,3 @@ def _nearest_box(pixels: Tensor, boxes: Tensor) -> Int64[Tensor, " n"]:
     outside = (apart - half).clamp(min=0).square().sum(dim=-1)
     # A pixel is 1 apart from the next: what is inside of two boxes is decided by less than that.
     return (outside + apart.square().sum(dim=-1) * 1e-6).argmin(dim=1)
-
-
-def _scores(
-    instances: Instances2D, ids: Int64[Tensor, " n"], instance: Int64[Tensor, " n"], num_stuff: int
-) -> dict[int, float]:
-    """Confidence of the detection behind each thing."""
-    confident = instances.confident.scores.tolist()
-    is_thing = ids > num_stuff
-    pairs = torch.stack((ids[is_thing] - num_stuff, instance[is_thing]), dim=1).unique(dim=0).tolist()
-    return {thing: confident[number - 1] for thing, number in pairs if 0 < number <= len(confident)}

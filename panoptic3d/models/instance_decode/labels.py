@@ -1,4 +1,4 @@
-"""PanoRecon's post-processing (section 5.1) on voxel rows instead of dense volumes."""
+"""Post-processing on voxel rows: PanoRecon's (section 5.1), or with its loose ends tied."""
 
 from dataclasses import dataclass
 from functools import lru_cache
@@ -9,6 +9,8 @@ from torch import Tensor
 
 from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
+from panoptic3d.models.instance_decode.pieces import is_fragment, pieces_of
+from panoptic3d.structures.scene import SURFACE_ISO_VOX
 from panoptic3d.structures.taxonomy import FLOOR, VOID, WALL, Taxonomy
 
 
@@ -30,12 +32,15 @@ def panoptic_labels(
     taxonomy: Taxonomy,
     config: InstanceDecodeConfig,
 ) -> Labelled:
-    """Things are the instances 1..num_kept that any voxel has, and stuff overrules them."""
+    """Things are the instances 1..num_kept that any voxel has, and stuff overrules them. What is left open is filled last."""
     stuff = stuff_classes(taxonomy, config)
     ids, class_of_id = _things(instance, semantic, num_kept, stuff, taxonomy)
     for number, class_id in enumerate(stuff, start=1):
         ids = torch.where(semantic == class_id, number, ids)
         class_of_id[number] = class_id
+    if config.clean == "fragments":
+        is_lost = is_fragment(ids, pieces_of(coords, shape, ids), distance_vox < SURFACE_ISO_VOX, config)
+        ids = torch.where(is_lost, 0, ids)
     is_open = (distance_vox.abs() <= config.surface_vox) & (ids == 0)
     return Labelled(_filled(coords, shape, ids, is_open, config), class_of_id)
 

@@ -62,7 +62,7 @@ FAITHFUL = {
         "frustum": "released",
     },
     "voxel_net": {"even_kernels": "one-sided", "last_index": "dropped"},
-    "decode": {"channels": "detections", "fill": "first"},
+    "decode": {"channels": "detections", "fill": "first", "clean": "nothing", "score": "detection"},
 }
 CORRECTED = {"voxel_net": {"even_kernels": "one-sided"}}
 

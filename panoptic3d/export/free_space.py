@@ -1,0 +1,105 @@
+"""Free space around an unsigned distance field's surface, as connected regions: docs/adr/0006-meshes-and-page.md.
+
+An unsigned field does not say on which side of a surface a point is. Free space does: points at least `SHELL_VOX` away from
+every surface fall into regions (the room, the inside of a cabinet, what is behind a wall) between which no way leads.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Bool, Float, Float32, Int32, Int64
+from scipy import ndimage
+
+# Of the two ends of a grid edge through a surface one is at most 0.5 away: a thicker shell is closed. The rest is for noise.
+SHELL_VOX = 0.8
+TRUNCATION_VOX = 3.0
+_PAD = 3  # so that a neighbour's neighbour is an address
+_NOWHERE_VOX = 1e3
+_LEAST_REGION = 8  # grid points; fewer are noise within the shell
+_STEPS_OF_VIEW = 200
+
+
+@dataclass(frozen=True, eq=False)
+class FreeSpace:
+    """Flat arrays over a padded window of the grid. `rank` orders regions: the camera's first, then larger before smaller."""
+
+    shape: tuple[int, int, int]  # padded
+    start: Int64[np.ndarray, "3"]  # grid index of the first padded point
+    field: Float32[np.ndarray, " cells"]
+    is_known: Bool[np.ndarray, " cells"]
+    region: Int32[np.ndarray, " cells"]  # 0 within the shell and where nothing is known
+    rank: Int64[np.ndarray, " regions"]  # by region; that of region 0 is after all others
+
+    @property
+    def strides(self) -> Int64[np.ndarray, "3"]:
+        return np.array([self.shape[1] * self.shape[2], self.shape[2], 1])
+
+    @property
+    def is_free(self) -> Bool[np.ndarray, " cells"]:
+        return self.region > 0
+
+    def index_of(self, flat: Int64[np.ndarray, " m"]) -> Int64[np.ndarray, "m 3"]:
+        """Grid index."""
+        return np.stack(np.unravel_index(flat, self.shape), axis=1) + self.start
+
+    def nearest(self, index: Float[np.ndarray, "m 3"]) -> Int64[np.ndarray, " m"]:
+        """The flat address of the grid point nearest to each place; places outside are moved to the padding."""
+        at = np.clip(np.rint(index - self.start).astype(np.int64), 0, np.array(self.shape) - 1)
+        return at @ self.strides
+
+
+def find_free_space(
+    distance_vox: Float32[np.ndarray, "x y z"],
+    camera_index: Float[np.ndarray, "3"],
+    is_known: Bool[np.ndarray, "x y z"] | None = None,
+) -> FreeSpace | None:
+    """None where there is no surface at all. Where something is not known, surfaces end and no way leads through."""
+    near = distance_vox < TRUNCATION_VOX
+    if not near.any():
+        return None
+    eye = np.clip(np.rint(camera_index), 0, np.array(distance_vox.shape) - 1).astype(np.int64)
+    start, window = _window(near, eye)
+    field = np.pad(distance_vox[window], _PAD, constant_values=_NOWHERE_VOX)
+    known = np.ones(near.shape, np.bool_)[window] if is_known is None else (is_known | near)[window]
+    known = np.pad(known, _PAD, constant_values=False)
+    region, size = _regions(known & (field >= SHELL_VOX))
+    shape = (field.shape[0], field.shape[1], field.shape[2])
+    start = start - _PAD
+    first = _first_seen(region, eye - start, (camera_index - start + np.array(shape) / 2) / 2)
+    return FreeSpace(shape, start, field.ravel(), known.ravel(), region.ravel(), _ranks(size, first))
+
+
+def _window(near: Bool[np.ndarray, "x y z"], eye: np.ndarray) -> tuple[Int64[np.ndarray, "3"], tuple[slice, ...]]:
+    """The smallest box around everything that matters, and the eye; most of a grid is far from any surface."""
+    spans = [np.flatnonzero(near.any(axis=others)) for others in ((1, 2), (0, 2), (0, 1))]
+    low = np.array([min(int(s[0]), e) for s, e in zip(spans, eye, strict=True)])
+    high = np.array([max(int(s[-1]), e) for s, e in zip(spans, eye, strict=True)])
+    return low, tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+
+
+def _regions(is_free: Bool[np.ndarray, "x y z"]) -> tuple[Int32[np.ndarray, "x y z"], Int64[np.ndarray, " regions"]]:
+    region = np.zeros(is_free.shape, np.int32)
+    ndimage.label(is_free, output=region)
+    size = np.bincount(region.ravel())
+    size[0] = 0
+    is_speck = size < _LEAST_REGION
+    region[is_speck[region]] = 0
+    return region, np.where(is_speck, 0, size)
+
+
+def _first_seen(region: np.ndarray, eye: np.ndarray, toward: np.ndarray) -> int:
+    """The region in front of the camera: the first free point on the way from the eye into the grid."""
+    share = np.linspace(0, 1, _STEPS_OF_VIEW)[:, None]
+    way = np.clip(np.rint(eye * (1 - share) + toward * share).astype(np.int64), 0, np.array(region.shape) - 1)
+    met = region[way[:, 0], way[:, 1], way[:, 2]]
+    return int(met[met > 0][0]) if (met > 0).any() else 0
+
+
+def _ranks(size: Int64[np.ndarray, " regions"], first: int) -> Int64[np.ndarray, " regions"]:
+    weight = size.astype(np.int64)
+    if first:
+        weight[first] = size.max() + 1
+    rank = np.empty(len(size), np.int64)
+    rank[np.argsort(-weight, kind="stable")] = np.arange(len(size))
+    rank[0] = len(size)
+    return rank

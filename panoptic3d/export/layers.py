@@ -1,0 +1,67 @@
+"""One layer for each surface: a shell shows a wall twice, once from each side."""
+
+import numpy as np
+from jaxtyping import Bool, Float
+from scipy.sparse import coo_matrix
+from scipy.sparse.csgraph import connected_components
+
+from panoptic3d.export.free_space import SHELL_VOX, TRUNCATION_VOX, FreeSpace
+from panoptic3d.export.shell import Shell
+
+_BEHIND_VOX = SHELL_VOX + 0.8  # so far behind a surface without thickness there is free space again
+_THIN_SHARE = 0.4  # of that way: what is thinner is a sheet, what is thicker has two sides
+_NEAR_STEPS = 2  # grid points around a surface in which a region is on its other side
+_LEAST_PATCH = 40  # quads; a smaller patch follows the decision around it
+
+
+def one_layer(space: FreeSpace, shell: Shell, camera_index: Float[np.ndarray, "3"]) -> Bool[np.ndarray, " q"]:
+    """Which quads stay. Between two regions the one of lower rank shows the surface, so that closed things stay closed; of a
+    sheet within one region the side that faces the camera stays. Plates thicker than half a voxel keep both sides.
+    """
+    centres = shell.centres
+    is_hidden = _is_back_of_sheet(space, shell, centres, camera_index) | _is_seen_from_better(space, shell, centres)
+    return _without_small_patches(shell.quads, ~is_hidden)
+
+
+def _is_back_of_sheet(space: FreeSpace, shell: Shell, centres: np.ndarray, camera_index: np.ndarray) -> np.ndarray:
+    normal = shell.normals[shell.quads].sum(axis=1)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
+    behind = space.nearest(centres - normal * _BEHIND_VOX)
+    depth = ((centres - space.index_of(behind)) * normal).sum(axis=1)
+    thickness = depth - space.field[behind]
+    is_sheet = (space.region[behind] == space.region[shell.free_end]) & (space.field[behind] < TRUNCATION_VOX)
+    is_sheet &= thickness < _THIN_SHARE * depth
+    return is_sheet & (((camera_index - centres) * normal).sum(axis=1) <= 0)
+
+
+def _is_seen_from_better(space: FreeSpace, shell: Shell, centres: np.ndarray) -> np.ndarray:
+    """Whether a region of a lower rank lies close by, on the other side."""
+    own = space.rank[space.region[shell.free_end]]
+    rows = np.flatnonzero(own > own.min())
+    here = space.nearest(centres[rows])
+    is_seen = np.zeros(len(rows), np.bool_)
+    steps = np.arange(-_NEAR_STEPS, _NEAR_STEPS + 1)
+    for step in np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3):
+        there = np.clip(here + step @ space.strides, 0, space.region.size - 1)
+        is_seen |= space.rank[space.region[there]] < own[rows]
+    result = np.zeros(len(own), np.bool_)
+    result[rows] = is_seen
+    return result
+
+
+def _without_small_patches(quads: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
+    """Small patches of either kind within the other kind change over: first those that stay, then the holes."""
+    sides = np.sort(np.stack((quads, np.roll(quads, -1, axis=1)), axis=2).reshape(-1, 2), axis=1)
+    order = np.lexsort((sides[:, 1], sides[:, 0]))
+    owner = np.repeat(np.arange(len(quads)), 4)[order]
+    is_joint = (sides[order][1:] == sides[order][:-1]).all(axis=1)
+    one, other = owner[:-1][is_joint], owner[1:][is_joint]
+    for kind in (True, False):
+        is_same = is_kept[one] == is_kept[other]
+        links = coo_matrix((np.ones(int(is_same.sum()), np.bool_), (one[is_same], other[is_same])), (len(quads),) * 2)
+        _, patch = connected_components(links, directed=False)
+        size = np.bincount(patch, minlength=1)
+        has_border = np.zeros(len(size), np.bool_)
+        has_border[patch[one[~is_same]]] = has_border[patch[other[~is_same]]] = True
+        is_kept = is_kept ^ ((is_kept == kind) & (size < _LEAST_PATCH)[patch] & has_border[patch])
+    return is_kept

@@ -1,0 +1,101 @@
+"""The plane that each free grid point sees: its distance says how far, the slope of the field in which direction."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Int64
+
+from panoptic3d.export.free_space import FreeSpace
+
+_STEEPEST = 1.8  # a distance grows by at most 1 a voxel, and noise; steeper is the border of what is known
+_LEAST_TRUST = 0.02
+_ALONE = 0.15  # trust in a plane that fewer than two neighbours see too: it mixes two surfaces, or is on an edge
+_SECOND_DIFFERENCE = 1.65  # median size of the second difference of noise with deviation 1
+_EXACT_VOX = 0.01  # less noise than this is left alone
+_REACH = 3.3  # times the noise: distances of the same plane agree within it
+_TURN = (5.0, 0.15, 0.8)  # normals of the same plane agree within noise times the first, radians, between the others
+
+
+@dataclass(frozen=True, eq=False)
+class Planes:
+    """Rows are free points. The plane of a row lies `distance` below it against its normal."""
+
+    number: Int64[np.ndarray, " cells"]  # row of a flat address, or -1
+    normal: Float[np.ndarray, "n 3"]  # away from the surface
+    distance: Float[np.ndarray, " n"]
+    trust: Float[np.ndarray, " n"]
+
+
+def planes_at(space: FreeSpace, points: Int64[np.ndarray, " n"]) -> Planes:
+    """Exact for exact distances to flat surfaces, beside edges too; with noise, the mean of agreeing neighbours."""
+    after, before = _differences(space, points)
+    slope = _slope_of_length_one(after, before)
+    length = np.linalg.norm(slope, axis=1)
+    number = np.full(space.field.size, -1, np.int64)
+    number[points] = np.arange(len(points))
+    planes = Planes(
+        number,
+        slope / np.maximum(length, 1e-6)[:, None],
+        space.field[points].astype(np.float64),
+        np.clip(1 - 2 * np.abs(1 - length), _LEAST_TRUST, 1),
+    )
+    noise = float(np.median(np.abs(after - before))) / _SECOND_DIFFERENCE
+    return _agreed(space, points, planes, noise)
+
+
+def _differences(space: FreeSpace, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One-sided differences along the three axes; where one side is unknown, the other side's stands for both."""
+    here = space.field[points][:, None]
+    after = space.field[points[:, None] + space.strides] - here
+    before = here - space.field[points[:, None] - space.strides]
+    is_odd_after, is_odd_before = np.abs(after) > _STEEPEST, np.abs(before) > _STEEPEST
+    whole_after = np.where(is_odd_after, np.where(is_odd_before, 0, before), after)
+    return whole_after, np.where(is_odd_before, np.where(is_odd_after, 0, after), before)
+
+
+def _slope_of_length_one(after: np.ndarray, before: np.ndarray) -> np.ndarray:
+    """Of the eight gradients that one-sided differences make, the one nearest to length 1: it looks at one surface only."""
+    best = np.full(len(after), np.inf)
+    slope = np.zeros_like(after)
+    for corner in range(8):
+        sides = np.array([corner >> axis & 1 for axis in range(3)], np.bool_)
+        candidate = np.where(sides, after, before)
+        error = np.abs((candidate**2).sum(axis=1) - 1)
+        is_better = error < best
+        best[is_better], slope[is_better] = error[is_better], candidate[is_better]
+    return slope
+
+
+def _agreed(space: FreeSpace, points: np.ndarray, planes: Planes, noise: float) -> Planes:
+    """Trust only what neighbours confirm, and where there is noise take the mean of those that agree."""
+    factor, least, most = _TURN
+    turn = np.clip(factor * noise, least, most)
+    num_agreeing = np.zeros(len(points))
+    normal, weight = planes.normal * planes.trust[:, None], planes.trust.copy()
+    distance = planes.distance * planes.trust
+    for step in _around():
+        other = planes.number[points + step @ space.strides]
+        rows = np.flatnonzero(other >= 0)
+        other = other[rows]
+        seen_from_here = planes.distance[other] - planes.normal[other] @ step
+        is_same = np.abs(seen_from_here - planes.distance[rows]) < max(_REACH * noise, 0.05)
+        is_same &= (planes.normal[other] * planes.normal[rows]).sum(axis=1) > np.cos(turn)
+        rows, other, seen_from_here = rows[is_same], other[is_same], seen_from_here[is_same]
+        num_agreeing[rows] += 1
+        share = planes.trust[other]
+        normal[rows] += share[:, None] * planes.normal[other]
+        distance[rows] += share * seen_from_here
+        weight[rows] += share
+    trust = planes.trust * np.where(num_agreeing >= 2, 1, _ALONE)
+    if noise < _EXACT_VOX:
+        return Planes(planes.number, planes.normal, planes.distance, trust)
+    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
+    return Planes(planes.number, normal, distance / weight, trust)
+
+
+@lru_cache(maxsize=1)
+def _around() -> tuple[Int64[np.ndarray, "3"], ...]:
+    """The 18 neighbours over faces and edges."""
+    steps = [np.array([i, j, k]) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
+    return tuple(step for step in steps if 0 < np.abs(step).sum() <= 2)

@@ -1,0 +1,148 @@
+"""The shell around all surface, seen from free space, with its vertices put back onto the surface.
+
+A quad stands for a grid edge from free space into the shell; its corners are vertices of the four cells around the edge. A
+cell has a vertex for each group of free corners that hang together, so that the two sides of a thin plate stay apart. So the
+shell of a region is closed wherever the region ends at a surface, whatever the noise.
+"""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+from jaxtyping import Float, Int64
+from scipy.sparse import coo_matrix
+
+from panoptic3d.export.free_space import SHELL_VOX, FreeSpace
+from panoptic3d.export.planes import Planes, planes_at
+
+_STEEPEST_INTO_SHELL = 1.9  # steeper is no way towards a surface but the border of what is known
+_NEIGHBOUR_SHARE = 0.5  # of the planes of neighbouring vertices: so that a vertex finds the crease beside its cell
+_PULL = 0.1  # towards the foot of its cell, small against planes, enough where they leave a direction open
+_FARTHEST_VOX = 1.5  # from that foot
+
+
+@dataclass(frozen=True, eq=False)
+class Shell:
+    vertices: Float[np.ndarray, "v 3"]  # grid index
+    normals: Float[np.ndarray, "v 3"]  # into free space
+    quads: Int64[np.ndarray, "q 4"]  # anticlockwise seen from free space
+    free_end: Int64[np.ndarray, " q"]  # flat address of the end of its edge in free space,
+    shell_end: Int64[np.ndarray, " q"]  # and of the one in the shell
+
+    def chosen(self, mask: np.ndarray) -> "Shell":
+        return Shell(self.vertices, self.normals, self.quads[mask], self.free_end[mask], self.shell_end[mask])
+
+    @property
+    def centres(self) -> Float[np.ndarray, "q 3"]:
+        return self.vertices[self.quads].mean(axis=1)
+
+
+@dataclass(frozen=True, eq=False)
+class _Groups:
+    """Groups of free corners, each with a vertex."""
+
+    cell: Int64[np.ndarray, " v"]  # flat address of the lowest corner
+    has_corner: np.ndarray  # (v, 8): which corners of the cell are in the group
+
+
+def make_shell(space: FreeSpace) -> Shell:
+    free_end, shell_end, axis, is_up = _edges(space)
+    groups, quads = _quads(space, free_end, np.minimum(free_end, shell_end), axis, is_up)
+    offsets = _corner_offsets(space)
+    points = np.unique((groups.cell[:, None] + offsets)[groups.has_corner])
+    planes = planes_at(space, points)
+    crossing = _crossings(space, free_end, shell_end)
+    vertices, normals = _vertices(space, groups, quads, planes, crossing)
+    return Shell(vertices, normals, quads, free_end, shell_end)
+
+
+def _edges(space: FreeSpace) -> tuple[np.ndarray, ...]:
+    """Grid edges from free space into the shell: the two ends, the axis, and whether free space is the upper end."""
+    inner = np.flatnonzero((space.field < SHELL_VOX) & space.is_known)
+    parts = []
+    for axis, stride in enumerate(space.strides):
+        for is_up in (True, False):
+            free = inner + stride if is_up else inner - stride
+            is_edge = space.is_free[free] & (space.field[free] - space.field[inner] <= _STEEPEST_INTO_SHELL)
+            num = int(is_edge.sum())
+            parts.append((free[is_edge], inner[is_edge], np.full(num, axis), np.full(num, is_up)))
+    return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))
+
+
+def _quads(
+    space: FreeSpace, free_end: np.ndarray, lower_end: np.ndarray, axis: np.ndarray, is_up: np.ndarray
+) -> tuple[_Groups, Int64[np.ndarray, "q 4"]]:
+    u, v = space.strides[(axis + 1) % 3], space.strides[(axis + 2) % 3]
+    around = np.stack((lower_end, lower_end - u, lower_end - u - v, lower_end - v), axis=1)
+    around = np.where(is_up[:, None], around, around[:, ::-1])
+    cells, in_cell = np.unique(around, return_inverse=True)
+    in_cell = in_cell.reshape(around.shape)
+    offsets = _corner_offsets(space)
+    is_free = space.is_free[cells[:, None] + offsets]
+    lowest = _lowest_of_group()[(is_free << np.arange(8)).sum(axis=1)]
+    corner = np.searchsorted(offsets, free_end[:, None] - around)
+    keys, quads = np.unique(in_cell * 8 + lowest[in_cell, corner], return_inverse=True)
+    has_corner = is_free[keys // 8] & (lowest[keys // 8] == (keys % 8)[:, None])
+    return _Groups(cells[keys // 8], has_corner), quads.reshape(around.shape)
+
+
+def _corner_offsets(space: FreeSpace) -> Int64[np.ndarray, "8"]:
+    """Ascending; bit 2 of a corner's number is the step along x, bit 0 that along z."""
+    return np.array([[c >> 2 & 1, c >> 1 & 1, c & 1] for c in range(8)]) @ space.strides
+
+
+@lru_cache(maxsize=1)
+def _lowest_of_group() -> Int64[np.ndarray, "256 8"]:
+    """For each set of corners and each corner in it: the lowest corner that edges of the cell within the set lead to."""
+    table = np.tile(np.arange(8), (256, 1))
+    is_in = (np.arange(256)[:, None] >> np.arange(8) & 1).astype(np.bool_)
+    for _ in range(8):
+        for corner in range(8):
+            for other in (corner ^ 1, corner ^ 2, corner ^ 4):
+                linked = is_in[:, corner] & is_in[:, other]
+                table[linked, corner] = np.minimum(table[linked, corner], table[linked, other])
+    return table
+
+
+def _crossings(space: FreeSpace, free_end: np.ndarray, shell_end: np.ndarray) -> Float[np.ndarray, "q 3"]:
+    """Where each edge enters the shell."""
+    far, near = space.field[free_end], space.field[shell_end]
+    share = np.clip((far - SHELL_VOX) / np.maximum(far - near, 1e-6), 0, 1)[:, None]
+    return space.index_of(free_end) * (1 - share) + space.index_of(shell_end) * share
+
+
+def _vertices(
+    space: FreeSpace, groups: _Groups, quads: np.ndarray, planes: Planes, crossing: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Where the planes that the group and its neighbours see meet best, near the foot of the group on the surface."""
+    num = len(groups.cell)
+    total = np.bincount(quads.ravel(), minlength=num)[:, None]
+    mean = np.stack([np.bincount(quads.ravel(), crossing[:, k].repeat(4), num) for k in range(3)], axis=1) / total
+    squared, moment, normal = np.zeros((num, 3, 3)), np.zeros((num, 3)), np.zeros((num, 3))
+    for corner, offset in enumerate(_corner_offsets(space)):
+        rows = np.flatnonzero(groups.has_corner[:, corner])
+        point = groups.cell[rows] + offset
+        plane = planes.number[point]
+        direction, trust = planes.normal[plane], planes.trust[plane][:, None]
+        height = (space.index_of(point) * direction).sum(axis=1) - planes.distance[
+            plane
+        ]  # of the plane over the origin
+        squared[rows] += (trust * direction)[:, :, None] * direction[:, None, :]
+        moment[rows] += trust * height[:, None] * direction
+        normal[rows] += trust * direction
+    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
+    foot = mean - SHELL_VOX * normal
+    squared, moment = _with_neighbours(quads, squared.reshape(num, 9), moment)
+    squared = squared.reshape(num, 3, 3)
+    rest = moment - np.einsum("vij,vj->vi", squared, foot)
+    shift = np.linalg.solve(squared + _PULL * np.eye(3), rest[..., None])[..., 0]
+    shift *= np.minimum(1, _FARTHEST_VOX / np.maximum(np.linalg.norm(shift, axis=1), 1e-9))[:, None]
+    return foot + shift, normal
+
+
+def _with_neighbours(quads: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+    ends = np.concatenate([quads[:, [k, (k + 1) % 4]] for k in range(4)])
+    rows, columns = np.concatenate((ends, ends[:, ::-1])).T
+    link = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(values[0]),) * 2).tocsr()
+    link.data[:] = _NEIGHBOUR_SHARE
+    return [value + link @ value for value in values]

@@ -1,0 +1,94 @@
+"""What the predictor asks of a method, and every pipeline as such a method."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol, runtime_checkable
+
+import torch
+from jaxtyping import UInt8
+from torch import Tensor
+
+from panoptic3d.errors import InputError
+from panoptic3d.files import sha256_of_file
+from panoptic3d.models.panorecon.fit import PhotoFit
+from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.registry import load_network
+from panoptic3d.models.shipped import find_checkpoint
+from panoptic3d.predictor.canonical import letterboxed
+from panoptic3d.predictor.stopwatch import Stopwatch
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import PanopticScene
+
+_WEIGHTS = "*.safetensors"
+
+
+@runtime_checkable
+class SceneNetwork(Protocol):
+    """A network with its decoder."""
+
+    checkpoint: dict[str, Any]  # name and hash, for scene.json
+
+    def view_of(self, camera: Camera) -> Camera:
+        """The camera of the view that the network wants of a photo. Photos with views of one size make a batch."""
+        ...
+
+    def scenes(self, images: UInt8[Tensor, "b 3 h w"], cameras: Sequence[Camera]) -> list[PanopticScene]:
+        """One scene a view, in the frame of its camera, on the CPU."""
+        ...
+
+
+class PipelineNetwork:
+    """On CUDA the trunk and the detector run in bfloat16, all that is metric in float32 (`Pipeline.infer`)."""
+
+    def __init__(self, pipeline: Pipeline, checkpoint: dict[str, Any], device: torch.device) -> None:
+        self.pipeline, self.checkpoint, self.device = pipeline.to(device), checkpoint, device
+        self.dtype_2d = torch.bfloat16 if device.type == "cuda" else torch.float32
+
+    def view_of(self, camera: Camera) -> Camera:
+        """The size of the training images, upright for an upright photo. A fit that does its own fitting gets the photo."""
+        fit = self.pipeline.fit
+        if not isinstance(fit, PhotoFit) or fit.config.resize == "stretched":
+            return camera
+        long, short = max(fit.config.width, fit.config.height), min(fit.config.width, fit.config.height)
+        return letterboxed(camera, *((long, short) if camera.width >= camera.height else (short, long)))
+
+    def scenes(self, images: UInt8[Tensor, "b 3 h w"], cameras: Sequence[Camera]) -> list[PanopticScene]:
+        watch = Stopwatch()
+        scenes = self.pipeline.infer(images.to(self.device), tuple(cameras), self.dtype_2d)
+        scenes = [_on_cpu(scene) for scene in scenes]  # which waits for the device
+        watch.lap("network")
+        return [replace(s, provenance={**s.provenance, "seconds": dict(watch.seconds)}) for s in scenes]
+
+
+def open_network(checkpoint: str | Path | None, device: str) -> PipelineNetwork:
+    folder = find_checkpoint(checkpoint)
+    chosen = choose_device(device)
+    return PipelineNetwork(load_network(folder), checkpoint_facts(folder), chosen)
+
+
+def checkpoint_facts(folder: Path) -> dict[str, Any]:
+    """Two folders with the same weights and config have the same hashes, whatever their names."""
+    hashes = {path.name: sha256_of_file(path) for path in sorted(folder.glob(_WEIGHTS))}
+    config = sha256_of_file(folder / "config.json")
+    return {"name": folder.resolve().name, "sha256": next(iter(hashes.values()), None), "config_sha256": config}
+
+
+def choose_device(name: str) -> torch.device:
+    """`auto` is CUDA where there is one."""
+    if name not in ("auto", "cpu", "cuda") and not name.startswith("cuda:"):
+        raise InputError(f"the device is {name!r}; give auto, cpu, cuda or cuda:N.")
+    if name == "auto":
+        name = "cuda" if torch.cuda.is_available() else "cpu"
+    if name.startswith("cuda") and not torch.cuda.is_available():
+        raise InputError("--device is cuda and torch sees no CUDA device here; give --device cpu.")
+    return torch.device(name)
+
+
+def _on_cpu(scene: PanopticScene) -> PanopticScene:
+    return replace(
+        scene,
+        distance_vox=scene.distance_vox.float().cpu(),
+        semantic=scene.semantic.cpu(),
+        instance=scene.instance.cpu(),
+    )

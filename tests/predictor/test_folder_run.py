@@ -1,0 +1,111 @@
+"""Many photos: nothing that is wrong with one of them reaches the others."""
+
+import errno
+import json
+import os
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+import torch
+
+from panoptic3d.export import folder as folder_writer
+from panoptic3d.export.facts import scene_facts
+from panoptic3d.export.folder import OutputError
+from panoptic3d.predictor.cameras import GivenCamera
+from panoptic3d.predictor.folder_run import Outcome, predict_folder, write_index
+from panoptic3d.predictor.photo_list import list_orders
+from panoptic3d.predictor.predictor import Predictor
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import PanopticScene
+from tests.predictor.echo import Echo
+from tests.predictor.hostile import picture
+
+
+@pytest.fixture(autouse=True)
+def _only_facts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Scenes without meshes and pages, which have tests of their own and take their time."""
+
+    def files(scene: PanopticScene, title: str) -> dict[str, bytes]:
+        segments = [{"name": segment.name, "title": title} for segment in scene.segments]
+        return {"scene.json": json.dumps(scene_facts(scene, segments)).encode()}
+
+    monkeypatch.setattr("panoptic3d.predictor.scene_folder.scene_files", files)
+
+
+class _FailsOn(Echo):
+    """As a network that meets a picture it cannot do."""
+
+    def __init__(self, color: tuple[int, int, int]) -> None:
+        super().__init__()
+        self.color = torch.tensor(color, dtype=torch.uint8)
+
+    def scenes(self, images: torch.Tensor, cameras: Sequence[Camera]) -> list[PanopticScene]:
+        scenes = super().scenes(images, cameras)
+        if bool((images[:, :, 120, 160] == self.color).all(dim=1).any()):
+            raise RuntimeError("out of memory")
+        return scenes
+
+
+def _photos(folder: Path, *names: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    for name in names:
+        picture(64, 48).save(folder / name)
+    return folder
+
+
+def _run(photos: Path, out: Path, network: Echo, **options: object) -> list[Outcome]:
+    options = {"given": GivenCamera(), **options}
+    return list(predict_folder(list_orders([photos], out), Predictor(network=network), out, **options))  # pyright: ignore
+
+
+def test_bad_photos_are_named_and_the_rest_is_made_in_batches(tmp_path: Path) -> None:
+    photos, out = _photos(tmp_path / "in", "a.png", "c.png"), tmp_path / "out"
+    (photos / "b.png").write_bytes(b"")
+    network = Echo()
+    outcomes = _run(photos, out, network, batch_size=8)
+    assert [len(images) for images, _ in network.asked] == [2]
+    assert {o.order.scene: o.failure is None for o in outcomes} == {"a": True, "b": False, "c": True}
+    write_index(out, outcomes)
+    lines = [json.loads(line) for line in (out / "index.jsonl").read_text().splitlines()]
+    assert [(line["scene"], line["num_segments"]) for line in lines] == [("a", 3), (None, 0), ("c", 3)]
+    assert "is empty" in lines[1]["error"]
+    assert sorted(path.name for path in out.iterdir()) == ["a", "c", "index.jsonl"]
+
+
+def test_a_batch_that_fails_is_tried_one_by_one(tmp_path: Path) -> None:
+    photos = _photos(tmp_path / "in", "a.png", "c.png")
+    picture(64, 48).convert("L").convert("RGB").point(lambda _: 7).save(photos / "b.png")
+    outcomes = _run(photos, tmp_path / "out", _FailsOn((7, 7, 7)), batch_size=3)
+    failed = {o.order.scene: str(o.failure) for o in outcomes if o.failure}
+    assert failed == {"b": "out of memory"}
+    assert outcomes[1].record()["error"] == "unexpected RuntimeError: out of memory"
+
+
+def test_a_second_run_does_what_is_left_and_never_mixes(tmp_path: Path) -> None:
+    photos, out = _photos(tmp_path / "in", "a.png"), tmp_path / "out"
+    _run(photos, out, Echo())
+    _photos(photos, "b.png")
+    second = Echo()
+    outcomes = _run(photos, out, second)
+    assert [(o.order.scene, o.was_there) for o in outcomes] == [("a", True), ("b", False)]
+    assert len(second.asked) == 1
+    other = Echo()
+    other.checkpoint = {"name": "other", "sha256": "1"}
+    assert all("another checkpoint" in str(o.failure) for o in _run(photos, out, other))
+    picture(80, 60).save(photos / "a.png")
+    assert "another photo" in str(_run(photos, out, Echo())[0].failure)
+    assert all(o.failure is None and not o.was_there for o in _run(photos, out, other, overwrite=True))
+    assert json.loads((out / "a" / "scene.json").read_text())["checkpoint"]["name"] == "other"
+
+
+def test_a_full_disk_ends_the_run_and_leaves_no_half_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    photos, out = _photos(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
+
+    def full(_: int) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    monkeypatch.setattr(folder_writer.os, "fsync", full)
+    with pytest.raises(OutputError, match="No space left on device"):
+        _run(photos, out, Echo())
+    assert list(out.iterdir()) == []
