@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.data.front3d_writer import write_front3d_sample
 from panoptic3d.data.packed.pack import DEPTH_STEPS_PER_M
 from panoptic3d.data.packed.sample import encode_sample
 from panoptic3d.data.roots import PACKED_SUFFIX
 from panoptic3d.engine.generation import GenerationConfig, RoomJob
 from panoptic3d.engine.generation_facts import facts_of
+from panoptic3d.engine.generation_sample import sample_of_view
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import sha256_of_file, write_bytes_atomically
 from panoptic3d.rooms.extra_truth import extra_truth_bytes
@@ -25,7 +25,7 @@ from panoptic3d.rooms.raycast import Caster
 from panoptic3d.rooms.render_fast import LitRoom
 from panoptic3d.rooms.scene import RoomScene, View
 from panoptic3d.rooms.soup import TriangleSoup, soup_of
-from panoptic3d.rooms.truth import dense_frame, pixel_truth
+from panoptic3d.rooms.truth import frustum_truth, pixel_truth
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid, released_grid
 from panoptic3d.structures.sample import Sample
@@ -100,14 +100,14 @@ def _make_sample(
     image = np.asarray(Image.open(io.BytesIO(jpeg)))
     watch.lap("picture")
     grid = grid_of(view.camera)
-    frame = dense_frame(soup, view, grid, pixels, image)
+    truth = frustum_truth(soup, view, grid, pixels)
     watch.lap("volume")
-    scene_name, frame_name = key.split("/")
-    sample = sample_from_frame(frame, scene_name, frame_name)
+    sample = sample_of_view(key, view, grid, pixels, truth, image)
+    watch.lap("sample")
     paths = _write(out, sample, jpeg, config)
     watch.lap("write")
     if config.extra_truth:
-        path = out / scene_name / f"extra_{frame_name}.npz"
+        path = out / sample.scene / f"extra_{sample.frame}.npz"
         write_bytes_atomically(path, extra_truth_bytes(soup, view, pixels))
         paths.append(path)
         watch.lap("extra truth")

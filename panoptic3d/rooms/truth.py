@@ -42,23 +42,37 @@ def pixel_truth(soup: TriangleSoup, caster: Caster, view: View) -> PixelTruth:
     )
 
 
-def dense_frame(
-    soup: TriangleSoup, view: View, grid: VoxelGrid, pixels: PixelTruth, image: UInt8[np.ndarray, "h w 3"]
-) -> DenseFrame:
-    """The whole frame: volumes by the release's rules (unsigned distances up to 8 voxels, labels below 1)."""
+@dataclass(frozen=True, eq=False)
+class FrustumTruth:
+    """By the release's rules (unsigned distances up to 8 voxels, labels below 1), for each voxel of the frustum."""
+
+    slots: FrustumSlots
+    distance_vox: Float32[np.ndarray, " n"]  # 12 where farther than 8
+    semantic: UInt8[np.ndarray, " n"]
+    instance: Int32[np.ndarray, " n"]  # 0 for stuff
+    weight: UInt8[np.ndarray, " n"]
+
+
+def frustum_truth(soup: TriangleSoup, view: View, grid: VoxelGrid, pixels: PixelTruth) -> FrustumTruth:
     slots = frustum_slots(view.camera, grid)
     nearest = nearest_surface(corners_in_grid(soup, view, grid), soup.is_thing, slots)
-    is_found = nearest.triangle >= 0
-    distance = np.where(is_found, nearest.distance_vox, np.float32(FAR_VOX))
-    is_labelled = distance < LABEL_BAND_VOX
-    labelled = np.flatnonzero(is_labelled)
+    distance = np.where(nearest.triangle >= 0, nearest.distance_vox, np.float32(FAR_VOX))
+    labelled = np.flatnonzero(distance < LABEL_BAND_VOX)
     part = soup.part_of[nearest.triangle[labelled]]
     semantic = np.zeros(len(slots), np.uint8)
     semantic[labelled] = soup.class_of_part[part]
     instance = np.zeros(len(slots), np.int32)
     instance[labelled] = np.where(soup.is_thing_part[part], soup.instance_of_part[part], 0)
     hidden = torch.from_numpy(_is_occluded(view.camera, grid, pixels.depth_m))
-    weight = loss_weight(torch.from_numpy(distance), hidden, torch.ones_like(hidden))
+    weight = loss_weight(torch.from_numpy(distance), hidden, torch.ones_like(hidden)).numpy()
+    return FrustumTruth(slots, distance, semantic, instance, weight)
+
+
+def dense_frame(
+    view: View, grid: VoxelGrid, pixels: PixelTruth, truth: FrustumTruth, image: UInt8[np.ndarray, "h w 3"]
+) -> DenseFrame:
+    """The whole frame, every volume in full."""
+    slots = truth.slots
     return DenseFrame(
         image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
         camera=view.camera,
@@ -68,10 +82,10 @@ def dense_frame(
         instance_2d=torch.from_numpy(pixels.instance),
         grid=grid,
         frustum_mask=slots.mask,
-        distance_vox=_volume(slots, distance, FAR_VOX),
-        semantic=_volume(slots, semantic, 0),
-        instance=_volume(slots, instance, 0),
-        weight=_volume(slots, weight.numpy(), 1),
+        distance_vox=_volume(slots, truth.distance_vox, FAR_VOX),
+        semantic=_volume(slots, truth.semantic, 0),
+        instance=_volume(slots, truth.instance, 0),
+        weight=_volume(slots, truth.weight, 1),
     )
 
 
