@@ -75,8 +75,8 @@ class Packed:
             self.block(name)
 
 
-def dump(facts: Mapping[str, Any], blocks: Mapping[str, Block]) -> bytes:
-    stored = {name: _compress(block) for name, block in blocks.items()}
+def dump(facts: Mapping[str, Any], blocks: Mapping[str, Block], level: int = LEVEL) -> bytes:
+    stored = {name: _compress(block, level) for name, block in blocks.items()}
     entries = {
         name: {
             "size": len(stored[name]),
@@ -125,10 +125,10 @@ def array_block(array: np.ndarray) -> Block:
     return Block(np.ascontiguousarray(array, array.dtype.newbyteorder("<")).tobytes())
 
 
-def _compress(block: Block) -> bytes:
+def _compress(block: Block, level: int) -> bytes:
     if block.codec == "none":
         return block.data
-    return zstandard.ZstdCompressor(level=LEVEL).compress(block.data)
+    return zstandard.ZstdCompressor(level=level).compress(block.data)
 
 
 def _with_offsets(entries: Mapping[str, Any], offset: int) -> Iterator[tuple[str, dict[str, Any]]]:

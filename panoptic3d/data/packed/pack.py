@@ -139,13 +139,18 @@ def _prepare(source: DataRoot, out: Path) -> None:
 
 
 def _manifest(source: DataRoot) -> dict[str, Any]:
-    steps = DEPTH_STEPS_PER_M[source.layout]
+    return manifest_of_layout(source.layout)
+
+
+def manifest_of_layout(layout: str) -> dict[str, Any]:
+    """What `packed.json` of a root says whose samples are of a released layout."""
+    steps = DEPTH_STEPS_PER_M[layout]
     return {
         "format": PACKED_FORMAT,
         "version": VERSION,
-        "layout": source.layout,
+        "layout": layout,
         "depth_steps_per_m": steps,
-        "tolerances": tolerances(steps, is_signed=source.layout == "matterport"),
+        "tolerances": tolerances(steps, is_signed=layout == "matterport"),
     }
 
 

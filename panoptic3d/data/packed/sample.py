@@ -9,7 +9,7 @@ import zstandard
 from torch import Tensor
 
 from panoptic3d.data.arrays import PathLike
-from panoptic3d.data.packed.container import Block, Packed, dump, load, parse
+from panoptic3d.data.packed.container import LEVEL, Block, Packed, dump, load, parse
 from panoptic3d.data.packed.pixels import (
     decode_depth,
     decode_image,
@@ -36,9 +36,10 @@ def encode_sample(
     has_own_mask: bool,
     jpeg: bytes | None = None,
     source: dict[str, int] | None = None,
+    level: int = LEVEL,
 ) -> bytes:
     """`has_own_mask` writes the frustum mask into the file; without it the root's mask serves. `jpeg` is the file that the
-    photo came from: it is kept as it is, five times smaller than its pixels without loss.
+    photo came from: it is kept as it is, five times smaller than its pixels without loss. `level` is zstandard's.
     """
     facts: dict[str, Any] = {
         "scene": sample.scene,
@@ -62,7 +63,7 @@ def encode_sample(
         blocks |= voxel_blocks
         if has_own_mask:
             blocks["frustum_mask"] = encode_mask(sample.truth.frustum_mask)
-    return dump(facts, blocks)
+    return dump(facts, blocks, level)
 
 
 def read_packed_file(path: PathLike, shared_mask: MaskReader, has_voxels: bool = True) -> Sample:

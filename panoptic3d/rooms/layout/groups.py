@@ -1,0 +1,87 @@
+"""Furniture that belongs together, in a frame of its own: the back at +y, the front towards -y."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+
+from panoptic3d.rooms.layout.boxes import Boxes, solid_boxes
+from panoptic3d.rooms.scene import Model
+
+Support = Literal["floor", "wall", "ceiling", "top", "shell"]
+
+
+@dataclass(frozen=True, eq=False)
+class Placed:
+    """A model in the world; `key` names it and `on` what carries it."""
+
+    model: Model
+    x: float
+    y: float
+    z: float
+    yaw_deg: float
+    support: Support
+    key: int
+    on: int | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Item:
+    """A model in its group; `on` is the item that carries it."""
+
+    model: Model
+    x: float = 0.0
+    y: float = 0.0
+    z: float = 0.0
+    yaw_deg: float = 0.0
+    support: Support = "floor"
+    on: int | None = None
+    boxes: Boxes | None = None
+
+    def solid(self) -> Boxes:
+        return (self.boxes or solid_boxes(self.model)).placed(self.x, self.y, self.z, self.yaw_deg)
+
+
+@dataclass(frozen=True, eq=False)
+class Group:
+    name: str
+    items: tuple[Item, ...]
+    clearances: tuple[tuple[float, float, float, float], ...] = ()  # rectangles of the floor that must stay free
+    _solid: list[Boxes] = field(default_factory=list)
+
+    def solid(self) -> Boxes:
+        """Of all but rugs; worked out once."""
+        if not self._solid:
+            self._solid.append(Boxes.joined([item.solid() for item in self.items if item.model.role != "rug"]))
+        return self._solid[0]
+
+    def rugs(self) -> Boxes:
+        return Boxes.joined([item.solid() for item in self.items if item.model.role == "rug"])
+
+    def clear(self) -> Boxes:
+        return Boxes.joined([Boxes.rectangle(*r, 0.0, 1.2) for r in self.clearances])
+
+    @property
+    def bounds(self) -> tuple[float, float, float, float]:
+        corners = self.solid().corners().reshape(-1, 2)
+        (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
+        return x0, y0, x1, y1
+
+    def at(self, x: float, y: float, yaw_deg: float, keys: Iterator[int]) -> list[Placed]:
+        a = np.radians(yaw_deg)
+        c, s = float(np.cos(a)), float(np.sin(a))
+        names = [next(keys) for _ in self.items]
+        return [
+            Placed(
+                item.model,
+                x + c * item.x - s * item.y,
+                y + s * item.x + c * item.y,
+                item.z,
+                yaw_deg + item.yaw_deg,
+                item.support,
+                key,
+                None if item.on is None else names[item.on],
+            )
+            for item, key in zip(self.items, names, strict=True)
+        ]
