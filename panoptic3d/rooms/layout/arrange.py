@@ -142,7 +142,9 @@ def _along_wall(space: Space, random: np.random.Generator, corner_share: float, 
     length = np.array([wall.length for wall in walls])
     for _ in range(_TRIES):
         wall = walls[int(random.choice(len(walls), p=length / length.sum()))]
-        gap = 0.02 if random.random() < 0.7 else float(random.uniform(0.02, 0.06))
+        # What hangs in a group is made for a gap of 2 cm.
+        is_loose = not any(item.support == "wall" for item in group.items) and random.random() < 0.3
+        gap = float(random.uniform(0.02, 0.06)) if is_loose else 0.02
         if random.random() < corner_share:
             aside = float(random.uniform(0.03, 0.2))
             s = aside if random.random() < 0.5 else wall.length - (x1 - x0) - aside
