@@ -35,7 +35,7 @@ _FRONTED = (
         "bookcase",
         "tv-stand",
     ),
-    *("sofa", "corner-sofa", "armchair", "double-bed", "single-bed", "desk", "television"),
+    *("sofa", "corner-sofa", "armchair", "double-bed", "desk", "television"),
 )
 
 FaultKind = Literal["floating", "sunken", "penetration", "upside-down", "turned-away", "outside", "camera"]

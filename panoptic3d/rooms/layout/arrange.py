@@ -157,9 +157,9 @@ def _along_wall(space: Space, random: np.random.Generator, corner_share: float, 
 
 def _try_at_wall(space: Space, group: Group, wall: Wall, s: float, gap: float) -> bool:
     """The group's box begins at `s` along the wall; the wall runs to the left of who looks out of it."""
-    _, _, x1, y1 = group.bounds
+    x1 = group.bounds[2]
     # With the back to the wall the group's +x runs against the wall's direction.
-    x, y = wall.at(s + x1, gap + y1).tolist()
+    x, y = wall.at(s + x1, gap + group.back_m).tolist()
     return space.try_group(group, round(x, 4), round(y, 4), wall.yaw_deg)
 
 
