@@ -44,7 +44,8 @@ def capture_random_state() -> dict[str, Any]:
             "gauss": float(gauss),
         },
         "torch": torch.get_rng_state(),
-        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
+        # Of this process's device alone: asking the others would make a context, and so memory, on each of them.
+        "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
 
 
@@ -57,4 +58,4 @@ def restore_random_state(state: dict[str, Any]) -> None:
     )
     torch.set_rng_state(state["torch"])
     if state["cuda"] and torch.cuda.is_available():
-        torch.cuda.set_rng_state_all(state["cuda"])
+        torch.cuda.set_rng_state(state["cuda"][0])

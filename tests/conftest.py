@@ -68,3 +68,22 @@ def box_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
         except OSError:  # another worker was first
             shutil.rmtree(own)
     return root
+
+
+@pytest.fixture(scope="session")
+def small_rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A packed root of five tiny rooms with a grid of their own: `room/0000` to `room/0004`. Read only."""
+    from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
+    from panoptic3d.data.packed.pack import pack_root
+    from panoptic3d.data.roots import open_root
+    from tests.data.conftest import CAMERA, GRID, make_sample
+
+    base = tmp_path_factory.mktemp("rooms")
+    for seed in range(5):  # odd: two ranks cannot share them evenly
+        sample = make_sample(seed, f"{seed:04d}")
+        write_front3d_sample(base / "released", sample)
+    assert sample.truth is not None
+    write_frustum_mask(base / "released", sample.truth.frustum_mask)
+    released = open_root(base / "released", camera=CAMERA, grid=GRID)
+    assert not pack_root(released, base / "packed", released.keys()).failed
+    return base / "packed"

@@ -40,8 +40,8 @@ class EvaluationOrder:
     split: str
     predictions: str | None
     rescore: str | None
-    checkpoint: str | None = None
     protocols: tuple[str, ...]
+    checkpoint: str | None = None
     oracles: tuple[OracleName, ...] = ()
     surfaces: tuple[str, ...] = ()
     num_sensitivity: int = 0

@@ -52,6 +52,11 @@ class StepLog:
     def has_steps(self) -> bool:
         return self._num_steps > 0
 
+    def leave_out(self, seconds: float) -> None:
+        """Time in which no step was made, such as that of a validation."""
+        self._start_s += seconds
+        self._run_start_s += seconds
+
     def progress(self, step: int, report: StepReport) -> Progress:
         elapsed_s = time.monotonic() - self._run_start_s
         left = (self._config.num_steps - step) * elapsed_s / self._run_steps

@@ -228,6 +228,7 @@ class _Run:
         self.standing.best_prq = max(self.standing.best_prq, result.scores.all.prq)
         numbers = {f"validation/{name}": value for name, value in result.numbers().items()}
         seconds = time.monotonic() - start_s
+        self.log.leave_out(seconds)
         self.tracker.numbers(trainer.step, numbers | {"validation/num_samples": result.num_samples})
         self.tracker.table(trainer.step, "validation/classes", *result.table())
         for key, scene in result.shown:

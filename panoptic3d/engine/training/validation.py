@@ -17,6 +17,7 @@ from panoptic3d.metrics.prq_metric import PanopticReconstructionQuality
 from panoptic3d.metrics.tally import Scores
 from panoptic3d.randomness import capture_random_state, restore_random_state
 from panoptic3d.structures.batch import collate
+from panoptic3d.structures.moving import moved
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
@@ -77,7 +78,7 @@ def validate(
             (scene,) = method.scenes(collate([item]).to(device))
             metric.update(scene, item)
             if len(shown) < config.num_scenes_shown and distributed.is_main():
-                shown.append((item.key, replace(scene, photo=item.image)))
+                shown.append((item.key, moved(replace(scene, photo=item.image), "cpu")))
     finally:
         for module, mode in modes.items():
             module.training = mode

@@ -10,30 +10,15 @@ from typing import Any
 import pytest
 
 from panoptic3d.config import validate_config
-from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
-from panoptic3d.data.packed.pack import pack_root
-from panoptic3d.data.roots import open_root
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.methods import training_config_of
-from tests.data.conftest import CAMERA, GRID, make_sample
 
 SMALL = "tests.engine.small_method:SmallMethod"
-NUM_ROOMS = 5  # odd: two ranks cannot share them evenly
 
 
-@pytest.fixture(scope="session")
-def rooms(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Read only: copy what you break."""
-    base = tmp_path_factory.mktemp("rooms")
-    for seed in range(NUM_ROOMS):
-        sample = make_sample(seed, f"{seed:04d}")
-        write_front3d_sample(base / "released", sample)
-    assert sample.truth is not None
-    write_frustum_mask(base / "released", sample.truth.frustum_mask)
-    released = open_root(base / "released", camera=CAMERA, grid=GRID)
-    report = pack_root(released, base / "packed", released.keys())
-    assert not report.failed
-    return base / "packed"
+@pytest.fixture
+def rooms(small_rooms: Path) -> Path:
+    return small_rooms
 
 
 @pytest.fixture

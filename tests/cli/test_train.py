@@ -1,0 +1,74 @@
+"""The words of `panoptic3d train`."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from panoptic3d.cli import main
+from panoptic3d.config import load_config
+from panoptic3d.engine.training.checkpoint import all_checkpoints
+from panoptic3d.engine.training.methods import training_config_of
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "sentence"),
+    [
+        (None, [], "cannot be read"),
+        ("data: {root: x}", [], "`method` is None; give the name of one (panorecon)"),
+        ("method: panorekon", [], "there is no method 'panorekon'; choose from panorecon"),
+        ("method: no.such:Thing", [], "cannot be imported"),
+        ("method: pathlib:Path", [], "is no subclass of panoptic3d.engine.method.Method"),
+        ("method: panorecon", ["--lodaer.batch_size", "2"], "unknown key `lodaer` (did you mean `loader`?)"),
+        ("method: panorecon", ["--optimizer.learning_rate", "fast"], "`optimizer.learning_rate` is 'fast'"),
+    ],
+)
+def test_a_wrong_call_is_one_sentence(
+    text: str | None, words: list[str], sentence: str, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    path = tmp_path / "run.yaml"
+    if text is not None:
+        path.write_text(text)
+    assert main(["train", str(path), *words]) == 2
+    err = capsys.readouterr().err
+    assert sentence in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize("path", sorted(Path(__file__).parents[2].glob("configs/*/*.yaml")), ids=lambda path: path.stem)
+def test_every_config_that_has_stages_is_one_of_a_run(path: Path) -> None:
+    from panoptic3d.config import read_yaml_tree
+
+    tree = read_yaml_tree(path)
+    if "stages" in tree:
+        assert load_config(training_config_of(tree["method"]), path).num_steps > 0
+
+
+@pytest.mark.slow
+def test_train_resume_dry_run_and_replay(tmp_path: Path, capsys: pytest.CaptureFixture, small_rooms: Path) -> None:
+    tree = {
+        "method": "tests.engine.small_method:SmallMethod",
+        "settings": {"width": 2, "poison": ["room/0003"]},
+        "data": {"root": str(small_rooms)},
+        "stages": [{"name": "a", "steps": 5}],
+        "device": "cpu",
+        "folder": str(tmp_path / "run"),
+    }
+    path = tmp_path / "run.yaml"
+    path.write_text(yaml.safe_dump(tree))
+    assert main(["train", str(path), "--dry-run"]) == 0
+    plan = capsys.readouterr().out
+    assert "stage a: steps 0 to 5" in plan
+    assert "2d: " in plan
+    assert "MiB" in plan
+    assert not (tmp_path / "run").exists()
+    assert main(["train", str(path), "--stages", "[{name: a, steps: 3}]"]) == 0
+    assert main(["train", str(path), "--resume", "never"]) == 2
+    assert "would mix two runs" in capsys.readouterr().err
+    assert main(["train", str(path), "--log_every", "1", "--resume", "auto"]) == 0
+    assert all_checkpoints(tmp_path / "run" / "checkpoints")[0].name == "step-00000005"
+    (dump,) = (tmp_path / "run" / "faults").iterdir()
+    assert main(["train", str(path), "--replay", str(dump)]) == 0
+    said = capsys.readouterr().out
+    assert "not finite: depth is nan" in said
+    assert "room/0003" in said
