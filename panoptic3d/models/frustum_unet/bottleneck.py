@@ -24,12 +24,6 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c2 x y z"]:
-        """Without gradients one member at a time: no slower, less memory, and a batch gets the bits of its members."""
-        if torch.is_grad_enabled() or len(x) < 2:
-            return self._of_all(x)
-        return torch.cat([self._of_all(member[None]) for member in x])
-
-    def _of_all(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c2 x y z"]:
         skips = [x]
         for step in self.down:
             skips.append(step(skips[-1]))
