@@ -6,7 +6,7 @@ from panoptic3d.models.frustum_unet.blocks import DenseTail
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.net import FrustumUNet
-from panoptic3d.models.frustum_unet.winograd import convolved, framed
+from panoptic3d.models.frustum_unet.winograd import convolved, framed, room_for
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.voxels import voxels_of_mask
@@ -115,7 +115,7 @@ def test_winograd_convolves_as_torch_does(shape: tuple[int, int, int]) -> None:
     volume = torch.randn(5, *shape, generator=random)
     weight = torch.randn(4, 5, 3, 3, 3, generator=random)
     expected = F.conv3d(volume[None].double(), weight.double(), padding=1)[0]
-    found = convolved(framed(volume), weight)
+    found = convolved(framed(volume), weight, room_for(shape, 4))
     torch.testing.assert_close(found.cells.permute(3, 0, 1, 2).double(), expected, atol=2e-4, rtol=0)
     flat = expected.flatten(1)
     torch.testing.assert_close(found.mean, flat.mean(1), atol=2e-5, rtol=1e-5)

@@ -7,7 +7,6 @@ their instance and class; the next level is made from all of it (section 3.4 of 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -18,6 +17,7 @@ from panoptic3d.models.frustum_unet.blocks import (
     SparseBlock,
     SparseHead,
     SparseTail,
+    rectified,
 )
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
@@ -162,7 +162,7 @@ class Generate(nn.Module):
         self, features: Float[Tensor, "n cin"], coarse: SparseVoxels, fine: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
         hidden = self.conv(features, book.plan(fine, coarse, self.kernel))
-        hidden = F.relu(self.norm(hidden, fine))
+        hidden = rectified(self.norm(hidden, fine))
         return hidden if self.block is None else self.block(hidden, fine, fine, book)
 
 
