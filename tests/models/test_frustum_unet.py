@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -68,10 +70,10 @@ def test_levels_can_be_left_out() -> None:
     assert len(net(batch, up_to_stride=2)) == 2
 
 
-@pytest.mark.parametrize("even_kernels", ["one-sided", "centred"])
+@pytest.mark.parametrize(("even_kernels", "level_64"), [("one-sided", "grid"), ("centred", "frustum")])
 @pytest.mark.parametrize("mode", [torch.inference_mode, torch.enable_grad])
-def test_a_batch_with_an_empty_member_is_its_members(even_kernels: str, mode: type) -> None:
-    net, batch = tiny_net(even_kernels=even_kernels), lifted([200, 0, 300])
+def test_a_batch_with_an_empty_member_is_its_members(even_kernels: str, level_64: str, mode: type) -> None:
+    net, batch = tiny_net(even_kernels=even_kernels, level_64=level_64), lifted([200, 0, 300])
     with mode():
         together = net(batch)
         for member in range(3):
@@ -94,8 +96,16 @@ def test_the_last_index_can_be_dropped() -> None:
     assert int(dropped[:, 1:].max()) == SIZE - 2
 
 
-def test_every_parameter_learns() -> None:
-    net = tiny_net()
+def test_a_frustum_that_is_the_whole_grid_is_the_grid() -> None:
+    batch = replace(lifted([200, 100]), is_in_frustum=torch.ones(2, SIZE // 4, SIZE // 4, SIZE // 4, dtype=torch.bool))
+    of_grid, of_frustum = (tiny_net(level_64=where)(batch, up_to_stride=4)[0] for where in ("grid", "frustum"))
+    torch.testing.assert_close(of_frustum.occupancy_logit, of_grid.occupancy_logit, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(of_frustum.instance_logits, of_grid.instance_logits, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("level_64", ["grid", "frustum"])
+def test_every_parameter_learns(level_64: str) -> None:
+    net = tiny_net(level_64=level_64)
     levels = net(lifted([300]))
     loss = sum(
         (

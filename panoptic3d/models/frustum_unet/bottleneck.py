@@ -24,10 +24,17 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c2 x y z"]:
+        return self._up(self.up[0], self.inner(x), x)
+
+    def inner(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c4 x2 y2 z2"]:
+        """All but the last step up."""
         skips = [x]
         for step in self.down:
             skips.append(step(skips[-1]))
         x = skips.pop()
-        for step in reversed(self.up):
-            x = torch.cat((skips.pop(), F.relu(F.instance_norm(step(x)))), dim=1)
+        for step in reversed(self.up[1:]):
+            x = self._up(step, x, skips.pop())
         return x
+
+    def _up(self, step: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+        return torch.cat((skip, F.relu(F.instance_norm(step(x)))), dim=1)

@@ -21,6 +21,7 @@ from panoptic3d.models.frustum_unet.blocks import (
 )
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
+from panoptic3d.models.frustum_unet.confined import rows_of_bottleneck, rows_of_tail
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.members import batch_of, members_of
 from panoptic3d.models.slots import Lifted
@@ -78,7 +79,7 @@ class FrustumUNet(nn.Module):
         book = PlanBook(self.config.sparse)
         encoded128, voxels128 = self._encode128(lifted, book)
         encoded64, voxels64 = _down(self.encode64, encoded128, voxels128, book)
-        coarse = self._level64(encoded64, voxels64, lifted.is_in_frustum)
+        coarse = self._level64(encoded64, voxels64, lifted.is_in_frustum, book)
         if up_to_stride >= coarse.voxels.stride:
             return (coarse.prediction,)
         middle = self._level128(coarse, encoded128, voxels128, book)
@@ -98,12 +99,20 @@ class FrustumUNet(nn.Module):
         return _down(self.encode128, torch.cat(encoded, dim=1), voxels, book)
 
     def _level64(
-        self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, is_in_frustum: Bool[Tensor, "b x y z"]
+        self,
+        encoded: Float[Tensor, "n c"],
+        voxels: SparseVoxels,
+        is_in_frustum: Bool[Tensor, "b x y z"],
+        book: PlanBook,
     ) -> Level:
-        volume = self.bottleneck(to_dense(encoded, voxels))
         asked = voxels_of_mask(is_in_frustum, voxels.stride)
-        rows = from_dense(volume, asked)
-        instance, semantic = self.heads64(volume, asked)
+        if self.config.level_64 == "grid":
+            volume = self.bottleneck(to_dense(encoded, voxels))
+            rows = from_dense(volume, asked)
+            instance, semantic = self.heads64(volume, asked)
+        else:
+            rows = rows_of_bottleneck(self.bottleneck, encoded, voxels, asked, book)
+            instance, semantic = (rows_of_tail(tail, rows, asked, book) for tail in self.heads64.tails)
         logit = self.heads64.occupancy(rows)[:, 0]
         is_kept = logit.sigmoid() > self.config.threshold_64
         said = LevelPrediction(asked, logit, asked, is_kept, semantic, instance)
@@ -173,12 +182,16 @@ class _DenseHeads(nn.Module):
         self.instance = DenseTail(width, config.num_instances)
         self.semantic = DenseTail(width, config.num_classes)
 
+    @property
+    def tails(self) -> tuple[DenseTail, DenseTail]:
+        return self.instance, self.semantic
+
     def forward(
         self, volume: Float[Tensor, "b c x y z"], asked: SparseVoxels
     ) -> tuple[Float[Tensor, "n i"], Float[Tensor, "n s"]]:
         """Instance and class of the asked cells."""
         if pays(volume, self.instance):
-            instance, semantic = rows_of_tails((self.instance, self.semantic), volume, asked)
+            instance, semantic = rows_of_tails(self.tails, volume, asked)
             return instance, semantic
         return from_dense(self.instance(volume), asked), from_dense(self.semantic(volume), asked)
 
