@@ -121,7 +121,7 @@ def _first_log_line(run: Path) -> float:
     return path.stat().st_mtime - time.time() + time.monotonic() if path.exists() else -1.0
 
 
-def _wait_until(holds) -> None:  # noqa: ANN001
+def _wait_until(holds) -> None:
     begins_s = time.monotonic()
     while not holds():
         assert time.monotonic() - begins_s < _WAIT_S

@@ -76,15 +76,19 @@ class VoxelTable:
 
     @classmethod
     def build(cls, coords: Int32[Tensor, "n 4"], box: Box, max_bytes: int) -> "VoxelTable":
-        numbers = box.number(coords)
+        return cls.of_numbers(box.number(coords), box, max_bytes)
+
+    @classmethod
+    def of_numbers(cls, numbers: Int64[Tensor, " n"], box: Box, max_bytes: int) -> "VoxelTable":
+        """Of ascending cell numbers."""
         if box.num_cells > max_bytes:
             return cls(box, numbers, None, None)
         blocks = numbers >> _BLOCK_BITS
         num_blocks = (box.num_cells >> _BLOCK_BITS) + 1
         starts = torch.bincount(blocks, minlength=num_blocks)
         starts = starts.cumsum(0).sub_(starts)
-        ranks = _zeros(box.num_cells, coords.device)
-        ranks[numbers] = torch.arange(1, len(coords) + 1, device=coords.device).sub_(starts[blocks]).to(torch.uint8)
+        ranks = _zeros(box.num_cells, numbers.device)
+        ranks[numbers] = torch.arange(1, len(numbers) + 1, device=numbers.device).sub_(starts[blocks]).to(torch.uint8)
         return cls(box, numbers, ranks, starts.int())
 
     @property

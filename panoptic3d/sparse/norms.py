@@ -1,5 +1,6 @@
 """Normalisation over the voxels that are there."""
 
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
@@ -7,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
@@ -41,6 +43,8 @@ def _normalised(rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: f
     if not len(rows):
         return rows
     weight, bias = (None if p is None else p.to(rows.dtype) for p in (weight, bias))
+    if not torch.is_grad_enabled():
+        return _normalised_by_blocks(rows, weight, bias, eps)
     return _Normalised.apply(rows, weight, bias, eps)  # pyright: ignore[reportReturnType]
 
 
@@ -68,3 +72,31 @@ class _Normalised(torch.autograd.Function):
         needs_weight, needs_bias = ctx.needs_input_grad[1:3]
         scale = scale if weight is None else weight * scale
         return inner.mul_(scale), grad_weight if needs_weight else None, grad_bias if needs_bias else None, None
+
+
+_ROWS_PER_BLOCK = 8192  # of 16 to 64 channels they stay in the cache of a core
+
+
+def _normalised_by_blocks(rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
+    """The same without a gradient: nothing is written but the result, and blocks go over threads."""
+    parts, out = rows.split(_ROWS_PER_BLOCK), torch.empty_like(rows)
+    mean = _sum(lambda part: part.sum(dim=0), parts, rows) / len(rows)
+    centre = mean.to(rows.dtype)
+    squares = _sum(lambda part: (part - centre).square_().sum(dim=0), parts, rows)
+    scale = (squares / len(rows) + eps).rsqrt().to(rows.dtype)
+    scale = scale if weight is None else scale * weight
+
+    def write(block: tuple[Tensor, Tensor]) -> None:
+        part, target = block
+        torch.sub(part, centre, out=target).mul_(scale)
+        if bias is not None:
+            target.add_(bias)
+
+    for _ in over_blocks(write, list(zip(parts, out.split(_ROWS_PER_BLOCK), strict=True)), rows.device):
+        pass
+    return out
+
+
+def _sum(work: Callable[[Tensor], Tensor], parts: Sequence[Tensor], like: Tensor) -> Tensor:
+    """In float64 and in the order of the parts."""
+    return torch.stack([part.double() for part in over_blocks(work, parts, like.device)]).sum(dim=0)

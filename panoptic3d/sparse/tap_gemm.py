@@ -25,7 +25,7 @@ def apply_taps(
     gather_bytes: int,
 ) -> Float[Tensor, "n cout"]:
     """`out[r] = sum over taps of features[neighbour(r, tap)] @ weight[tap]`."""
-    weight = weight.flip(0) if schedule.is_flipped else weight
+    features, weight = schedule.sources(features), schedule.weights(weight)
     out = features.new_empty(num_rows, weight.shape[2])
     shelf = _Shelf(schedule, features, weight.shape[2], gather_bytes, needs_rows=False)
 
@@ -58,13 +58,16 @@ def apply_taps_and_correlate(
     """
     needs_features, needs_weight = needs
     num_taps, num_in, num_out = weight.shape
-    turned = (weight.flip(0) if schedule.is_flipped else weight).transpose(1, 2).contiguous()
+    gradient, turned = schedule.sources(gradient), schedule.weights(weight.transpose(1, 2))
+    num_steps, num_at_once = len(turned), turned.shape[1]
     shelf = _Shelf(schedule, gradient, num_in, gather_bytes, needs_rows=needs_weight)
     by_features = gradient.new_empty(len(features), num_in) if needs_features else None
     wide = torch.promote_types(torch.float32, gradient.dtype)
 
     def work(block: Block) -> Tensor | None:
-        by_weight = torch.zeros(num_in, num_taps, num_out, dtype=wide, device=gradient.device) if needs_weight else None
+        by_weight = (
+            torch.zeros(num_in, num_steps, num_at_once, dtype=wide, device=gradient.device) if needs_weight else None
+        )
         with shelf.scratch() as scratch:
             for chunk in block.chunks:
                 taps = _weight_of(chunk, turned) if needs_features else None
@@ -85,10 +88,11 @@ def apply_taps_and_correlate(
         for _ in parts:
             pass
         return by_features, None
-    total = torch.zeros(num_in, num_taps, num_out, dtype=wide, device=gradient.device)
+    total = torch.zeros(num_in, num_steps, num_at_once, dtype=wide, device=gradient.device)
     for part in parts:
         assert part is not None
         total += part
+    total = total.view(num_in, num_taps, num_out)
     total = total.flip(1) if schedule.is_flipped else total
     return by_features, total.transpose(0, 1).to(weight.dtype)
 

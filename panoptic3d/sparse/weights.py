@@ -34,6 +34,11 @@ def from_dense_weight(weight: Float[Tensor, "cout cin a b c"]) -> Float[Tensor, 
     return weight.permute(2, 3, 4, 1, 0).flatten(0, 2).contiguous()
 
 
+def from_dense_transposed_weight(weight: Float[Tensor, "cin cout a b c"]) -> Float[Tensor, "t cin cout"]:
+    """The weight of a `ConvTranspose3d`."""
+    return weight.permute(2, 3, 4, 0, 1).flatten(0, 2).contiguous()
+
+
 def to_dense_weight(weight: Float[Tensor, "t cin cout"]) -> Float[Tensor, "cout cin a b c"]:
     size = kernel_size_of(weight)
     return weight.unflatten(0, (size, size, size)).permute(4, 3, 0, 1, 2).contiguous()

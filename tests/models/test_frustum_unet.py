@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -6,7 +8,7 @@ from panoptic3d.models.frustum_unet.blocks import DenseTail
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.net import FrustumUNet
-from panoptic3d.models.frustum_unet.winograd import convolved, framed
+from panoptic3d.models.frustum_unet.winograd import convolved, framed, room_for
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.voxels import voxels_of_mask
@@ -68,17 +70,19 @@ def test_levels_can_be_left_out() -> None:
     assert len(net(batch, up_to_stride=2)) == 2
 
 
-@pytest.mark.parametrize("even_kernels", ["one-sided", "centred"])
-def test_a_batch_with_an_empty_member_is_its_members(even_kernels: str) -> None:
-    net, batch = tiny_net(even_kernels=even_kernels), lifted([200, 0, 300])
-    with torch.inference_mode():
+@pytest.mark.parametrize(("even_kernels", "level_64"), [("one-sided", "grid"), ("centred", "frustum")])
+@pytest.mark.parametrize("mode", [torch.inference_mode, torch.enable_grad])
+def test_a_batch_with_an_empty_member_is_its_members(even_kernels: str, level_64: str, mode: type) -> None:
+    net, batch = tiny_net(even_kernels=even_kernels, level_64=level_64), lifted([200, 0, 300])
+    with mode():
         together = net(batch)
         for member in range(3):
             for a, b in zip(together, net(member_of(batch, member)), strict=True):
                 rows = a.voxels.coords[:, 0] == member
                 assert torch.equal(a.voxels.coords[rows, 1:], b.voxels.coords[:, 1:])
-                torch.testing.assert_close(a.semantic_logits[rows], b.semantic_logits, atol=1e-5, rtol=0)
-                torch.testing.assert_close(a.instance_logits[rows], b.instance_logits, atol=1e-5, rtol=0)
+                tolerance = 0 if mode is torch.inference_mode else 1e-5
+                torch.testing.assert_close(a.semantic_logits[rows], b.semantic_logits, atol=tolerance, rtol=0)
+                torch.testing.assert_close(a.instance_logits[rows], b.instance_logits, atol=tolerance, rtol=0)
 
 
 def test_the_last_index_can_be_dropped() -> None:
@@ -92,8 +96,16 @@ def test_the_last_index_can_be_dropped() -> None:
     assert int(dropped[:, 1:].max()) == SIZE - 2
 
 
-def test_every_parameter_learns() -> None:
-    net = tiny_net()
+def test_a_frustum_that_is_the_whole_grid_is_the_grid() -> None:
+    batch = replace(lifted([200, 100]), is_in_frustum=torch.ones(2, SIZE // 4, SIZE // 4, SIZE // 4, dtype=torch.bool))
+    of_grid, of_frustum = (tiny_net(level_64=where)(batch, up_to_stride=4)[0] for where in ("grid", "frustum"))
+    torch.testing.assert_close(of_frustum.occupancy_logit, of_grid.occupancy_logit, atol=1e-4, rtol=1e-4)
+    torch.testing.assert_close(of_frustum.instance_logits, of_grid.instance_logits, atol=1e-3, rtol=1e-3)
+
+
+@pytest.mark.parametrize("level_64", ["grid", "frustum"])
+def test_every_parameter_learns(level_64: str) -> None:
+    net = tiny_net(level_64=level_64)
     levels = net(lifted([300]))
     loss = sum(
         (
@@ -113,7 +125,7 @@ def test_winograd_convolves_as_torch_does(shape: tuple[int, int, int]) -> None:
     volume = torch.randn(5, *shape, generator=random)
     weight = torch.randn(4, 5, 3, 3, 3, generator=random)
     expected = F.conv3d(volume[None].double(), weight.double(), padding=1)[0]
-    found = convolved(framed(volume), weight)
+    found = convolved(framed(volume), weight, room_for(shape, 4))
     torch.testing.assert_close(found.cells.permute(3, 0, 1, 2).double(), expected, atol=2e-4, rtol=0)
     flat = expected.flatten(1)
     torch.testing.assert_close(found.mean, flat.mean(1), atol=2e-5, rtol=1e-5)

@@ -1,5 +1,6 @@
 """Residual blocks, sparse and dense, and the tails of heads."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -9,6 +10,11 @@ from panoptic3d.sparse.layers.convolution import SparseConv3d
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.structures.sparse_voxels import SparseVoxels
+
+
+def rectified(fresh: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+    """ReLU of a tensor that nobody else holds: in place where no gradient is wanted."""
+    return F.relu(fresh, inplace=not torch.is_grad_enabled())
 
 
 class Shortcut(nn.Module):
@@ -54,10 +60,10 @@ class SparseBlock(nn.Module):
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
         hidden = self.conv1(features, book.plan(source, target, self.conv1.kernel))
-        hidden = F.relu(self.norm1(hidden, target))
+        hidden = rectified(self.norm1(hidden, target))
         hidden = self.norm2(self.conv2(hidden, book.plan(target, target, self.conv2.kernel)), target)
         beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
-        return F.relu(hidden + beside)
+        return rectified(hidden + beside)
 
 
 class DenseBlock(nn.Module):
@@ -89,7 +95,7 @@ class SparseHead(nn.Module):
     def forward(
         self, features: Float[Tensor, "n cin"], voxels: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "n cout"]:
-        hidden = self.block(F.relu(self.norm(features, voxels)), voxels, voxels, book)
+        hidden = self.block(rectified(self.norm(features, voxels)), voxels, voxels, book)
         return self.out(hidden, book.plan(voxels, voxels, self.out.kernel))
 
 

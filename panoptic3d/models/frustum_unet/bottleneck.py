@@ -24,16 +24,17 @@ class Bottleneck(nn.Module):
         )
 
     def forward(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c2 x y z"]:
-        """Without gradients one member at a time: no slower, less memory, and a batch gets the bits of its members."""
-        if torch.is_grad_enabled() or len(x) < 2:
-            return self._of_all(x)
-        return torch.cat([self._of_all(member[None]) for member in x])
+        return self._up(self.up[0], self.inner(x), x)
 
-    def _of_all(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c2 x y z"]:
+    def inner(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c4 x2 y2 z2"]:
+        """All but the last step up."""
         skips = [x]
         for step in self.down:
             skips.append(step(skips[-1]))
         x = skips.pop()
-        for step in reversed(self.up):
-            x = torch.cat((skips.pop(), F.relu(F.instance_norm(step(x)))), dim=1)
+        for step in reversed(self.up[1:]):
+            x = self._up(step, x, skips.pop())
         return x
+
+    def _up(self, step: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+        return torch.cat((skip, F.relu(F.instance_norm(step(x)))), dim=1)

@@ -18,6 +18,9 @@ class FrustumUNetConfig(Config):
     even_kernels: Literal["one-sided", "centred"] = "centred"
     # Indices that a level may hold: the reference drops index 255 of 256 (section 10, 16).
     last_index: Literal["dropped", "kept"] = "kept"
+    # Where the finest dense level is worked out: over the "grid", as published weights were trained (norms see all of it), or
+    # over the cells of the "frustum", a sixth of it.
+    level_64: Literal["grid", "frustum"] = "frustum"
     # Occupied is what is likelier than this, at each level.
     threshold_64: float = Field(default=0.5, gt=0, lt=1)
     threshold_128: float = Field(default=0.5, gt=0, lt=1)

@@ -9,7 +9,15 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail
-from panoptic3d.models.frustum_unet.winograd import Convolved, Frame, convolved, empty_frame, framed, over_planes
+from panoptic3d.models.frustum_unet.winograd import (
+    Convolved,
+    Frame,
+    convolved,
+    empty_frame,
+    framed,
+    over_planes,
+    room_for,
+)
 from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
@@ -35,22 +43,24 @@ def rows_of_tails(
     rows: list[list[Tensor]] = [[] for _ in tails]
     for grid, coords in zip(volume, asked.coords[:, 1:].long().split(asked.counts), strict=True):
         frame = framed(grid)
-        hidden, result = (empty_frame(frame.shape, frame.cells.shape[3]) for _ in range(2))
+        channels = frame.cells.shape[3]
+        hidden, result = (empty_frame(frame.shape, channels) for _ in range(2))
+        room = room_for(frame.shape, channels)
         for tail, collected in zip(tails, rows, strict=True):
             for number, block in enumerate(tail.blocks):
-                _block(result if number else frame, hidden, result, block)
+                _block(result if number else frame, hidden, result, room, block)
             collected.append(_at(result, tail, coords))
     return tuple(torch.cat(collected) for collected in rows)
 
 
-def _block(source: Frame, hidden: Frame, result: Frame, block: nn.Module) -> None:
+def _block(source: Frame, hidden: Frame, result: Frame, room: Tensor, block: nn.Module) -> None:
     """`relu(norm(conv(relu(norm(conv(source))))) + source)` into `result`, which may be the source."""
     assert isinstance(block, DenseBlock)
     assert block.shortcut is None
-    first = convolved(source, block.conv1.weight)
+    first = convolved(source, block.conv1.weight, room)
     scale, shift = _normalising(first)
     over_planes(lambda x: _normalise(first.cells[x], scale, shift, hidden.inside[x]), source)
-    second = convolved(hidden, block.conv2.weight)
+    second = convolved(hidden, block.conv2.weight, room)
     scale, shift = _normalising(second)
 
     def add(x: int) -> None:

@@ -7,7 +7,6 @@ their instance and class; the next level is made from all of it (section 3.4 of 
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
@@ -18,10 +17,13 @@ from panoptic3d.models.frustum_unet.blocks import (
     SparseBlock,
     SparseHead,
     SparseTail,
+    rectified,
 )
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
+from panoptic3d.models.frustum_unet.confined import rows_of_bottleneck, rows_of_tail
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
+from panoptic3d.models.frustum_unet.members import batch_of, members_of
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.dense import from_dense, to_dense
 from panoptic3d.sparse.joining import join, prune
@@ -67,10 +69,17 @@ class FrustumUNet(nn.Module):
         self.heads256 = nn.ModuleDict({name: SparseHead(width, n) for name, n in heads.items()})
 
     def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
+        """Without gradients one member at a time: no slower, less memory, and the batch has no say in anybody's answer."""
+        if torch.is_grad_enabled() or len(lifted.grids) < 2:
+            return self._levels(lifted, up_to_stride)
+        levels = [self._levels(member, up_to_stride) for member in members_of(lifted)]
+        return tuple(batch_of(level) for level in zip(*levels, strict=True))
+
+    def _levels(self, lifted: Lifted, up_to_stride: int) -> tuple[LevelPrediction, ...]:
         book = PlanBook(self.config.sparse)
         encoded128, voxels128 = self._encode128(lifted, book)
         encoded64, voxels64 = _down(self.encode64, encoded128, voxels128, book)
-        coarse = self._level64(encoded64, voxels64, lifted.is_in_frustum)
+        coarse = self._level64(encoded64, voxels64, lifted.is_in_frustum, book)
         if up_to_stride >= coarse.voxels.stride:
             return (coarse.prediction,)
         middle = self._level128(coarse, encoded128, voxels128, book)
@@ -90,12 +99,20 @@ class FrustumUNet(nn.Module):
         return _down(self.encode128, torch.cat(encoded, dim=1), voxels, book)
 
     def _level64(
-        self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, is_in_frustum: Bool[Tensor, "b x y z"]
+        self,
+        encoded: Float[Tensor, "n c"],
+        voxels: SparseVoxels,
+        is_in_frustum: Bool[Tensor, "b x y z"],
+        book: PlanBook,
     ) -> Level:
-        volume = self.bottleneck(to_dense(encoded, voxels))
         asked = voxels_of_mask(is_in_frustum, voxels.stride)
-        rows = from_dense(volume, asked)
-        instance, semantic = self.heads64(volume, asked)
+        if self.config.level_64 == "grid":
+            volume = self.bottleneck(to_dense(encoded, voxels))
+            rows = from_dense(volume, asked)
+            instance, semantic = self.heads64(volume, asked)
+        else:
+            rows = rows_of_bottleneck(self.bottleneck, encoded, voxels, asked, book)
+            instance, semantic = (rows_of_tail(tail, rows, asked, book) for tail in self.heads64.tails)
         logit = self.heads64.occupancy(rows)[:, 0]
         is_kept = logit.sigmoid() > self.config.threshold_64
         said = LevelPrediction(asked, logit, asked, is_kept, semantic, instance)
@@ -154,7 +171,7 @@ class Generate(nn.Module):
         self, features: Float[Tensor, "n cin"], coarse: SparseVoxels, fine: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
         hidden = self.conv(features, book.plan(fine, coarse, self.kernel))
-        hidden = F.relu(self.norm(hidden, fine))
+        hidden = rectified(self.norm(hidden, fine))
         return hidden if self.block is None else self.block(hidden, fine, fine, book)
 
 
@@ -165,12 +182,16 @@ class _DenseHeads(nn.Module):
         self.instance = DenseTail(width, config.num_instances)
         self.semantic = DenseTail(width, config.num_classes)
 
+    @property
+    def tails(self) -> tuple[DenseTail, DenseTail]:
+        return self.instance, self.semantic
+
     def forward(
         self, volume: Float[Tensor, "b c x y z"], asked: SparseVoxels
     ) -> tuple[Float[Tensor, "n i"], Float[Tensor, "n s"]]:
         """Instance and class of the asked cells."""
         if pays(volume, self.instance):
-            instance, semantic = rows_of_tails((self.instance, self.semantic), volume, asked)
+            instance, semantic = rows_of_tails(self.tails, volume, asked)
             return instance, semantic
         return from_dense(self.instance(volume), asked), from_dense(self.semantic(volume), asked)
 

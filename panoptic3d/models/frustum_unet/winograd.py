@@ -67,12 +67,16 @@ def framed(volume: Float[Tensor, "c x y z"]) -> Frame:
     return frame
 
 
-def convolved(frame: Frame, weight: Float[Tensor, "cout cin 3 3 3"]) -> Convolved:
-    """`conv3d(padding=1)` of the grid in the frame."""
-    nx, ny, nz = frame.shape
+def room_for(shape: tuple[int, int, int], num_channels: int) -> Float[Tensor, "x y2 z c"]:
+    """Where a grid of this shape may be convolved to: whole tiles along y."""
+    nx, ny, nz = shape
+    return torch.empty(nx, -(-ny // _TILE) * _TILE, nz, num_channels)
+
+
+def convolved(frame: Frame, weight: Float[Tensor, "cout cin 3 3 3"], out: Float[Tensor, "x y2 z cout"]) -> Convolved:
+    """`conv3d(padding=1)` of the grid in the frame, in the room given (fresh memory would cost as much as the norm)."""
+    nx, ny = frame.shape[:2]
     taps = _transformed(weight)
-    num_tiles = -(-ny // _TILE)
-    out = torch.empty(nx, num_tiles * _TILE, nz, weight.shape[0])
 
     def work(first: int) -> tuple[int, Tensor, Tensor]:
         last = min(first + _TILE, nx)

@@ -61,7 +61,7 @@ FAITHFUL = {
         "overflow": "first",
         "frustum": "released",
     },
-    "voxel_net": {"even_kernels": "one-sided", "last_index": "dropped"},
+    "voxel_net": {"even_kernels": "one-sided", "last_index": "dropped", "level_64": "grid"},
     "decode": {"channels": "detections", "fill": "first", "clean": "nothing", "score": "detection"},
 }
 CORRECTED = {"voxel_net": {"even_kernels": "one-sided"}}
