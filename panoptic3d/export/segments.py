@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
 from panoptic3d.export.mesh import Mesh
-from panoptic3d.export.surface import Surface, extract_surface
+from panoptic3d.export.surface import Surface, extract_surface, simplified_surface
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.scene import PanopticScene, Segment
@@ -35,10 +35,12 @@ class VertexColors:
     is_seen: Bool[Tensor, " v"]
 
 
-def segment_meshes(scene: PanopticScene) -> list[SegmentMesh]:
+def segment_meshes(scene: PanopticScene, simplify_vox: float = 0.0) -> list[SegmentMesh]:
     """In the order of `scene.segments`. A segment without a single face is there too, with an empty mesh."""
     grid, is_seen = scene.grid, in_view(scene.grid, scene.camera, _BORDER_VOX)
     surface = extract_surface(scene.distance_vox, scene.semantic, scene.instance, grid.camera_index, is_seen)
+    if simplify_vox > 0:
+        surface = simplified_surface(surface, simplify_vox)
     vertices_m = grid.camera_from_index(surface.mesh.vertices)
     normals = vertex_normals(Mesh(vertices_m, surface.mesh.faces))
     meshes, is_left = [], torch.ones(len(surface.mesh.faces), dtype=torch.bool)
