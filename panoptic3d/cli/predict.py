@@ -26,6 +26,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="photos that go through together (1)")
     parser.add_argument("--overwrite", action="store_true", help="replace scenes that are there")
+    parser.add_argument(
+        "--simplify",
+        type=float,
+        default=0.0,
+        metavar="VOXELS",
+        help="merge mesh vertices in cubes of this side (0: none)",
+    )
     parser.set_defaults(run=run)
 
 
@@ -41,6 +48,8 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.batch_size < 1:
         raise InputError(f"--batch-size is {arguments.batch_size}; give at least 1.")
+    if not 0 <= arguments.simplify < 100:
+        raise InputError(f"--simplify is {arguments.simplify}; give 0 (not at all) to 100 voxels.")
     intrinsics = parse_intrinsics(arguments.intrinsics) if arguments.intrinsics else None
     given = GivenCamera(intrinsics=intrinsics, fov_deg=arguments.fov_deg)
     out = Path(arguments.out)
@@ -64,7 +73,12 @@ def _carry_out(
     from panoptic3d.predictor.folder_run import predict_folder, write_index
 
     own = distributed.shard(orders)
-    options = {"given": given, "batch_size": arguments.batch_size, "overwrite": arguments.overwrite}
+    options = {
+        "given": given,
+        "batch_size": arguments.batch_size,
+        "overwrite": arguments.overwrite,
+        "simplify_vox": arguments.simplify,
+    }
     outcomes: list[Outcome] = []
     running = predict_folder(own, predictor, out, **options)
     if len(orders) > 1 and distributed.is_main():

@@ -5,6 +5,7 @@ every surface fall into regions (the room, the inside of a cabinet, what is behi
 """
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float, Float32, Int32, Int64
@@ -16,6 +17,7 @@ TRUNCATION_VOX = 3.0
 _PAD = 3  # so that a neighbour's neighbour is an address
 _NOWHERE_VOX = 1e3
 _LEAST_REGION = 8  # grid points; fewer are noise within the shell
+_LEFT_OUT_VOX = 0.75  # more than noise
 _STEPS_OF_VIEW = 200
 
 
@@ -62,6 +64,7 @@ def find_free_space(
     field = np.pad(distance_vox[window], _PAD, constant_values=_NOWHERE_VOX)
     known = np.ones(near.shape, np.bool_)[window] if is_known is None else (is_known | near)[window]
     known = np.pad(known, _PAD, constant_values=False)
+    field = _mended(field, known)
     region, size = _regions(known & (field >= SHELL_VOX))
     shape = (field.shape[0], field.shape[1], field.shape[2])
     start = start - _PAD
@@ -75,6 +78,28 @@ def _window(near: Bool[np.ndarray, "x y z"], eye: np.ndarray) -> tuple[Int64[np.
     low = np.array([min(int(s[0]), e) for s, e in zip(spans, eye, strict=True)])
     high = np.array([max(int(s[-1]), e) for s, e in zip(spans, eye, strict=True)])
     return low, tuple(slice(int(a), int(b) + 1) for a, b in zip(low, high, strict=True))
+
+
+def _mended(field: Float32[np.ndarray, "x y z"], known: np.ndarray) -> Float32[np.ndarray, "x y z"]:
+    """A distance grows by at most the way. Points that a network left out of its band (they read as far) get what their
+    neighbours allow; true distances stay as they are.
+    """
+    flat = field.ravel()
+    strides = np.array([field.shape[1] * field.shape[2], field.shape[2], 1])
+    near = np.flatnonzero((flat < TRUNCATION_VOX - 1) & known.ravel())
+    limit = np.full(flat.size, np.inf, np.float32)
+    for step in neighbour_steps():
+        there = near + step @ strides
+        limit[there] = np.minimum(limit[there], flat[near] + np.float32(np.linalg.norm(step)))
+    is_left_out = known.ravel() & (flat > limit + _LEFT_OUT_VOX)
+    return np.where(is_left_out, limit, flat).reshape(field.shape)
+
+
+@lru_cache(maxsize=1)
+def neighbour_steps() -> tuple[Int64[np.ndarray, "3"], ...]:
+    """To the 18 neighbours over faces and edges."""
+    steps = [np.array([i, j, k]) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
+    return tuple(step for step in steps if 0 < np.abs(step).sum() <= 2)
 
 
 def _regions(is_free: Bool[np.ndarray, "x y z"]) -> tuple[Int32[np.ndarray, "x y z"], Int64[np.ndarray, " regions"]]:

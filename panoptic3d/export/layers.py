@@ -10,7 +10,9 @@ from panoptic3d.export.shell import Shell
 
 _BEHIND_VOX = SHELL_VOX + 0.8  # so far behind a surface without thickness there is free space again
 _THIN_SHARE = 0.4  # of that way: what is thinner is a sheet, what is thicker has two sides
-_NEAR_STEPS = 2  # grid points around a surface in which a region is on its other side
+_NEAR_STEPS = 3  # grid points around a surface within which a region is on its other side, or beside its end
+_GRAZING = 0.15  # cosine; sheets seen so flatly turn one way, whatever the view: noise would turn each quad by itself
+_ONE_WAY = np.array([0.36, -0.8, -0.48])
 _LEAST_PATCH = 40  # quads; a smaller patch follows the decision around it
 
 
@@ -31,7 +33,12 @@ def _is_back_of_sheet(space: FreeSpace, shell: Shell, centres: np.ndarray, camer
     thickness = depth - space.field[behind]
     is_sheet = (space.region[behind] == space.region[shell.free_end]) & (space.field[behind] < TRUNCATION_VOX)
     is_sheet &= thickness < _THIN_SHARE * depth
-    return is_sheet & (((camera_index - centres) * normal).sum(axis=1) <= 0)
+    is_sheet |= ~space.is_known[
+        behind
+    ]  # the end of what is known: the side that the camera sees may end a little earlier
+    view = camera_index - centres
+    cosine = (view * normal).sum(axis=1) / np.maximum(np.linalg.norm(view, axis=1), 1e-9)
+    return is_sheet & (np.where(np.abs(cosine) < _GRAZING, normal @ _ONE_WAY, cosine) <= 0)
 
 
 def _is_seen_from_better(space: FreeSpace, shell: Shell, centres: np.ndarray) -> np.ndarray:
@@ -41,7 +48,8 @@ def _is_seen_from_better(space: FreeSpace, shell: Shell, centres: np.ndarray) ->
     here = space.nearest(centres[rows])
     is_seen = np.zeros(len(rows), np.bool_)
     steps = np.arange(-_NEAR_STEPS, _NEAR_STEPS + 1)
-    for step in np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3):
+    ball = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(-1, 3)
+    for step in ball[np.linalg.norm(ball, axis=1) <= _NEAR_STEPS + 0.5]:
         there = np.clip(here + step @ space.strides, 0, space.region.size - 1)
         is_seen |= space.rank[space.region[there]] < own[rows]
     result = np.zeros(len(own), np.bool_)

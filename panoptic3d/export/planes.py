@@ -1,12 +1,11 @@
 """The plane that each free grid point sees: its distance says how far, the slope of the field in which direction."""
 
 from dataclasses import dataclass
-from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int64
 
-from panoptic3d.export.free_space import FreeSpace
+from panoptic3d.export.free_space import FreeSpace, neighbour_steps
 
 _STEEPEST = 1.8  # a distance grows by at most 1 a voxel, and noise; steeper is the border of what is known
 _LEAST_TRUST = 0.02
@@ -74,7 +73,7 @@ def _agreed(space: FreeSpace, points: np.ndarray, planes: Planes, noise: float) 
     num_agreeing = np.zeros(len(points))
     normal, weight = planes.normal * planes.trust[:, None], planes.trust.copy()
     distance = planes.distance * planes.trust
-    for step in _around():
+    for step in neighbour_steps():
         other = planes.number[points + step @ space.strides]
         rows = np.flatnonzero(other >= 0)
         other = other[rows]
@@ -92,10 +91,3 @@ def _agreed(space: FreeSpace, points: np.ndarray, planes: Planes, noise: float) 
         return Planes(planes.number, planes.normal, planes.distance, trust)
     normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
     return Planes(planes.number, normal, distance / weight, trust)
-
-
-@lru_cache(maxsize=1)
-def _around() -> tuple[Int64[np.ndarray, "3"], ...]:
-    """The 18 neighbours over faces and edges."""
-    steps = [np.array([i, j, k]) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
-    return tuple(step for step in steps if 0 < np.abs(step).sum() <= 2)

@@ -7,11 +7,13 @@ from jaxtyping import Bool, Float32, UInt8
 from torch import Tensor
 
 from panoptic3d.export.mesh import Mesh
-from panoptic3d.export.surface import Surface, extract_surface
+from panoptic3d.export.surface import Surface, extract_surface, simplified_surface
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.scene import PanopticScene, Segment
 
+_BORDER_VOX = 3.0  # fields of voxels end raggedly there
+_FLATTEST = 0.1  # cosine
 UNLABELLED = "unlabelled"
 _UNLABELLED_COLOR = (128, 128, 128)
 
@@ -33,10 +35,12 @@ class VertexColors:
     is_seen: Bool[Tensor, " v"]
 
 
-def segment_meshes(scene: PanopticScene) -> list[SegmentMesh]:
+def segment_meshes(scene: PanopticScene, simplify_vox: float = 0.0) -> list[SegmentMesh]:
     """In the order of `scene.segments`. A segment without a single face is there too, with an empty mesh."""
-    grid, is_seen = scene.grid, in_view(scene.grid, scene.camera)
+    grid, is_seen = scene.grid, in_view(scene.grid, scene.camera, _BORDER_VOX)
     surface = extract_surface(scene.distance_vox, scene.semantic, scene.instance, grid.camera_index, is_seen)
+    if simplify_vox > 0:
+        surface = simplified_surface(surface, simplify_vox)
     vertices_m = grid.camera_from_index(surface.mesh.vertices)
     normals = vertex_normals(Mesh(vertices_m, surface.mesh.faces))
     meshes, is_left = [], torch.ones(len(surface.mesh.faces), dtype=torch.bool)
@@ -51,15 +55,23 @@ def segment_meshes(scene: PanopticScene) -> list[SegmentMesh]:
     return meshes
 
 
-def in_view(grid: VoxelGrid, camera: Camera) -> Bool[Tensor, "x y z"]:
-    """Grid points that project into the picture: beyond them nobody claims that there is free space."""
+def in_view(grid: VoxelGrid, camera: Camera, margin_vox: float) -> Bool[Tensor, "x y z"]:
+    """Grid points that project into the picture and lie so far from its border: only of them does a field without surface
+    say that they are free.
+    """
     axes = [(torch.arange(size) - c) * grid.voxel_size_m for size, c in zip(grid.shape, grid.camera_index, strict=True)]
-    depth = axes[2].clamp(min=1e-6)
-    u = axes[0][:, None] / depth * camera.fx_px + camera.cx_px
-    v = axes[1][:, None] / depth * camera.fy_px + camera.cy_px
-    in_columns = (u >= -0.5) & (u <= camera.width - 0.5)
-    in_rows = (v >= -0.5) & (v <= camera.height - 0.5) & (axes[2] > 0)
+    depth, margin_m = axes[2].clamp(min=1e-6), margin_vox * grid.voxel_size_m
+    in_columns = _within(axes[0], depth, camera.fx_px, camera.cx_px, camera.width, margin_m)
+    in_rows = _within(axes[1], depth, camera.fy_px, camera.cy_px, camera.height, margin_m) & (axes[2] > 0)
     return in_columns[:, None, :] & in_rows[None, :, :]
+
+
+def _within(
+    place_m: Tensor, depth_m: Tensor, focal_px: float, centre_px: float, size_px: int, margin_m: float
+) -> Bool[Tensor, "a z"]:
+    low = (place_m[:, None] - margin_m) / depth_m * focal_px + centre_px
+    high = (place_m[:, None] + margin_m) / depth_m * focal_px + centre_px
+    return (low >= -0.5) & (high <= size_px - 0.5)
 
 
 def _is_part(surface: Surface, segment: Segment) -> Bool[Tensor, " f"]:
@@ -101,7 +113,8 @@ def photo_colors(
 ) -> VertexColors:
     """The photo's colour where the vertex is on the nearest surface of its pixel, and the class's where it is not.
 
-    `depth_m` is the depth of all meshes together as the photo's camera sees them (infinite where nothing is).
+    `depth_m` is the depth of all meshes together as the photo's camera sees them (infinite where nothing is). The tolerance
+    grows by what a pixel's depth spans on a surface that is seen flatly.
     """
     points = part.mesh.vertices.double()
     depth = points[:, 2].clamp(min=1e-6)
@@ -111,7 +124,9 @@ def photo_colors(
     is_inside = (points[:, 2] > 0) & (u > -0.5) & (u < width - 0.5) & (v > -0.5) & (v < height - 0.5)
     columns_rows = ((u, width), (v, height))
     column, row = ((x + 0.5).nan_to_num(0.0, 0.0, 0.0).clamp(0, size - 1).long() for x, size in columns_rows)
-    is_turned_here = (part.normals.double() * points).sum(dim=1) < 0
-    is_seen = is_inside & is_turned_here & (depth.float() <= depth_m[row, column] + tolerance_m)
+    cosine = -(part.normals.double() * points).sum(dim=1) / points.norm(dim=1).clamp(min=1e-6)
+    per_pixel = depth / camera.fx_px * ((1 - cosine**2).clamp(min=0).sqrt() / cosine.clamp(min=_FLATTEST))
+    limit = depth_m[row, column] + tolerance_m + per_pixel
+    is_seen = is_inside & (cosine > 0) & (depth <= limit)
     color = torch.tensor(part.class_color, dtype=torch.uint8).expand(len(points), 3)
     return VertexColors(torch.where(is_seen[:, None], photo[:, row, column].T, color), is_seen)

@@ -15,7 +15,6 @@ from scipy.sparse import coo_matrix
 from panoptic3d.export.free_space import SHELL_VOX, FreeSpace
 from panoptic3d.export.planes import Planes, planes_at
 
-_STEEPEST_INTO_SHELL = 1.9  # steeper is no way towards a surface but the border of what is known
 _NEIGHBOUR_SHARE = 0.5  # of the planes of neighbouring vertices: so that a vertex finds the crease beside its cell
 _PULL = 0.1  # towards the foot of its cell, small against planes, enough where they leave a direction open
 _FARTHEST_VOX = 1.5  # from that foot
@@ -63,7 +62,7 @@ def _edges(space: FreeSpace) -> tuple[np.ndarray, ...]:
     for axis, stride in enumerate(space.strides):
         for is_up in (True, False):
             free = inner + stride if is_up else inner - stride
-            is_edge = space.is_free[free] & (space.field[free] - space.field[inner] <= _STEEPEST_INTO_SHELL)
+            is_edge = space.is_free[free]
             num = int(is_edge.sum())
             parts.append((free[is_edge], inner[is_edge], np.full(num, axis), np.full(num, is_up)))
     return tuple(np.concatenate(columns) for columns in zip(*parts, strict=True))

@@ -17,6 +17,7 @@ from panoptic3d.export.free_space import TRUNCATION_VOX, FreeSpace, find_free_sp
 from panoptic3d.export.layers import one_layer
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.shell import Shell, make_shell
+from panoptic3d.export.simplify import simplified
 
 
 @dataclass(frozen=True, eq=False)
@@ -54,6 +55,13 @@ def extract_surface(
     mesh = Mesh(torch.from_numpy(vertices.astype(np.float32)), torch.from_numpy(faces))
     labels = [torch.from_numpy(np.tile(volume, 2)) for volume in _labels(space, shell, semantic, instance)]
     return Surface(mesh, labels[0].to(torch.uint8), labels[1].long())
+
+
+def simplified_surface(surface: Surface, cell_vox: float) -> Surface:
+    vertices, faces, kept = simplified(surface.mesh.vertices.double().numpy(), surface.mesh.faces.numpy(), cell_vox)
+    mesh = Mesh(torch.from_numpy(vertices.astype(np.float32)), torch.from_numpy(faces))
+    rows = torch.from_numpy(kept)
+    return Surface(mesh, surface.face_semantic[rows], surface.face_instance[rows])
 
 
 def _labels(space: FreeSpace, shell: Shell, semantic: Tensor, instance: Tensor) -> tuple[np.ndarray, np.ndarray]:

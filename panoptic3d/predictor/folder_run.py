@@ -39,6 +39,15 @@ class Outcome:
         }
 
 
+@dataclass(frozen=True)
+class _Writing:
+    """How scenes get to the disk."""
+
+    out: Path
+    overwrite: bool
+    simplify_vox: float
+
+
 def predict_folder(
     orders: Sequence[Order],
     predictor: Predictor,
@@ -47,6 +56,7 @@ def predict_folder(
     given: GivenCamera,
     batch_size: int = 1,
     overwrite: bool = False,
+    simplify_vox: float = 0.0,
 ) -> Iterator[Outcome]:
     """One outcome an order: first those that need nothing done, then batch by batch. Only a place that cannot be written
     to ends it early.
@@ -59,7 +69,8 @@ def predict_folder(
         else:
             yield outcome
     for first in range(0, len(open_orders), batch_size):
-        yield from _predict_some(open_orders[first : first + batch_size], predictor, out, given, overwrite)
+        some = open_orders[first : first + batch_size]
+        yield from _predict_some(some, predictor, given, _Writing(out, overwrite, simplify_vox))
 
 
 def explain(error: Exception) -> str:
@@ -101,7 +112,7 @@ def _refused(order: Order, what: str) -> Outcome:
 
 
 def _predict_some(
-    orders: Sequence[Order], predictor: Predictor, out: Path, given: GivenCamera, overwrite: bool
+    orders: Sequence[Order], predictor: Predictor, given: GivenCamera, writing: _Writing
 ) -> Iterator[Outcome]:
     loaded: list[tuple[Order, Photo]] = []
     for order in orders:
@@ -116,19 +127,19 @@ def _predict_some(
     scenes = _attempt(predictor.batch, [photo for _, photo in loaded], given)
     if isinstance(scenes, Exception) and len(loaded) > 1:  # one of them may be to blame: each by itself
         for order, _ in loaded:
-            yield from _predict_some([order], predictor, out, given, overwrite)
+            yield from _predict_some([order], predictor, given, writing)
         return
     share_s = (time.perf_counter() - start_s) / len(loaded)
     for row, (order, _) in enumerate(loaded):
         if isinstance(scenes, Exception):
             yield Outcome(order, failure=scenes)
         else:
-            yield _saved(order, scenes[row], out, overwrite, share_s)
+            yield _saved(order, scenes[row], writing, share_s)
 
 
-def _saved(order: Order, scene: PanopticScene, out: Path, overwrite: bool, seconds: float) -> Outcome:
+def _saved(order: Order, scene: PanopticScene, writing: _Writing, seconds: float) -> Outcome:
     start_s = time.perf_counter()
-    failure = _attempt(scene.save, out / order.scene, overwrite)
+    failure = _attempt(scene.save, writing.out / order.scene, writing.overwrite, writing.simplify_vox)
     if isinstance(failure, OutputError):
         raise failure
     seconds += time.perf_counter() - start_s

@@ -2,6 +2,7 @@
 
 import io
 import json
+import math
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -20,6 +21,8 @@ from panoptic3d.export.folder import OutputError, write_folder_atomically
 from panoptic3d.export.gltf import GltfNode, glb_bytes
 from panoptic3d.export.ply_obj import obj_bytes, ply_bytes
 from panoptic3d.export.segments import VertexColors, photo_colors, segment_meshes
+from panoptic3d.export.usd import ENDINGS as USD_ENDINGS
+from panoptic3d.export.usd import usd_bytes
 from panoptic3d.files import write_bytes_atomically
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.scene import PanopticScene
@@ -49,15 +52,17 @@ class BuiltScene:
         return _joined_faces([node.part.mesh.faces for node in self.nodes], [len(n.part.normals) for n in self.nodes])
 
 
-def build_scene(scene: PanopticScene) -> BuiltScene:
-    """Without a photo every colour is the class's."""
+def build_scene(scene: PanopticScene, simplify_vox: float = 0.0) -> BuiltScene:
+    """Without a photo every colour is the class's. `simplify_vox` above 0 merges vertices in cubes of that side."""
     photo = scene.photo
     if photo is not None and tuple(photo.shape[1:]) != (scene.camera.height, scene.camera.width):
         size = f"{scene.camera.width}x{scene.camera.height}"
         raise InputError(
             f"the photo is {photo.shape[2]}x{photo.shape[1]} and the scene's camera {size}; they must agree."
         )
-    parts = segment_meshes(scene)
+    if not 0 <= simplify_vox < math.inf:
+        raise InputError(f"meshes cannot be simplified to {simplify_vox} voxels; give 0 (not at all) or more.")
+    parts = segment_meshes(scene, simplify_vox)
     vertices = torch.cat([torch.zeros(0, 3), *(part.mesh.vertices for part in parts)])
     faces = _joined_faces([part.mesh.faces for part in parts], [len(part.normals) for part in parts])
     seen = rasterize(vertices, faces, scene.camera)
@@ -76,15 +81,17 @@ def build_scene(scene: PanopticScene) -> BuiltScene:
     return BuiltScene(scene, tuple(nodes), seen, scene_facts(scene, segments))
 
 
-def save_scene(scene: PanopticScene, folder: str | os.PathLike[str], overwrite: bool = False) -> None:
+def save_scene(
+    scene: PanopticScene, folder: str | os.PathLike[str], overwrite: bool = False, simplify_vox: float = 0.0
+) -> None:
     """All files of the contract, or none: they appear together."""
-    write_folder_atomically(folder, scene_files(scene, title=Path(folder).name), overwrite)
+    write_folder_atomically(folder, scene_files(scene, Path(folder).name, simplify_vox), overwrite)
 
 
-def scene_files(scene: PanopticScene, title: str) -> dict[str, bytes]:
+def scene_files(scene: PanopticScene, title: str, simplify_vox: float = 0.0) -> dict[str, bytes]:
     """The seconds of each stage go into scene.json, which is why it comes last."""
     watch = Stopwatch()
-    built = build_scene(scene)
+    built = build_scene(scene, simplify_vox)
     watch.lap("meshes and colours")
     files = {"scene.npz": prediction_bytes(scene)}
     watch.lap("npz")
@@ -102,13 +109,14 @@ def scene_files(scene: PanopticScene, title: str) -> dict[str, bytes]:
     return files
 
 
-def save_mesh(scene: PanopticScene, path: str | os.PathLike[str]) -> None:
-    """One file, its kind by its ending: .glb, .ply or .obj."""
+def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: float = 0.0) -> None:
+    """One file, its kind by its ending: .glb, .ply, .obj, or one of USD."""
     makers = {".glb": scene_glb, ".ply": lambda b: ply_bytes(b.nodes), ".obj": lambda b: obj_bytes(b.nodes)}
+    makers |= {ending: lambda b: usd_bytes(b.nodes, suffix) for ending in USD_ENDINGS}
     suffix = Path(path).suffix.lower()
     if suffix not in makers:
         raise InputError(f"{path} ends in {suffix or 'nothing'}; give a name that ends in {', '.join(makers)}.")
-    data = makers[suffix](build_scene(scene))
+    data = makers[suffix](build_scene(scene, simplify_vox))
     try:
         write_bytes_atomically(path, data)
     except OSError as error:

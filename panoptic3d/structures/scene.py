@@ -88,10 +88,13 @@ class PanopticScene:
             taxonomy=taxonomy,
         )
 
-    def save(self, folder: str | os.PathLike[str], overwrite: bool = False) -> None:
-        """Write `scene.npz`, `scene.glb`, `scene.json`, `preview.png` and `index.html`: all of them, or none."""
-        panoptic3d.save_scene(self, folder, overwrite)
+    def save(self, folder: str | os.PathLike[str], overwrite: bool = False, simplify_vox: float = 0.0) -> None:
+        """Write `scene.npz`, `scene.glb`, `scene.json`, `preview.png` and `index.html`: all of them, or none.
 
-    def to_glb(self, path: str | os.PathLike[str]) -> None:
-        """The meshes alone; a name that ends in `.ply` or `.obj` gets one of those."""
-        panoptic3d.save_mesh(self, path)
+        `simplify_vox` above 0 merges the vertices of meshes in cubes of that side: 2 leaves about a fifth of the faces.
+        """
+        panoptic3d.save_scene(self, folder, overwrite, simplify_vox)
+
+    def to_glb(self, path: str | os.PathLike[str], simplify_vox: float = 0.0) -> None:
+        """The meshes alone; a name that ends in `.ply`, `.obj` or `.usdc` gets one of those."""
+        panoptic3d.save_mesh(self, path, simplify_vox)

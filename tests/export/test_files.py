@@ -6,6 +6,7 @@ import os
 import shutil
 import struct
 import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,9 +15,10 @@ import pytest
 import torch
 import trimesh
 
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, MissingPartError
 from panoptic3d.export.folder import write_folder_atomically
 from panoptic3d.export.gltf import gltf_from_camera, linear_from_srgb
+from panoptic3d.structures.scene import PanopticScene
 
 
 def _glb_json(data: bytes) -> dict:
@@ -143,3 +145,26 @@ def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytes
             write_folder_atomically(tmp_path / name, {"z": b"3"}, overwrite=overwrite)
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a b 🪑"]
     assert (tmp_path / "a b 🪑" / "y").read_bytes() == b"2"
+
+
+def test_usd_holds_the_same_segments(tiny_scene: PanopticScene, tmp_path: Path) -> None:
+    pytest.importorskip("pxr", reason="needs usd-core")
+    from pxr import Usd, UsdGeom  # pyright: ignore[reportMissingImports]
+
+    tiny_scene.to_glb(tmp_path / "room.usdc")
+    stage = Usd.Stage.Open(str(tmp_path / "room.usdc"))
+    assert UsdGeom.GetStageUpAxis(stage) == "Y"
+    meshes = {p.GetCustomDataByKey("panoptic3d:name"): UsdGeom.Mesh(p) for p in stage.Traverse() if p.IsA(UsdGeom.Mesh)}
+    assert list(meshes) == ["sofa-7", "wall", "floor"]
+    low, high = meshes["sofa-7"].ComputeExtent(meshes["sofa-7"].GetPointsAttr().Get())
+    assert high[0] - low[0] == pytest.approx(0.8, abs=0.1)  # metres
+    assert high[2] < 0  # in front of a camera that looks along -z
+
+
+def test_usd_without_its_package_is_one_sentence(
+    tiny_scene: PanopticScene, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "pxr", None)
+    with pytest.raises(MissingPartError, match="writing USD needs pxr"):
+        tiny_scene.to_glb(tmp_path / "room.usda")
+    assert not (tmp_path / "room.usda").exists()

@@ -16,11 +16,12 @@ _SEEDS = [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in range(1, 6
 _SAMPLING_VOX = 0.1  # the samples of the mesh lie up to 0.2 voxels apart
 
 
-def _extracted(distance: np.ndarray, label: np.ndarray | None = None) -> Surface:
+def _extracted(distance: np.ndarray, label: np.ndarray | None = None, is_known: np.ndarray | None = None) -> Surface:
     field = torch.from_numpy(distance.astype(np.float32)).clamp(max=3)
     labels = torch.ones_like(field) if label is None else torch.from_numpy(label)
     labels = torch.where(field < 1, labels, 0)
-    return extract_surface(field, labels.to(torch.uint8), labels.to(torch.int32), _EYE)
+    known = None if is_known is None else torch.from_numpy(is_known)
+    return extract_surface(field, labels.to(torch.uint8), labels.to(torch.int32), _EYE, known)
 
 
 def _noisy(distance: np.ndarray, seed: int, deviation: float = 0.15) -> np.ndarray:
@@ -161,6 +162,6 @@ def test_no_surface_is_an_empty_mesh_and_the_end_of_the_grid_is_a_border() -> No
     points = grid_points()
     distance = np.abs(points[..., 2] - 20.3)
     distance[points[..., 0] > 25] = 3.0  # as outside of the frustum
-    surface = _extracted(distance)
+    surface = _extracted(distance, is_known=points[..., 0] <= 25)
     assert surface.mesh.vertices[:, 0].max() <= 26
     assert (surface.mesh.vertices[:, 2] - 20.3).abs().max() < 1e-3

@@ -26,7 +26,7 @@ from tests.predictor.hostile import picture
 def _only_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scenes without meshes and pages, which have tests of their own and take their time."""
 
-    def files(scene: PanopticScene, title: str) -> dict[str, bytes]:
+    def files(scene: PanopticScene, title: str, _: float) -> dict[str, bytes]:
         segments = [{"name": segment.name, "title": title} for segment in scene.segments]
         return {"scene.json": json.dumps(scene_facts(scene, segments)).encode()}
 

@@ -1,6 +1,7 @@
 """Every file ends in the right picture or in one sentence."""
 
 import os
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -9,7 +10,7 @@ import torch
 from PIL import Image, ImageOps
 
 from panoptic3d.cli.main import main
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, MissingPartError
 from panoptic3d.predictor.photos import load_photo, photo_from_array
 from tests.predictor.hostile import BAD, FLAT, GOOD, GREY, exif, picture
 
@@ -75,6 +76,19 @@ def test_exif_rotation_is_applied(orientation: int, tmp_path: Path) -> None:
         assert ImageOps.exif_transpose(opened).size == (80, 60)
     assert torch.equal(load_photo(path).image, photo_from_array(picture()).image)
     assert load_photo(path).full_size == (80, 60)
+
+
+def test_heic_opens_where_its_reader_is(tmp_path: Path) -> None:
+    heif = pytest.importorskip("pillow_heif", reason="needs pillow-heif")
+    heif.register_heif_opener()
+    picture().save(tmp_path / "a.heic", quality=90)
+    np.testing.assert_allclose(_corners(load_photo(tmp_path / "a.heic").image)[0], [220, 20, 20], atol=20)
+
+
+def test_heic_says_what_it_needs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "pillow_heif", None)
+    with pytest.raises(MissingPartError, match=r"is HEIC: reading it needs pillow_heif.*panoptic3d\[heic\]"):
+        load_photo(BAD["heic"][0](tmp_path))
 
 
 def test_no_permission_is_named(tmp_path: Path) -> None:
