@@ -16,7 +16,7 @@ from panoptic3d.rooms.scene import RoomScene, View
 from panoptic3d.rooms.soup import TriangleSoup
 from panoptic3d.rooms.textures import albedo
 
-_NUM_WINDOW_RAYS, _NUM_GATHER_RAYS = 6, 10
+_NUM_WINDOW_RAYS, _NUM_GATHER_RAYS = 4, 8
 _SUBPIXELS = np.array([(-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125)])
 _SHINY = 0.5  # materials rougher than this reflect no shapes
 
@@ -63,7 +63,7 @@ class LitRoom:
         soft = smooth(
             soft.reshape(*size, 3), points.reshape(*size, 3), normals.reshape(*size, 3), reach.reshape(size)
         ).reshape(-1, 3)
-        lamps = direct_from_lamps(self.scene.lights, self.surfaces, seen.points, seen.normals, random)
+        lamps = direct_from_lamps(self.scene.lights, self.surfaces, seen.points, seen.normals)
         row, column = np.divmod(np.arange(height * width), width)
         neighbours, weights = _around(row / 2, column / 2, size)
         spread = at_pixels(
@@ -128,7 +128,8 @@ class LitRoom:
             is_outside = ~hits.is_hit
             found[is_outside] = sky_radiance(self.scene.sky, directions[left][is_outside])
             result[left] = found
-            left, origins[left] = left[is_pane], ends + 1e-3 * directions[left]
+            origins[left] = ends + 1e-3 * directions[left]
+            left = left[is_pane]
             if len(left) == 0:
                 break
         return result
@@ -167,12 +168,12 @@ def sky_radiance(sky: tuple[float, float, float], directions: Float[np.ndarray, 
     up = directions[:, 2] / np.maximum(np.linalg.norm(directions, axis=1), 1e-9)
     radiance = np.asarray(sky, np.float32)
     blue = np.array([0.62, 0.8, 1.0], np.float32)
-    ground = np.array([0.13, 0.17, 0.09], np.float32)
+    ground = np.array([0.34, 0.38, 0.31], np.float32)
     high = np.clip(up * 2.5, 0, 1)[:, None]
     colors = radiance * ((1 - high) + high * blue)
     azimuth = np.arctan2(directions[:, 1], directions[:, 0])
-    trees = 0.05 + 0.05 * np.sin(3 * azimuth) + 0.03 * np.sin(11 * azimuth + 1) + 0.02 * np.sin(29 * azimuth)
-    below = np.clip((trees - up) * 40, 0, 1)[:, None]
+    trees = 0.02 + 0.03 * np.sin(3 * azimuth) + 0.02 * np.sin(11 * azimuth + 1) + 0.012 * np.sin(37 * azimuth)
+    below = np.clip((trees - up) * 16, 0, 1)[:, None]
     return (colors * (1 - below) + radiance * ground * below).astype(np.float32)
 
 
