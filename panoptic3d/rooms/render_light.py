@@ -188,7 +188,7 @@ def _look_around(
     directions = random.normal(size=points.shape).astype(np.float32)
     directions /= np.linalg.norm(directions, axis=1, keepdims=True)
     directions += normals * np.float32(1.001)
-    hits = surfaces.caster.cast(points + np.float32(_LIFT_M) * normals, directions)
+    hits = surfaces.caster.cast(points + np.float32(_LIFT_M) * normals, directions, is_exact=False)
     ends = points + directions * np.where(hits.is_hit, hits.distance, 0)[:, None]
     return ends, facing_normals(surfaces.soup.normals[hits.triangle], directions), hits.triangle
 

@@ -76,7 +76,7 @@ def frustum_slots(camera: Camera, grid: VoxelGrid) -> FrustumSlots:
     slot[inner] = np.arange(int(inner.sum()), dtype=np.int32)
     slot = np.pad(slot, _MARGIN, constant_values=-1)
     is_used = slot >= 0
-    coords = mask.nonzero().numpy().astype(np.int16)
+    coords = np.asfortranarray(mask.nonzero().numpy().astype(np.int16))  # whole columns are asked for
     columns = (is_used.any(axis=0), is_used.any(axis=1), is_used.any(axis=2))
     start = (low[0] - _MARGIN, low[1] - _MARGIN, low[2] - _MARGIN)
     size_x, size_y, size_z = (size // _NODE_STRIDE + 2 for size in slot.shape)
@@ -371,7 +371,9 @@ def _add_far(small: FlatPolygons, minima: _Minima) -> None:
     reach = int(np.ceil((REACH_VOX + stride) / stride))
     nodes = np.argwhere(maximum_filter(seeds, size=2 * reach + 1))
     distance, nearest = cKDTree(points).query(
-        nodes * stride + low, distance_upper_bound=REACH_VOX + 2 * stride, workers=1
+        nodes * stride + low,
+        distance_upper_bound=REACH_VOX + stride,
+        workers=1,  # no voxel is farther from its nearest node
     )
     found = np.full(shape, -1, np.int32)
     is_found = np.isfinite(distance)
