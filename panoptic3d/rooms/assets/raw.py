@@ -10,7 +10,6 @@ from PIL import Image
 
 from panoptic3d.errors import BadFileError
 
-
 _GREY = (180, 180, 180, 255)
 
 
