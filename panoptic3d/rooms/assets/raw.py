@@ -77,9 +77,18 @@ def _material(found: object) -> RawMaterial:
         (1.0, 1.0, 1.0) if picture is not None else (r, g, b),
         float(_first(getattr(found, "roughnessFactor", None), 0.55)),
         float(_first(getattr(found, "metallicFactor", None), 0.0)),
-        float(rgba[3]),
+        _opacity(found, float(rgba[3])),
         b"" if picture is None else _png(picture),
     )
+
+
+def _opacity(found: object, otherwise: float) -> float:
+    """OBJ's `d`, which trimesh keeps as a list of words."""
+    stated = (getattr(found, "kwargs", None) or {}).get("d")
+    try:
+        return float(stated[0]) if stated else otherwise
+    except (ValueError, TypeError):
+        return otherwise
 
 
 def _first(value: float | None, otherwise: float) -> float:
