@@ -19,6 +19,7 @@ VERBS = {
     "data generate": ("panoptic3d.cli.data.generate", "make rooms in the released layout"),
     "data verify": ("panoptic3d.cli.data.verify", "check a data set and name every bad file"),
     "data pack": ("panoptic3d.cli.data.pack", "shrink a data set, the loss stated and bounded"),
+    "data assets": ("panoptic3d.cli.data.assets", "turn furniture made by others into a library for rooms"),
     "data inspect": ("panoptic3d.cli.data.inspect", "one sample as one picture"),
     "import-checkpoint": ("panoptic3d.cli.import_checkpoint", "turn published weights into ours"),
     "bench": ("panoptic3d.cli.bench", "the speed benchmarks, as JSON"),

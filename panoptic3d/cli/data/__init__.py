@@ -1,1 +1,1 @@
-"""`panoptic3d data generate / verify / pack / inspect`."""
+"""`panoptic3d data generate / verify / pack / assets / inspect`."""

@@ -26,7 +26,7 @@ from panoptic3d.rooms.layout.sets import (
 )
 from panoptic3d.rooms.layout.space import Space
 
-Where = Literal["wall", "corner", "middle", "media"]
+Where = Literal["wall", "corner", "middle", "seats"]
 _TRIES = 26
 
 
@@ -59,7 +59,7 @@ PROGRAMS: dict[RoomType, tuple[Wish, ...]] = {
         ),
     ),
     "living": (
-        *(Wish(media_set, "media", 0.8), Wish(sofa_set, share=1.0), _BOOKS, _PLANT, *_CABINET),
+        *(Wish(sofa_set, "seats"), _BOOKS, _PLANT, *_CABINET),
         *(Wish(armchair_set, "corner", 0.5), Wish(dining_set, "middle", 0.3), Wish(single("console-table"), share=0.3)),
         *(
             Wish(single("ladder-shelf"), share=0.25),
@@ -105,15 +105,18 @@ PROGRAMS: dict[RoomType, tuple[Wish, ...]] = {
 }
 
 
-def furnish(space: Space, make: Furnisher, random: np.random.Generator, room_type: RoomType, richness: float) -> None:
-    """The main group first and until it stands; the others as chance and room allow."""
+def furnish(space: Space, make: Furnisher, random: np.random.Generator, room_type: RoomType, richness: float) -> bool:
+    """The main group first, then the others as chance and room allow; False if the main one found no place."""
     has_sofa = False
     for number, wish in enumerate(PROGRAMS[room_type]):
         share = wish.share if number == 0 else wish.share * (0.4 + 0.6 * richness)
         if random.random() >= share or (wish.make is sofa_set and has_sofa):
             continue
-        stood = _place(space, make, random, wish, attempts=4 if number == 0 else 2)
-        has_sofa = has_sofa or (stood and wish.make in (sofa_set, media_set))
+        stood = _place(space, make, random, wish, attempts=5 if number == 0 else 3)
+        if number == 0 and not stood:
+            return False
+        has_sofa = has_sofa or (stood and wish.make is sofa_set)
+    return True
 
 
 def _place(space: Space, make: Furnisher, random: np.random.Generator, wish: Wish, attempts: int) -> bool:
@@ -124,8 +127,8 @@ def _place(space: Space, make: Furnisher, random: np.random.Generator, wish: Wis
         "middle": partial(_in_middle, space, random),
     }  # pyright: ignore[reportAssignmentType]
     for _ in range(attempts):
-        if wish.where == "media":
-            stood = _facing(space, make, random)
+        if wish.where == "seats":
+            stood = _seats(space, make, random)
         else:
             stood = ways[wish.where](wish.make(make, random))  # pyright: ignore[reportCallIssue]
         if stood:
@@ -142,7 +145,9 @@ def _along_wall(space: Space, random: np.random.Generator, corner_share: float, 
     length = np.array([wall.length for wall in walls])
     for _ in range(_TRIES):
         wall = walls[int(random.choice(len(walls), p=length / length.sum()))]
-        gap = 0.02 if random.random() < 0.7 else float(random.uniform(0.02, 0.06))
+        # What hangs in a group is made for a gap of 2 cm.
+        is_loose = not any(item.support == "wall" for item in group.items) and random.random() < 0.3
+        gap = float(random.uniform(0.02, 0.06)) if is_loose else 0.02
         if random.random() < corner_share:
             aside = float(random.uniform(0.03, 0.2))
             s = aside if random.random() < 0.5 else wall.length - (x1 - x0) - aside
@@ -155,9 +160,9 @@ def _along_wall(space: Space, random: np.random.Generator, corner_share: float, 
 
 def _try_at_wall(space: Space, group: Group, wall: Wall, s: float, gap: float) -> bool:
     """The group's box begins at `s` along the wall; the wall runs to the left of who looks out of it."""
-    _, _, x1, y1 = group.bounds
+    x1 = group.bounds[2]
     # With the back to the wall the group's +x runs against the wall's direction.
-    x, y = wall.at(s + x1, gap + y1).tolist()
+    x, y = wall.at(s + x1, gap + group.back_m).tolist()
     return space.try_group(group, round(x, 4), round(y, 4), wall.yaw_deg)
 
 
@@ -170,6 +175,13 @@ def _in_middle(space: Space, random: np.random.Generator, group: Group) -> bool:
         if space.try_group(group, round(x, 4), round(y, 4), yaw, 0.3 if k < _TRIES / 2 else 0.06):
             return True
     return False
+
+
+def _seats(space: Space, make: Furnisher, random: np.random.Generator) -> bool:
+    """A sofa before a television where that fits, else at a wall."""
+    if random.random() < 0.8 and _facing(space, make, random):
+        return True
+    return _along_wall(space, random, 0.35, sofa_set(make, random))
 
 
 def _facing(space: Space, make: Furnisher, random: np.random.Generator) -> bool:

@@ -46,6 +46,9 @@ def _hang(space: Space, model: Model, place: Opening, s: float, z: float, is_bef
     wall = place.wall
     x, y = wall.at(s, model.size_m[1] / 2 + 0.001).tolist()
     solid = solid_boxes(model).placed(x, y, z, wall.yaw_deg)
+    reach = model.size_m[0] / 2
+    if s - reach < 0.01 or s + reach > wall.length - 0.01:
+        return False  # beyond the corner there is no wall to hang on
     is_free = not space.solids or not overlaps(solid, Boxes.joined(space.solids)).any()
     others = [zone for zone in space.zones if zone.low_m.min(initial=9) < 0.03]
     is_clear = not others or not overlaps(solid, Boxes.joined(others)).any()
@@ -96,6 +99,8 @@ def _over(space: Space, make: Furnisher, random: np.random.Generator, placed: Pl
     bottom = max(placed.model.size_m[2] + 0.18, 1.2)
     for k in range(count):
         s = along + (k - (count - 1) / 2) * step
+        if not step / 2 < s < wall.length - step / 2:
+            continue
         shown = model if k == 0 or random.random() < 0.5 else make("picture")
         if k and shown.size_m[0] > model.size_m[0]:
             shown = model

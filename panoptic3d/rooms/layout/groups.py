@@ -68,6 +68,12 @@ class Group:
         (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         return x0, y0, x1, y1
 
+    @property
+    def back_m(self) -> float:
+        """How far what stands on the floor reaches to +y; what hangs is made to reach the wall itself."""
+        floor = Boxes.joined([i.solid() for i in self.items if i.support == "floor" and i.model.role != "rug"])
+        return float(floor.corners()[..., 1].max())
+
     def at(self, x: float, y: float, yaw_deg: float, keys: Iterator[int]) -> list[Placed]:
         a = np.radians(yaw_deg)
         c, s = float(np.cos(a)), float(np.sin(a))

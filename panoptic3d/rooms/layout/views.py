@@ -5,7 +5,6 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Float
 
-from panoptic3d.errors import Panoptic3dError
 from panoptic3d.rooms.layout.boxes import Boxes
 from panoptic3d.rooms.layout.config import LayoutConfig
 from panoptic3d.rooms.layout.space import Space
@@ -31,16 +30,12 @@ class _Cloud:
 def draw_views(
     random: np.random.Generator, space: Space, parts: tuple[Part, ...], options: LayoutConfig
 ) -> tuple[View, ...]:
-    """The best of many candidates, each chosen view making those that see the same less welcome."""
+    """The best of many candidates, or as many as there are; each chosen view makes those that see the same less welcome."""
     cloud, solid = _cloud(random, parts), Boxes.joined(space.solids)
     spots = space.free_points()
     spots = spots[space.plan.distance_to_walls_m(spots) > 0.35] if len(spots) else spots
     candidates = [] if not len(spots) else [_candidate(random, spots, cloud, options) for _ in range(_CANDIDATES)]
     seen = [(view, *_score(view, cloud)) for view in candidates if _is_clear(view, solid, space)]
-    if not seen:
-        raise Panoptic3dError(
-            "no place for a camera was found in the room: this layout is a bug, please report its seed."
-        )
     chosen: list[View] = []
     times_seen: dict[int, int] = {}
     for _ in range(min(options.num_views, len(seen))):

@@ -1,0 +1,199 @@
+"""Where furniture comes from: Sweet Home 3D's packages, 3D-FUTURE, or a folder with a table."""
+
+import csv
+import json
+import re
+import tempfile
+import zipfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from panoptic3d.errors import InputError
+from panoptic3d.rooms.assets.licences import UNKNOWN, licence_id
+
+# From y up, front +z (as in Sweet Home 3D, 3D-FUTURE and glTF) to z up, front -y.
+Y_UP = ((1.0, 0.0, 0.0), (0.0, 0.0, -1.0), (0.0, 1.0, 0.0))
+Z_UP = ((1.0, 0.0, 0.0), (0.0, 1.0, 0.0), (0.0, 0.0, 1.0))
+Matrix = tuple[tuple[float, float, float], ...]
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A model before it is read. `path` is relative to the opened source."""
+
+    name: str
+    path: str
+    role: str
+    class_name: str | None  # None: the role's own
+    licence: str
+    author: str
+    source: str
+    turn: Matrix
+    size_m: tuple[float, float, float] | None = None  # width, depth, height; None: the file's own, in `unit_m`
+    unit_m: float = 1.0
+    top_m: float | None = None  # where smaller things may stand, if the catalogue says
+
+
+@dataclass(frozen=True, eq=False)
+class Source:
+    """`opened()` gives the folder in which the candidates' paths are found."""
+
+    name: str
+    candidates: tuple[Candidate, ...]
+    opened: Callable
+
+
+def find_sources(path: Path) -> list[Source]:
+    """By what lies there: `.sh3f` packages, a `model_info.json`, or a `models.csv`."""
+    if path.is_file() and path.suffix == ".sh3f":
+        return [sweet_home(path)]
+    if not path.is_dir():
+        raise InputError(f"{path} is neither a folder nor a .sh3f file; give where the furniture was installed.")
+    packages = sorted(path.rglob("*.sh3f"))
+    if packages:
+        return [sweet_home(package) for package in packages]
+    if (path / "model_info.json").is_file():
+        return [future_3d(path)]
+    if (path / "models.csv").is_file():
+        return [table_folder(path)]
+    raise InputError(
+        f"{path} holds no .sh3f package, no model_info.json (3D-FUTURE) and no models.csv (docs/rooms.md says its columns)."
+    )
+
+
+def _roles(table: str) -> dict[str, str]:
+    """Our own tables beside this file, from a catalogue's name to a role; what is not in them is left out."""
+    lines = (Path(__file__).parent / table).read_text(encoding="utf-8").splitlines()
+    return {row[0]: row[1] for row in list(csv.reader(lines))[1:]}
+
+
+def sweet_home(package: Path) -> Source:
+    """A zip with PluginFurnitureCatalog.properties; sizes in centimetres, y up, front +z."""
+    with zipfile.ZipFile(package) as archive:
+        try:
+            text = archive.read("PluginFurnitureCatalog.properties").decode("latin-1")
+        except KeyError:
+            raise InputError(
+                f"{package} holds no PluginFurnitureCatalog.properties; it is no furniture package."
+            ) from None
+        notice = archive.read("LICENSE.TXT").decode("latin-1") if "LICENSE.TXT" in archive.namelist() else ""
+    keys, rows = _properties(text)
+    licence = licence_id(keys.get("license", ""))
+    licence = licence_id(" ".join(notice.split())[:900]) if licence == UNKNOWN else licence
+    roles = _roles("sweethome3d_roles.csv")
+    candidates = [_sweet_home_candidate(package.stem, row, licence, roles) for row in rows if "model" in row]
+
+    @contextmanager
+    def opened() -> Iterator[Path]:
+        with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(package) as archive:
+            archive.extractall(folder)  # zipfile itself refuses paths that lead outside
+            yield Path(folder)
+
+    return Source(package.stem, tuple(candidates), opened)
+
+
+def _properties(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
+    """Keys without a number, and a mapping for each number."""
+    keys: dict[str, str] = {}
+    rows: dict[int, dict[str, str]] = {}
+    for line in text.splitlines():
+        match = re.match(r"\s*([A-Za-z]+)(?:#(\d+))?\s*[=:]\s*(.*)", line)
+        if not match or line.lstrip().startswith(("#", "!")):
+            continue
+        value = re.sub(r"\\u([0-9a-fA-F]{4})", lambda m: chr(int(m.group(1), 16)), match.group(3)).strip()
+        if match.group(2) is None:
+            keys[match.group(1)] = value
+        else:
+            rows.setdefault(int(match.group(2)), {})[match.group(1)] = value
+    return keys, [rows[number] for number in sorted(rows)]
+
+
+def _sweet_home_candidate(package: str, row: dict[str, str], licence: str, roles: dict[str, str]) -> Candidate:
+    stem = Path(row["model"]).stem
+    width, depth, height = (float(row.get(key, "0") or 0) / 100 for key in ("width", "depth", "height"))
+    turn = np.array(Y_UP)
+    if "modelRotation" in row:
+        turn = turn @ np.array([float(n) for n in row["modelRotation"].split()]).reshape(3, 3)
+    top = float(row.get("dropOnTopElevation", "-1") or -1) / 100
+    matrix = tuple((float(a), float(b), float(c)) for a, b, c in turn)
+    return Candidate(
+        f"{package}-{stem}",
+        row["model"].lstrip("/"),
+        roles.get(f"{package}/{stem}", ""),
+        None,
+        licence,
+        row.get("creator", "") or package,
+        package,
+        matrix,
+        (width, depth, height),
+        top_m=top if top > 0 else None,
+    )
+
+
+def future_3d(folder: Path) -> Source:
+    """`<model id>/raw_model.obj` in metres, y up, front +z; its terms allow non-commercial research only."""
+    try:
+        rows = json.loads((folder / "model_info.json").read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise InputError(f"{folder / 'model_info.json'} is no valid JSON ({error}).") from None
+    roles, terms = _roles("future3d_roles.csv"), "non-commercial"
+    candidates = []
+    for row in rows:
+        category, name = " ".join(str(row.get("category") or "").lower().split()), str(row["model_id"])
+        role = roles.get(category, "")
+        candidates.append(Candidate(name, f"{name}/raw_model.obj", role, None, terms, "3D-FUTURE", "3D-FUTURE", Y_UP))
+    return Source("3D-FUTURE", tuple(candidates), _in_place(folder))
+
+
+def table_folder(folder: Path) -> Source:
+    """`models.csv`: file, role, licence, author; optional: name, class, up, width_m, depth_m, height_m, unit_m, source."""
+    with (folder / "models.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    missing = {"file", "role", "licence", "author"} - set(rows[0] if rows else ())
+    if missing:
+        raise InputError(f"{folder / 'models.csv'} lacks the columns {', '.join(sorted(missing))}.")
+    return Source(
+        folder.name,
+        tuple(_table_candidate(folder, number, row) for number, row in enumerate(rows, 2)),
+        _in_place(folder),
+    )
+
+
+def _table_candidate(folder: Path, line: int, row: dict[str, str]) -> Candidate:
+    try:
+        sizes = [float(row[key]) for key in ("width_m", "depth_m", "height_m") if row.get(key)]
+        unit = float(row.get("unit_m") or 1.0)
+    except ValueError as error:
+        raise InputError(f"{folder / 'models.csv'}, line {line}: {error}.") from None
+    size = (sizes[0], sizes[1], sizes[2]) if len(sizes) == 3 else None
+    licence = row["licence"] if is_named(row["licence"]) else licence_id(row["licence"])
+    return Candidate(
+        row.get("name") or Path(row["file"]).stem,
+        row["file"],
+        row["role"],
+        row.get("class") or None,
+        licence,
+        row["author"],
+        row.get("source") or folder.name,
+        Z_UP if (row.get("up") or "y").lower() == "z" else Y_UP,
+        size,
+        unit,
+    )
+
+
+def is_named(licence: str) -> bool:
+    from panoptic3d.rooms.assets.licences import FREE
+
+    return licence in FREE
+
+
+def _in_place(folder: Path) -> Callable:
+    @contextmanager
+    def opened() -> Iterator[Path]:
+        yield folder
+
+    return opened
