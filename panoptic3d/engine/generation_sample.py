@@ -52,9 +52,8 @@ def _weight_box(truth: FrustumTruth) -> tuple[np.ndarray, Shape]:
     used = np.flatnonzero(truth.weight != 1)
     if len(used) == 0:
         return np.empty((0, 0, 0), np.uint8), (0, 0, 0)
-    coords = truth.slots.coords[used]
-    low, high = coords.min(axis=0), coords.max(axis=0)
-    box = np.ones(tuple(high - low + 1), np.uint8)
-    box[tuple((coords - low).T)] = truth.weight[used]
-    i, j, k = low.tolist()
-    return box, (i, j, k)
+    columns = [truth.slots.coords[:, axis][used] for axis in range(3)]
+    start = [int(column.min()) for column in columns]
+    box = np.ones([int(column.max()) + 1 - low for column, low in zip(columns, start, strict=True)], np.uint8)
+    box[tuple(column - low for column, low in zip(columns, start, strict=True))] = truth.weight[used]
+    return box, (start[0], start[1], start[2])

@@ -20,7 +20,7 @@ TOUCH_M = 0.006
 CEILING_TOUCH_M = 0.03  # a rose on a sloping ceiling touches with one side
 CAMERA_CLEAR_M = 0.35
 FRONT_FREE_M = 0.25
-_MOST_POINTS = 500
+_MOST_POINTS, _MOST_DEEP_POINTS = 500, 60
 _SINKING_ROLES = ("rug",)  # what legs press into
 # Roles whose front is of use: it must not look at a wall.
 _FRONTED = (
@@ -121,8 +121,10 @@ def _supported(
 def _gap_to_top(thing: _Solid, carrier: _Solid) -> float:
     """From its base to what is below; a base whose middle lies beyond its support falls, whatever touches."""
     base = np.unique(thing.points[thing.points[:, 2] < thing.low[2] + 0.003].round(5), axis=0)
-    below = surface_below(base, carrier.corners, 0.02)
+    below = surface_below(base, carrier.corners, 0.06)
     gaps = base[:, 2] - below
+    if not np.isfinite(gaps.min()):
+        return 9.0
     touching = base[gaps < gaps.min() + 0.004]
     middle = (base[:, :2].min(axis=0) + base[:, :2].max(axis=0)) / 2
     low, high = touching[:, :2].min(axis=0), touching[:, :2].max(axis=0)
@@ -192,16 +194,14 @@ def _penetrations(things: list[_Solid], fillings: list[_Solid]) -> Iterator[Faul
 
 
 def _depth(one: _Solid, other: _Solid) -> float:
-    """0, or how deep (in steps of `DEEP_M`) points of one lie in the other."""
+    """0, or how deep (in steps of `DEEP_M`, up to three) points of one lie in the other."""
     low, high = np.maximum(one.low, other.low), np.minimum(one.high, other.high)
-    near = other.corners[((other.corners.min(axis=1) <= high) & (other.corners.max(axis=1) >= low)).any(axis=1)]
     points = _samples(one, low, high)
-    if len(points) == 0 or len(near) == 0:
-        return 0.0
     points = points[is_inside(points, other.corners)]
+    points = points[:: max(1, len(points) // _MOST_DEEP_POINTS)]
     steps = np.concatenate([np.eye(3), -np.eye(3)])
     depth = 0.0
-    while len(points) and depth < 0.1:
+    while len(points) and depth < 3 * DEEP_M:
         moved = (points[:, None] + steps[None] * (depth + DEEP_M)).reshape(-1, 3)
         points = points[is_inside(moved, other.corners).reshape(-1, 6).all(axis=1)]
         depth += DEEP_M if len(points) else 0.0

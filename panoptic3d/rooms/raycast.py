@@ -39,9 +39,11 @@ class Caster:
         corners = soup.corners_m if self._numbers is None else soup.corners_m[self._numbers]
         self._scene = _scene_of(corners) if len(corners) else None
 
-    def cast(self, origins: Float[np.ndarray, "n 3"], directions: Float[np.ndarray, "n 3"]) -> Hits:
-        """The nearest triangle of each ray. The distance is computed again from the triangle's plane, in float64:
-        Embree's own is good to a few tenths of a millimetre only.
+    def cast(
+        self, origins: Float[np.ndarray, "n 3"], directions: Float[np.ndarray, "n 3"], is_exact: bool = True
+    ) -> Hits:
+        """The nearest triangle of each ray. An exact distance is computed again from the triangle's plane, in float64:
+        Embree's own is good to a few tenths of a millimetre, enough for light.
         """
         if self._scene is None or len(origins) == 0:
             num = len(origins)
@@ -54,6 +56,9 @@ class Caster:
             triangle = self._numbers[triangle]
         u, v = found["u"], found["v"]
         weights = np.stack([1 - u - v, u, v], axis=1)
+        if not is_exact:
+            distance = np.where(is_hit, found["tfar"], np.float32(np.inf))
+            return Hits(np.where(is_hit, triangle, NOTHING).astype(np.int32), distance, weights)
         normal = self._soup.normals[triangle].astype(np.float64)
         along = np.einsum("nc,nc->n", normal, directions)
         offset = np.einsum("nc,nc->n", normal, self._soup.corners_m[triangle, 0] - origins)

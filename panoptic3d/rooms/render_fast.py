@@ -16,8 +16,9 @@ from panoptic3d.rooms.scene import RoomScene, View
 from panoptic3d.rooms.soup import TriangleSoup
 from panoptic3d.rooms.textures import albedo
 
-_NUM_WINDOW_RAYS, _NUM_GATHER_RAYS = 6, 10
+_NUM_WINDOW_RAYS, _NUM_GATHER_RAYS = 4, 6
 _SUBPIXELS = np.array([(-0.125, -0.375), (0.375, -0.125), (0.125, 0.375), (-0.375, 0.125)])
+_GAP = 0.02
 _SHINY = 0.5  # materials rougher than this reflect no shapes
 
 
@@ -44,9 +45,9 @@ class LitRoom:
         origins, directions = pixel_rays(view)
         seen = _Seen.of(self, view, origins, directions, hits)
         light = self._light(view, seen, random)
-        colors = self._shade(seen, light, random)
+        colors = self._shade(seen, light)
         edges = np.flatnonzero(_edges(seen, view))
-        colors[edges] = self._at_edges(view, edges, seen, light, random)
+        colors[edges] = self._at_edges(view, edges, seen, light)
         return colors.reshape(view.camera.height, view.camera.width, 3)
 
     def _light(self, view: View, seen: "_Seen", random: np.random.Generator) -> np.ndarray:
@@ -63,7 +64,7 @@ class LitRoom:
         soft = smooth(
             soft.reshape(*size, 3), points.reshape(*size, 3), normals.reshape(*size, 3), reach.reshape(size)
         ).reshape(-1, 3)
-        lamps = direct_from_lamps(self.scene.lights, self.surfaces, seen.points, seen.normals, random)
+        lamps = direct_from_lamps(self.scene.lights, self.surfaces, seen.points, seen.normals)
         row, column = np.divmod(np.arange(height * width), width)
         neighbours, weights = _around(row / 2, column / 2, size)
         spread = at_pixels(
@@ -71,32 +72,29 @@ class LitRoom:
         )
         return lamps + spread
 
-    def _shade(self, seen: "_Seen", light: np.ndarray, random: np.random.Generator) -> np.ndarray:
+    def _shade(self, seen: "_Seen", light: np.ndarray) -> np.ndarray:
         material = seen.material
         color = albedo(self.soup.materials, material, seen.uv, seen.footprint)
         diffuse = color * light * (1 - self.metallic[material])[:, None]
         result = diffuse + self.emission[material]
         shiny = np.flatnonzero(seen.is_hit & (self.roughness[material] < _SHINY))
-        result[shiny] += self._mirrored(seen, shiny, color[shiny], random)
+        result[shiny] += self._mirrored(seen, shiny, color[shiny])
         clear = np.flatnonzero(seen.is_hit & (self.transmission[material] > 0))
         if len(clear):
             share = self.transmission[material[clear]][:, None]
             tint = 0.5 + 0.5 * np.asarray(color[clear])
             result[clear] = (1 - share) * result[clear] + share * tint * self._behind(seen, clear)
         outside = np.flatnonzero(~seen.is_hit)
-        result[outside] = sky_radiance(self.scene.sky, seen.directions[outside])
+        result[outside] = _GAP  # the sky is behind panes; what is seen past the shell is a gap, such as below a door
         return result
 
-    def _mirrored(
-        self, seen: "_Seen", chosen: np.ndarray, color: np.ndarray, random: np.random.Generator
-    ) -> np.ndarray:
-        """One ray each, spread by the roughness, weighted by Schlick's formula."""
+    def _mirrored(self, seen: "_Seen", chosen: np.ndarray, color: np.ndarray) -> np.ndarray:
+        """One ray each, weighted by Schlick's formula and fading with the roughness: spread rays would be noise."""
         normals, material = seen.normals[chosen], seen.material[chosen]
         directions = seen.directions[chosen] / np.linalg.norm(seen.directions[chosen], axis=1, keepdims=True)
         cosine = np.clip(-np.einsum("nc,nc->n", directions, normals), 0, 1)
         roughness = self.roughness[material]
         mirrored = directions + 2 * cosine[:, None] * normals
-        mirrored = mirrored + 0.5 * np.square(roughness)[:, None] * random.normal(size=mirrored.shape)
         below = np.minimum(np.einsum("nc,nc->n", mirrored, normals), 0)
         mirrored = mirrored - 2 * below[:, None] * normals
         metallic = self.metallic[material][:, None]
@@ -117,7 +115,7 @@ class LitRoom:
         left = np.arange(len(origins))
         origins = origins.copy()
         for _ in range(3):
-            hits = self.caster.cast(origins[left], directions[left])
+            hits = self.caster.cast(origins[left], directions[left], is_exact=False)
             is_pane = hits.is_hit & (clear[hits.triangle] > 0.5)
             ends = origins[left] + directions[left] * np.where(hits.is_hit, hits.distance, 0)[:, None]
             normals = facing_normals(self.soup.normals[hits.triangle], directions[left])
@@ -128,14 +126,13 @@ class LitRoom:
             is_outside = ~hits.is_hit
             found[is_outside] = sky_radiance(self.scene.sky, directions[left][is_outside])
             result[left] = found
-            left, origins[left] = left[is_pane], ends + 1e-3 * directions[left]
+            origins[left] = ends + 1e-3 * directions[left]
+            left = left[is_pane]
             if len(left) == 0:
                 break
         return result
 
-    def _at_edges(
-        self, view: View, edges: np.ndarray, seen: "_Seen", light: np.ndarray, random: np.random.Generator
-    ) -> np.ndarray:
+    def _at_edges(self, view: View, edges: np.ndarray, seen: "_Seen", light: np.ndarray) -> np.ndarray:
         """Mean of four samples in each pixel, lit as the pixels around it are."""
         width, height = view.camera.width, view.camera.height
         row, column = np.divmod(edges, width)
@@ -157,7 +154,7 @@ class LitRoom:
             fine.normals,
             np.maximum(0.02 * fine.depth, 0.01),
         )
-        colors = self._shade(fine, own_light, random)
+        colors = self._shade(fine, own_light)
         brightest = 4 * np.maximum(np.median(colors), 1e-3)  # a lamp's rim would stay jagged
         return np.minimum(colors, np.maximum(brightest, 1.0)).reshape(-1, 4, 3).mean(axis=1)
 
@@ -167,12 +164,12 @@ def sky_radiance(sky: tuple[float, float, float], directions: Float[np.ndarray, 
     up = directions[:, 2] / np.maximum(np.linalg.norm(directions, axis=1), 1e-9)
     radiance = np.asarray(sky, np.float32)
     blue = np.array([0.62, 0.8, 1.0], np.float32)
-    ground = np.array([0.13, 0.17, 0.09], np.float32)
+    ground = np.array([0.34, 0.38, 0.31], np.float32)
     high = np.clip(up * 2.5, 0, 1)[:, None]
     colors = radiance * ((1 - high) + high * blue)
     azimuth = np.arctan2(directions[:, 1], directions[:, 0])
-    trees = 0.05 + 0.05 * np.sin(3 * azimuth) + 0.03 * np.sin(11 * azimuth + 1) + 0.02 * np.sin(29 * azimuth)
-    below = np.clip((trees - up) * 40, 0, 1)[:, None]
+    trees = 0.02 + 0.03 * np.sin(3 * azimuth) + 0.02 * np.sin(11 * azimuth + 1) + 0.012 * np.sin(37 * azimuth)
+    below = np.clip((trees - up) * 16, 0, 1)[:, None]
     return (colors * (1 - below) + radiance * ground * below).astype(np.float32)
 
 

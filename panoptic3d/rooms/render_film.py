@@ -6,7 +6,7 @@ import numpy as np
 from jaxtyping import Float32, UInt8
 from scipy.ndimage import gaussian_filter
 
-_KEY = 0.24  # where the geometric mean of a picture ends up, before the tone curve
+_KEY, _WHITE = 0.34, 4.0  # where the geometric mean of a picture goes, and what becomes white, before the tone curve
 _LUMINANCE = np.array([0.2126, 0.7152, 0.0722], np.float32)
 
 
@@ -16,8 +16,8 @@ class Film:
 
     exposure_stops: float = 0.0
     white_balance: float = 0.7  # share of the light's tint that the camera takes out
-    contrast: float = 1.0
-    saturation: float = 1.0
+    contrast: float = 1.12
+    saturation: float = 1.1
     blur_px: float = 0.3
     noise: float = 0.006  # of a mid grey
     vignette: float = 0.1
@@ -25,10 +25,10 @@ class Film:
     @classmethod
     def varied(cls, random: np.random.Generator) -> "Film":
         return cls(
-            exposure_stops=float(np.clip(random.normal(0.0, 0.3), -0.7, 0.7)),
+            exposure_stops=float(np.clip(random.normal(0.0, 0.25), -0.6, 0.6)),
             white_balance=float(random.uniform(0.5, 0.9)),
-            contrast=float(random.uniform(0.92, 1.1)),
-            saturation=float(random.uniform(0.9, 1.1)),
+            contrast=float(random.uniform(1.02, 1.22)),
+            saturation=float(random.uniform(0.98, 1.22)),
             blur_px=float(random.uniform(0.0, 0.5)),
             noise=float(random.uniform(0.001, 0.009)),
             vignette=float(random.uniform(0.0, 0.22)),
@@ -48,7 +48,7 @@ def develop(
     grey = (toned @ _LUMINANCE)[..., None]
     toned = np.clip(grey + film.saturation * (toned - grey), 0, 1)
     encoded = _srgb(toned)
-    encoded = 0.5 + film.contrast * (encoded - 0.5) if film.contrast != 1 else encoded
+    encoded = 0.5 + film.contrast * (encoded - 0.5)
     grain = random.normal(size=encoded.shape).astype(np.float32)
     shared = random.normal(size=(*encoded.shape[:2], 1)).astype(np.float32)
     strength = film.noise * (1.4 - 0.8 * encoded)
@@ -74,9 +74,8 @@ def _vignette(size: tuple[int, int], strength: float) -> np.ndarray:
 
 
 def _tone(x: np.ndarray) -> np.ndarray:
-    """A film-like curve: straight in the shadows, a soft shoulder (the rational fit of ACES by Narkowicz, 2015)."""
-    x = x * 0.75
-    return np.clip(x * (2.51 * x + 0.03) / (x * (2.43 * x + 0.59) + 0.14), 0, 1)
+    """Straight in the shadows with a long soft shoulder (Reinhard et al., 2002, equation 4)."""
+    return np.clip(x * (1 + x / _WHITE**2) / (1 + x), 0, 1)
 
 
 def _srgb(linear: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import numpy as np
 from jaxtyping import Float32
 
-_KERNEL = np.array([1.0, 4.0, 6.0, 4.0, 1.0], np.float32) / 16
+_KERNEL = np.array([1.0, 2.0, 1.0], np.float32) / 4
 
 
 def smooth(
@@ -11,7 +11,7 @@ def smooth(
     points: Float32[np.ndarray, "h w 3"],
     normals: Float32[np.ndarray, "h w 3"],
     reach_m: Float32[np.ndarray, "h w"],
-    num_rounds: int = 3,
+    num_rounds: int = 4,
 ) -> Float32[np.ndarray, "h w 3"]:
     """An edge-avoiding wavelet filter: a pixel counts as far as it lies in this one's plane and faces the same way.
 
@@ -24,14 +24,14 @@ def smooth(
 
 def _round(light: np.ndarray, points: np.ndarray, normals: np.ndarray, reach_m: np.ndarray, step: int) -> np.ndarray:
     height, width, _ = light.shape
-    margin = 2 * step
+    margin = step
     padding = ((margin, margin), (margin, margin), (0, 0))
     padded = np.pad(np.concatenate([light, points, normals], axis=2), padding, mode="edge")
     total = np.zeros_like(light)
     weights = np.zeros((height, width), np.float32)
     per_reach = 1 / reach_m
-    for j in range(5):
-        for i in range(5):
+    for j in range(3):
+        for i in range(3):
             other = padded[j * step : j * step + height, i * step : i * step + width]
             off_plane = np.abs(np.einsum("hwc,hwc->hw", other[..., 3:6] - points, normals)) * per_reach
             facing = np.maximum(np.einsum("hwc,hwc->hw", other[..., 6:9], normals), 0)

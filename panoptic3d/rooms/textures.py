@@ -49,13 +49,14 @@ def _plain(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.ndarr
 
 
 def _wood(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.ndarray) -> np.ndarray:
-    """Grain along u: growth rings cut lengthwise, and pores."""
-    bend = _noise(material, u / 0.6, v / 0.12, 0)
-    rings = 0.5 + 0.5 * np.sin(2 * np.pi * (v / 0.035 + 2.2 * bend + 0.25 * u))
-    rings = 0.5 + (rings - 0.5) * _visible(footprint, 0.035)
-    pores = (_noise(material, u / 0.09, v / 0.004, 1) - 0.5) * _visible(footprint, 0.006)
-    tone = 0.55 * rings + 0.45 * _noise(material, u / 0.8, v / 0.08, 2) + 0.25 * pores
-    return _mix(material, np.clip(0.15 + 0.7 * tone, 0, 1))
+    """Grain along u: broad flames of growth rings cut lengthwise, fine streaks, and pores."""
+    bend = _noise(material, u / 0.5, v / 0.1, 0)
+    rings = 0.5 + 0.5 * np.sin(2 * np.pi * (v / 0.05 + 3.0 * bend + 0.3 * u))
+    rings = 0.5 + (rings - 0.5) * _visible(footprint, 0.05)
+    streaks = 0.5 + (_noise(material, u / 0.35, v / 0.008, 3) - 0.5) * _visible(footprint, 0.016)
+    pores = (_noise(material, u / 0.05, v / 0.003, 1) - 0.5) * _visible(footprint, 0.006)
+    tone = 0.22 * rings + 0.3 * streaks + 0.48 * _noise(material, u / 0.7, v / 0.07, 2) + 0.2 * pores
+    return _mix(material, np.clip(0.1 + 0.62 * tone, 0, 1))
 
 
 def _planks(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.ndarray) -> np.ndarray:
@@ -127,7 +128,8 @@ def _picture(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.nda
     random = numpy_generator(material.seed, "picture")
     size = max(material.scale_m, 0.1)
     x, y = u / size, v / size
-    palette = random.uniform(0.02, 0.8, (5, 3)).astype(np.float32) ** 1.4
+    grey = random.uniform(0.04, 0.75, (5, 1)) ** 1.3
+    palette = (grey * (1 + random.uniform(-0.45, 0.45, (5, 3)))).astype(np.float32)
     palette[0] = _color(material)
     palette[1] = np.asarray(material.color_2, np.float32)
     match int(random.integers(3)):

@@ -5,7 +5,7 @@ from functools import lru_cache
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float32, Int32, UInt8
+from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 from torch import Tensor
 
 from panoptic3d.geometry.pinhole import project
@@ -14,6 +14,7 @@ from panoptic3d.rooms.raycast import Caster, Hits, pixel_rays
 from panoptic3d.rooms.scene import View
 from panoptic3d.rooms.soup import TriangleSoup
 from panoptic3d.rooms.truth_field import FrustumSlots, frustum_slots, nearest_surface
+from panoptic3d.rooms.truth_polygons import paired
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.frame import DenseFrame
 from panoptic3d.structures.grid import VoxelGrid
@@ -55,7 +56,8 @@ class FrustumTruth:
 
 def frustum_truth(soup: TriangleSoup, view: View, grid: VoxelGrid, pixels: PixelTruth) -> FrustumTruth:
     slots = frustum_slots(view.camera, grid)
-    nearest = nearest_surface(corners_in_grid(soup, view, grid), soup.is_thing, slots)
+    corners, number = paired_corners(soup)
+    nearest = nearest_surface(_in_grid(corners, view, grid), number, soup.is_thing, slots)
     distance = np.where(nearest.triangle >= 0, nearest.distance_vox, np.float32(FAR_VOX))
     labelled = np.flatnonzero(distance < LABEL_BAND_VOX)
     part = soup.part_of[nearest.triangle[labelled]]
@@ -89,10 +91,15 @@ def dense_frame(
     )
 
 
-def corners_in_grid(soup: TriangleSoup, view: View, grid: VoxelGrid) -> np.ndarray:
-    """Corners in grid indices, float64."""
+@lru_cache(maxsize=2)
+def paired_corners(soup: TriangleSoup) -> tuple[Float64[np.ndarray, "q 4 3"], Int32[np.ndarray, " q"]]:
+    """All triangles as polygons of four corners; the same for each view of a room."""
+    return paired(soup.corners_m.astype(np.float64), soup.part_of)
+
+
+def _in_grid(corners: Float64[np.ndarray, "q 4 3"], view: View, grid: VoxelGrid) -> Float64[np.ndarray, "q 4 3"]:
     matrix = grid.index_from_camera_matrix.numpy() @ np.linalg.inv(view.world_from_camera)
-    return soup.corners_m.astype(np.float64) @ matrix[:3, :3].T + matrix[:3, 3]
+    return corners @ matrix[:3, :3].T + matrix[:3, 3]
 
 
 def _volume(slots: FrustumSlots, values: np.ndarray, fill: float | int) -> Tensor:

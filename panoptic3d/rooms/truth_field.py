@@ -2,9 +2,9 @@
 
 Three passes write into one list of minima, a slot a voxel of the frustum, twice: for things and for stuff.
 
-1. Large triangles (walls, table tops): the columns of voxels above and below each, out to 8 voxels. Exact.
-2. All others, cut to pieces of at most 5 voxels: every voxel within 3.5 voxels, of which only those are computed for which
-   the piece can be the nearest: no farther than its centroid-based bound allows. Exact below 3.5 voxels.
+1. Large polygons (walls, table tops): the columns of voxels above and below each, out to 8 voxels. Exact.
+2. All others, cut to pieces whose boxes are small or slender: every voxel within 3.5 voxels, of which only those are
+   computed for which the piece can be the nearest: upper and lower bounds come cheaply from boxes. Exact below 3.5 voxels.
 3. From there to 8 voxels: surface points of the pieces, the nearest found for every fourth voxel and handed to the voxels
    around, whose distance to that point's triangle is computed. An upper bound, seldom off (docs/rooms-generate.md).
 
@@ -24,7 +24,14 @@ from scipy.spatial import cKDTree
 from torch import Tensor
 
 from panoptic3d.geometry.frustum import bounding_box, frustum_mask
-from panoptic3d.rooms.truth_triangles import FlatTriangles, flatten, pair_distances, split, squared_distance
+from panoptic3d.rooms.truth_polygons import (
+    FlatPolygons,
+    flatten,
+    pair_distances,
+    split,
+    squared_distance,
+    surface_points,
+)
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 
@@ -33,12 +40,13 @@ T = TypeVar("T")
 REACH_VOX = 8.0  # the release stores distances up to here
 EXACT_VOX = 3.5
 _LARGE_AREA_VOX2 = 150.0
-_MAX_EDGE_VOX = 5.0
+_MAX_WIDTH_VOX, _MAX_LENGTH_VOX = 5.0, 30.0  # of a piece's box: its second and its longest side
 _NODE_STRIDE = 4
-_MARGIN = 20  # voxels: more than the reach, a piece and the exact distance together
+_POINT_SPACING_VOX = 2.0
+_MARGIN = 52  # voxels: more than the reach, a piece and the exact distance together
 _CHUNK = 1 << 16
 _BATCH = 24  # chunks whose bounds are drawn before their distances
-_NOTHING = np.uint64(0xFFFFFFFFFFFFFFFF)
+_NOTHING, _NUMBER = np.uint64(0xFFFFFFFFFFFFFFFF), np.uint64(0xFFFFFFFF)
 
 
 @dataclass(frozen=True, eq=False)
@@ -68,7 +76,7 @@ def frustum_slots(camera: Camera, grid: VoxelGrid) -> FrustumSlots:
     slot[inner] = np.arange(int(inner.sum()), dtype=np.int32)
     slot = np.pad(slot, _MARGIN, constant_values=-1)
     is_used = slot >= 0
-    coords = mask.nonzero().numpy().astype(np.int16)
+    coords = np.asfortranarray(mask.nonzero().numpy().astype(np.int16))  # whole columns are asked for
     columns = (is_used.any(axis=0), is_used.any(axis=1), is_used.any(axis=2))
     start = (low[0] - _MARGIN, low[1] - _MARGIN, low[2] - _MARGIN)
     size_x, size_y, size_z = (size // _NODE_STRIDE + 2 for size in slot.shape)
@@ -87,24 +95,26 @@ class NearestSurface:
 
 
 def nearest_surface(
-    corners_vox: Float64[np.ndarray, "t 3 3"],
+    corners_vox: Float64[np.ndarray, "q 4 3"],
+    number: Int32[np.ndarray, " q"],
     is_thing: Bool[np.ndarray, " t"],
     slots: FrustumSlots,
     thing_margin_vox: float = 0.01,
 ) -> NearestSurface:
-    """Corners in grid indices. A thing owns a voxel unless stuff is nearer by more than the margin: what lies flat on the
-    floor or hangs on a wall has its back exactly there.
+    """Polygons with corners in grid indices; `number` is the triangle that each stands for. A thing owns a voxel unless
+    stuff is nearer by more than the margin: what lies flat on the floor or hangs on a wall has its back exactly there.
     """
     minima = _Minima(slots, is_thing)
     near = _near_frustum(corners_vox, slots)
-    corners, number = corners_vox[near], near.astype(np.int32)
-    area = np.linalg.norm(np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0]), axis=1) / 2
-    is_large = area > _LARGE_AREA_VOX2
-    for triangle in np.flatnonzero(is_large):
-        _add_large(corners[triangle], int(number[triangle]), minima)
-    pieces = split(corners[~is_large], number[~is_large], _MAX_EDGE_VOX)
+    corners, number = corners_vox[near], number[near]
+    sides = np.cross(corners[:, 2] - corners[:, 0], corners[:, 3] - corners[:, 1])
+    is_large = np.linalg.norm(sides, axis=1) / 2 > _LARGE_AREA_VOX2
+    large = flatten(corners[is_large], number[is_large])
+    for polygon in range(len(large)):
+        _add_large(large, polygon, minima)
+    pieces = split(corners[~is_large], number[~is_large], _MAX_WIDTH_VOX, _MAX_LENGTH_VOX)
     kept = _near_frustum(pieces[0], slots)
-    small = flatten(pieces[0][kept].astype(np.float32), pieces[1][kept])
+    small = flatten(pieces[0][kept], pieces[1][kept])
     if len(small):
         _add_small(small, minima)
         _add_far(small, minima)
@@ -134,16 +144,23 @@ class _Minima:
         )
 
     def result(self, thing_margin_vox: float) -> NearestSurface:
-        keys = self.keys.reshape(2, -1)
-        bits = (keys >> np.uint64(32)).astype(np.uint32)
-        distance = np.sqrt(np.where(keys == _NOTHING, np.float32(np.inf), bits.view(np.float32)))
-        owner = np.where(distance[0] <= distance[1] + np.float32(thing_margin_vox), keys[0], keys[1])
-        nearest = distance.min(axis=0)
-        is_found = nearest <= REACH_VOX
-        triangle = np.where(is_found, owner & np.uint64(0xFFFFFFFF), 0).astype(np.int32)
-        return NearestSurface(
-            np.where(is_found, nearest, np.float32(np.inf)), np.where(is_found, triangle, -1).astype(np.int32)
-        )
+        things, stuff = self.keys.reshape(2, -1)
+        found = np.flatnonzero(np.minimum(things, stuff) != _NOTHING)
+        things, stuff = things[found], stuff[found]
+        of_thing, of_stuff = _distance(things), _distance(stuff)
+        owner = np.where(of_thing <= of_stuff + np.float32(thing_margin_vox), things, stuff)
+        nearest = np.minimum(of_thing, of_stuff)
+        is_near = nearest <= REACH_VOX
+        distance = np.full(len(self.slots), np.float32(np.inf))
+        triangle = np.full(len(self.slots), -1, np.int32)
+        distance[found[is_near]] = nearest[is_near]
+        triangle[found[is_near]] = (owner[is_near] & _NUMBER).astype(np.int32)
+        return NearestSurface(distance, triangle)
+
+
+def _distance(keys: np.ndarray) -> np.ndarray:
+    squared = (keys >> np.uint64(32)).astype(np.uint32).view(np.float32)
+    return np.sqrt(np.where(keys == _NOTHING, np.float32(np.inf), squared))
 
 
 def _near_frustum(corners: np.ndarray, slots: FrustumSlots) -> np.ndarray:
@@ -179,11 +196,11 @@ def _side_planes(slots: FrustumSlots) -> tuple[np.ndarray, ...]:
     return tuple(planes)
 
 
-def _add_large(corners: np.ndarray, number: int, minima: _Minima) -> None:
-    """All voxels within reach, column by column along the axis that the triangle faces most."""
-    slots = minima.slots
-    flat = flatten(corners[None].astype(np.float32), np.array([number], np.int32))
-    frame = flat.frame[0].astype(np.float64)
+def _add_large(large: FlatPolygons, polygon: int, minima: _Minima) -> None:
+    """All voxels within reach, column by column along the axis that the polygon faces most."""
+    slots, number = minima.slots, int(large.number[polygon])
+    corners = large.corners[polygon].astype(np.float64)
+    frame = large.frame[:, polygon].reshape(3, 3).astype(np.float64)
     normal = frame[2]
     axis = int(np.abs(normal).argmax())
     first, second = (a for a in range(3) if a != axis)
@@ -208,7 +225,7 @@ def _add_large(corners: np.ndarray, number: int, minima: _Minima) -> None:
     base = (column @ frame.T).astype(np.float32)
     steps = np.arange(int(2 * half) + 1)
     x, y, height = (base[:, n, None] + (steps * frame[n, axis]).astype(np.float32) for n in range(3))
-    squared = squared_distance(x, y, height, float(flat.b[0]), float(flat.c[0, 0]), float(flat.c[0, 1]))
+    squared = squared_distance(x, y, height, float(large.width[polygon]), list(large.edges[:, :, polygon]))
     level = lowest.astype(np.int64)[:, None] + steps
     is_kept = (squared <= REACH_VOX**2) & (level >= start[axis]) & (level < stop[axis])
     strides = np.array([shape[1] * shape[2], shape[2], 1])
@@ -222,9 +239,9 @@ def _add_large(corners: np.ndarray, number: int, minima: _Minima) -> None:
 def _near_projection(corners: np.ndarray, u: np.ndarray, v: np.ndarray, reach: float) -> np.ndarray:
     """Which points of a plane grid lie within `reach` of each edge line's inner side."""
     is_near = np.ones((len(u), len(v)), np.bool_)
-    area = np.linalg.det(np.stack([corners[1] - corners[0], corners[2] - corners[0]]))
-    for n in range(3):
-        start, edge = corners[n], corners[(n + 1) % 3] - corners[n]
+    area = np.linalg.det(np.stack([corners[2] - corners[0], corners[3] - corners[1]]))
+    for n in range(4):
+        start, edge = corners[n], corners[(n + 1) % 4] - corners[n]
         length = np.linalg.norm(edge)
         if length == 0 or area == 0:
             continue
@@ -233,15 +250,16 @@ def _near_projection(corners: np.ndarray, u: np.ndarray, v: np.ndarray, reach: f
     return is_near
 
 
-def _add_small(small: FlatTriangles, minima: _Minima) -> None:
+def _add_small(small: FlatPolygons, minima: _Minima) -> None:
     """Exact wherever the distance is below `EXACT_VOX`: bounds first, then distances where the bounds leave a choice."""
-    bound = np.full(len(minima.slots) + 1, np.float32(EXACT_VOX + 0.01))
-    bound[-1] = -np.inf  # stands for all that is outside
+    bound = np.full(len(minima.slots) + 1, np.float32((EXACT_VOX + 0.01) ** 2))
+    bound[-1] = -1  # stands for all that is outside
     for batch in batched(_blocks(small), _BATCH):
         pairs = [_Pairs(small, triangles, dims, minima.slots) for triangles, dims in batch]
         for part in pairs:
-            is_less = part.from_centroid < bound.take(part.slot, mode="wrap")
-            np.minimum.at(bound, part.slot[is_less], part.from_centroid[is_less])
+            most = part.most()
+            is_less = most < bound.take(part.slot, mode="wrap")
+            np.minimum.at(bound, part.slot[is_less], most[is_less])
         for part in pairs:
             local, flat = part.that_can_win(bound)
             which = part.triangles[local]
@@ -249,12 +267,12 @@ def _add_small(small: FlatTriangles, minima: _Minima) -> None:
             minima.offer(part.slot[local, flat], small.number[which], squared)
 
 
-def _blocks(small: FlatTriangles) -> Iterator[tuple[np.ndarray, tuple[int, int, int]]]:
+def _blocks(small: FlatPolygons) -> Iterator[tuple[np.ndarray, tuple[int, int, int]]]:
     """Triangles whose dilated boxes have one size, a few at a time."""
     low, high = small.corners.min(axis=1), small.corners.max(axis=1)
     dims = (np.floor(high + EXACT_VOX) - np.ceil(low - EXACT_VOX) + 1).astype(np.int64)
-    dims += dims % 2  # fewer, fuller groups
-    code = (dims[:, 0] * 64 + dims[:, 1]) * 64 + dims[:, 2]
+    dims = np.where(dims <= 12, dims + dims % 2, -(-dims // 6) * 6)  # fewer, fuller groups
+    code = (dims[:, 0] * 256 + dims[:, 1]) * 256 + dims[:, 2]
     order = np.argsort(code, kind="stable")
     ends = np.flatnonzero(np.r_[code[order][1:] != code[order][:-1], True]) + 1
     start = 0
@@ -268,44 +286,71 @@ def _blocks(small: FlatTriangles) -> Iterator[tuple[np.ndarray, tuple[int, int, 
 
 
 class _Pairs:
-    """The voxels of the boxes around some triangles: [triangle, voxel of the box]."""
+    """The voxels of the boxes around some triangles: [triangle, voxel of the box]. All bounds are squared."""
 
     def __init__(
-        self, small: FlatTriangles, triangles: np.ndarray, dims: tuple[int, int, int], slots: FrustumSlots
+        self, small: FlatPolygons, triangles: np.ndarray, dims: tuple[int, int, int], slots: FrustumSlots
     ) -> None:
         corners = small.corners[triangles]
         self.triangles, self.dims = triangles, dims
-        self._centre = corners.mean(axis=1)
-        self._normal = small.frame[triangles, 2]
-        self._radius = np.sqrt(np.square(corners - self._centre[:, None]).sum(axis=2).max(axis=1))
-        self._start = np.ceil(corners.min(axis=1) - EXACT_VOX).astype(np.int32)
-        squares = [np.square(self._start[:, n, None] + np.arange(dims[n]) - self._centre[:, n, None]) for n in range(3)]
-        x, y, z = (square.astype(np.float32) for square in squares)
-        summed = (x[:, :, None] + y[:, None, :])[:, :, :, None] + z[:, None, None, :]
-        self.from_centroid = np.sqrt(summed, out=summed).reshape(len(triangles), -1)
+        self._corners, self._normal = corners, small.normals[triangles]
+        self._low, self._high = corners.min(axis=1), corners.max(axis=1)
+        self._start = np.ceil(self._low - EXACT_VOX).astype(np.int32)
+        self._steps = [(self._start[:, n, None] + np.arange(dims[n])).astype(np.float32) for n in range(3)]
+        self._beyond = [
+            np.square(np.maximum(np.maximum(self._low[:, n, None] - at, at - self._high[:, n, None]), 0))
+            for n, at in enumerate(self._steps)
+        ]
+        self.least = _outer_sum(self._beyond)  # no triangle is nearer than its box
         _, size_y, size_z = slots.slot.shape
         i, j, k = (np.arange(dim, dtype=np.int32) for dim in dims)
         offset = ((i[:, None, None] * size_y + j[:, None]) * size_z + k).reshape(-1)
         first = self._start - np.array(slots.low, np.int32)
         linear = ((first[:, 0] * size_y + first[:, 1]) * size_z + first[:, 2])[:, None] + offset
-        self.slot = slots.slot.reshape(-1).take(linear)
+        self.slot = slots.slot.reshape(-1).take(linear, mode="clip")
+
+    def most(self) -> np.ndarray:
+        """How far the triangle can be at most. A slender one has, at every place along the longest side of its box, a point
+        somewhere across it; of the others the centroid is a point.
+        """
+        extent = self._high - self._low
+        longest = extent.argmax(axis=1)
+        is_slender = np.sort(extent, axis=1)[:, 1] < 1.5
+        centre = self._corners.mean(axis=1)
+        terms = []
+        for n, at in enumerate(self._steps):
+            across = np.square(np.maximum(np.abs(at - self._low[:, n, None]), np.abs(at - self._high[:, n, None])))
+            slender = np.where((longest == n)[:, None], self._beyond[n], across)
+            terms.append(np.where(is_slender[:, None], slender, np.square(at - centre[:, n, None])))
+        return _outer_sum(terms)
 
     def that_can_win(self, bound: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Where the triangle, which lies in a disc around its centroid, may be as near as the bound."""
-        limit = bound.take(self.slot, mode="wrap")
-        local, flat = np.nonzero(self.from_centroid - self._radius[:, None] <= limit)
-        offset = self.points(local, flat) - self._centre[local]
+        """Where the triangle may be as near as the bound: by its box, then by its plane and the disc around it."""
+        limit = bound.take(self.slot, mode="wrap") * np.float32(1.0001)
+        kept = np.flatnonzero(self.least <= limit)
+        local, flat = np.divmod(kept, self.least.shape[1])
+        centre = self._corners.mean(axis=1)
+        radius = np.sqrt(np.square(self._corners - centre[:, None]).sum(axis=2).max(axis=1))
+        offset = self.points(local, flat) - centre[local]
         squared_height = np.square(np.einsum("nc,nc->n", offset, self._normal[local]))
-        across = (
-            np.sqrt(np.maximum(np.square(self.from_centroid[local, flat]) - squared_height, 0)) - self._radius[local]
-        )
-        least = squared_height + np.square(np.maximum(across, 0))
-        can_win = least <= np.square(limit[local, flat]) * np.float32(1.0001)
+        from_centre = np.einsum("nc,nc->n", offset, offset)
+        across = np.sqrt(np.maximum(from_centre - squared_height, 0)) - radius[local]
+        can_win = squared_height + np.square(np.maximum(across, 0)) <= limit.reshape(-1)[kept] + np.float32(1e-4)
         return local[can_win], flat[can_win]
 
     def points(self, local: np.ndarray, flat: np.ndarray) -> np.ndarray:
-        i, j, k = np.unravel_index(flat, self.dims)
-        return (self._start[local] + np.stack([i, j, k], axis=1)).astype(np.float32)
+        row, k = np.divmod(flat, self.dims[2])
+        i, j = np.divmod(row, self.dims[1])
+        points = np.empty((len(flat), 3), np.float32)
+        for n, step in enumerate((i, j, k)):
+            points[:, n] = self._start[local, n] + step
+        return points
+
+
+def _outer_sum(terms: list[np.ndarray]) -> np.ndarray:
+    """[triangle, voxel] sums of what each axis gives."""
+    x, y, z = terms
+    return ((x[:, :, None] + y[:, None, :])[:, :, :, None] + z[:, None, None, :]).reshape(len(x), -1)
 
 
 def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
@@ -315,10 +360,10 @@ def batched(items: Iterable[T], size: int) -> Iterator[list[T]]:
         yield batch
 
 
-def _add_far(small: FlatTriangles, minima: _Minima) -> None:
+def _add_far(small: FlatPolygons, minima: _Minima) -> None:
     """Between `EXACT_VOX` and `REACH_VOX`, by surface points."""
     slots, stride = minima.slots, _NODE_STRIDE
-    points, owner = _surface_points(small)
+    points, owner = _thinned(*surface_points(small, _POINT_SPACING_VOX))
     low, shape = np.array(slots.low), np.array(slots.node_shape)
     cell = np.rint((points - low) / stride).astype(int)
     seeds = np.zeros(shape, np.bool_)
@@ -326,7 +371,9 @@ def _add_far(small: FlatTriangles, minima: _Minima) -> None:
     reach = int(np.ceil((REACH_VOX + stride) / stride))
     nodes = np.argwhere(maximum_filter(seeds, size=2 * reach + 1))
     distance, nearest = cKDTree(points).query(
-        nodes * stride + low, distance_upper_bound=REACH_VOX + 2 * stride, workers=1
+        nodes * stride + low,
+        distance_upper_bound=REACH_VOX + stride,
+        workers=1,  # no voxel is farther from its nearest node
     )
     found = np.full(shape, -1, np.int32)
     is_found = np.isfinite(distance)
@@ -351,7 +398,7 @@ def _any_corner(flags: np.ndarray) -> np.ndarray:
 
 
 def _offer_nearby(
-    small: FlatTriangles,
+    small: FlatPolygons,
     points: np.ndarray,
     owner: np.ndarray,
     found: np.ndarray,
@@ -379,15 +426,8 @@ def _offer_nearby(
     minima.offer(slot[is_kept], small.number[triangle], pair_distances(small, triangle, voxels[is_kept]))
 
 
-def _surface_points(small: FlatTriangles) -> tuple[np.ndarray, np.ndarray]:
-    """About a point a square voxel, at least one a triangle, each with its triangle."""
-    edges = np.linalg.norm(small.corners - small.corners[:, [1, 2, 0]], axis=2).max(axis=1)
-    per_side = np.maximum(np.ceil(edges).astype(int), 1)
-    points, owner = [], []
-    for n in np.unique(per_side):
-        chosen = np.flatnonzero(per_side == n)
-        lattice = np.array([(i + 1 / 3, j + 1 / 3) for i in range(n) for j in range(n - i)]) / n
-        weights = np.stack([1 - lattice.sum(axis=1), lattice[:, 0], lattice[:, 1]], axis=1).astype(np.float32)
-        points.append(np.einsum("lw,twc->tlc", weights, small.corners[chosen]).reshape(-1, 3))
-        owner.append(np.repeat(chosen, len(lattice)))
-    return np.concatenate(points), np.concatenate(owner)
+def _thinned(points: np.ndarray, owner: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """One point a voxel."""
+    i, j, k = np.rint(points).astype(np.int64).T
+    _, first = np.unique((i * 4096 + j) * 4096 + k, return_index=True)
+    return np.ascontiguousarray(points[first]), owner[first]

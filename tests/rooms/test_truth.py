@@ -13,7 +13,7 @@ from panoptic3d.rooms.raycast import Caster
 from panoptic3d.rooms.soup import soup_of
 from panoptic3d.rooms.truth import _is_occluded, dense_frame, frustum_truth, pixel_truth
 from panoptic3d.rooms.truth_field import EXACT_VOX, REACH_VOX, FrustumSlots, frustum_slots, nearest_surface
-from panoptic3d.rooms.truth_triangles import flatten, pair_distances, split
+from panoptic3d.rooms.truth_polygons import flatten, pair_distances, paired, split
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 
@@ -42,6 +42,14 @@ def _brute_force(corners: np.ndarray, points: np.ndarray, chunk: int = 64) -> np
     return result
 
 
+def _as_polygons(triangles: np.ndarray) -> np.ndarray:
+    return np.concatenate([triangles, triangles[:, :1]], axis=1).astype(np.float64)
+
+
+def _numbers(num: int) -> np.ndarray:
+    return np.arange(num, dtype=np.int32)
+
+
 def _random_triangles(random: np.random.Generator, num: int, size: float) -> np.ndarray:
     centres = random.uniform([6, 6, 4], [42, 34, 44], (num, 1, 3))
     return centres + random.normal(size=(num, 3, 3)) * size
@@ -52,7 +60,7 @@ def _random_triangles(random: np.random.Generator, num: int, size: float) -> np.
 def test_pair_distances_equal_brute_force(seed: int) -> None:
     random = np.random.default_rng(seed)
     corners, points = random.normal(size=(20, 3, 3)) * 3, random.normal(size=(50, 3)) * 4
-    flat = flatten(corners.astype(np.float32), np.arange(20, dtype=np.int32))
+    flat = flatten(_as_polygons(corners), _numbers(20))
     which = np.tile(np.arange(20), 50)
     found = np.sqrt(pair_distances(flat, which, np.repeat(points, 20, axis=0).astype(np.float32)))
     assert np.allclose(found.reshape(50, 20), _brute_force(corners, points), atol=2e-3)
@@ -65,7 +73,7 @@ def test_the_field_equals_brute_force(seed: int, size: float) -> None:
     is_thing = random.random(60) < 0.5
     slots = frustum_slots(_CAMERA, _GRID)
     chosen = random.choice(len(slots), 3000, replace=False)
-    found = nearest_surface(corners, is_thing, slots, thing_margin_vox=0.0)
+    found = nearest_surface(_as_polygons(corners), _numbers(60), is_thing, slots, thing_margin_vox=0.0)
     distance, triangle = found.distance_vox[chosen], found.triangle[chosen]
     every = _brute_force(corners, slots.coords[chosen].astype(np.float64))
     wanted = every.min(axis=1)
@@ -75,7 +83,7 @@ def test_the_field_equals_brute_force(seed: int, size: float) -> None:
     middle = (wanted >= EXACT_VOX) & (wanted < REACH_VOX - 0.5)
     off = np.where(np.isfinite(distance), distance, 12)[middle] - wanted[middle]
     assert (off > -1e-3).all()
-    assert off.size == 0 or off.mean() < 0.03
+    assert off.size == 0 or off.mean() < 0.06
     assert not np.isfinite(distance[wanted > REACH_VOX + 1e-3]).any()
 
 
@@ -83,26 +91,44 @@ def test_a_thing_wins_over_stuff_in_the_same_place() -> None:
     quad = np.array([[[5.0, 20, 20], [43, 20, 20], [5, 20, 44]], [[43.0, 20, 20], [43, 20, 44], [5, 20, 44]]])
     slots = frustum_slots(_CAMERA, _GRID)
     both = np.concatenate([quad, quad + 1e-4])
-    found = nearest_surface(both, np.array([False, False, True, True]), slots)
+    found = nearest_surface(_as_polygons(both), _numbers(4), np.array([False, False, True, True]), slots)
     assert set(np.unique(found.triangle[found.distance_vox < 1])) <= {2, 3}
 
 
 def test_no_triangle_no_surface() -> None:
     slots = frustum_slots(_CAMERA, _GRID)
-    found = nearest_surface(np.zeros((0, 3, 3)), np.zeros(0, np.bool_), slots)
+    found = nearest_surface(np.zeros((0, 4, 3)), _numbers(0), np.zeros(0, np.bool_), slots)
     assert not np.isfinite(found.distance_vox).any()
     assert (found.triangle == -1).all()
 
 
+def _area(polygons: np.ndarray) -> np.ndarray:
+    return np.linalg.norm(np.cross(polygons[:, 2] - polygons[:, 0], polygons[:, 3] - polygons[:, 1]), axis=1) / 2
+
+
 def test_pieces_cover_what_they_were_cut_from() -> None:
-    corners = _random_triangles(np.random.default_rng(3), 5, 8.0)
-    pieces, number = split(corners, np.arange(5, dtype=np.int32), 2.0)
+    polygons = _as_polygons(_random_triangles(np.random.default_rng(3), 5, 8.0))
+    pieces, number = split(polygons, _numbers(5), 2.0, 6.0)
+    assert np.allclose(np.bincount(number, _area(pieces)), _area(polygons))
+    sides = np.sort(np.ptp(pieces, axis=1), axis=1)
+    assert sides[:, 1].max() <= 2.0
+    assert sides[:, 2].max() <= 6.0
 
-    def area(t: np.ndarray) -> np.ndarray:
-        return np.linalg.norm(np.cross(t[:, 1] - t[:, 0], t[:, 2] - t[:, 0]), axis=1) / 2
 
-    assert np.allclose(np.bincount(number, area(pieces)), area(corners))
-    assert np.linalg.norm(pieces - pieces[:, [1, 2, 0]], axis=2).max() <= 2.0
+def test_two_triangles_of_a_rectangle_become_one_polygon() -> None:
+    soup = soup_of(scene_from_boxes(random_room(3)))
+    polygons, number = paired(soup.corners_m.astype(np.float64), soup.part_of)
+    assert len(polygons) == len(soup) / 2
+    triangles = _area(_as_polygons(soup.corners_m))
+    assert np.allclose(_area(polygons), triangles[number] + triangles[number + 1])
+
+
+def test_triangles_that_fold_or_dent_stay_triangles() -> None:
+    a, b, c, raised, inside = np.array([(0, 0, 0), (4, 0, 0), (0, 4, 0), (4, 4, 1), (1.5, 1.5, 0)], float)
+    for other in (raised, inside):
+        polygons, number = paired(np.array([(a, b, c), (b, other, c)]), np.zeros(2, np.int32))
+        assert number.tolist() == [0, 1]
+        assert np.array_equal(polygons[:, 3], polygons[:, 0])
 
 
 def test_box_rooms_as_triangles_equal_the_analytic_ones() -> None:
@@ -164,7 +190,7 @@ def test_far_distances_are_good() -> None:
     ball = 8 * angles / np.linalg.norm(angles, axis=1, keepdims=True) + (24, 20, 28)
     corners = ball[:, None] + random.normal(size=(600, 3, 3)) * 0.7
     slots = frustum_slots(_CAMERA, _GRID)
-    found = nearest_surface(corners, np.ones(600, np.bool_), slots)
+    found = nearest_surface(_as_polygons(corners), _numbers(600), np.ones(600, np.bool_), slots)
     chosen = random.choice(len(slots), 5000, replace=False)
     wanted = _brute_force(corners, slots.coords[chosen].astype(np.float64)).min(axis=1)
     middle = (wanted >= EXACT_VOX) & (wanted < REACH_VOX)

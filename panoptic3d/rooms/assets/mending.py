@@ -18,8 +18,8 @@ class BrokenMeshError(Panoptic3dError):
 
 def cleaned(mesh: RawMesh) -> RawMesh:
     """Without triangles that are not finite, have no area or occur twice, and without unused vertices."""
-    finite = np.isfinite(mesh.vertices).all(axis=1)
-    in_range = ((mesh.triangles >= 0) & (mesh.triangles < len(mesh.vertices))).all(axis=1)
+    finite = np.asarray(np.isfinite(mesh.vertices).all(axis=1))
+    in_range = np.asarray(((mesh.triangles >= 0) & (mesh.triangles < len(mesh.vertices))).all(axis=1))
     triangles = np.where(in_range[:, None], mesh.triangles, 0)
     keep = in_range & finite[triangles].all(axis=1)
     vertices = np.where(finite[:, None], mesh.vertices, 0.0)

@@ -10,6 +10,8 @@ from PIL import Image
 
 from panoptic3d.errors import BadFileError
 
+_GREY = (180, 180, 180, 255)
+
 
 @dataclass(frozen=True, eq=False)
 class RawMaterial:
@@ -35,7 +37,9 @@ def read_mesh(path: Path) -> RawMesh:
 
     try:
         loaded = trimesh.load(path, force="scene", process=False)
-        pieces = [piece for piece in loaded.dump() if isinstance(piece, trimesh.Trimesh) and len(piece.faces)]
+        pieces = [
+            piece for piece in trimesh.Scene(loaded).dump() if isinstance(piece, trimesh.Trimesh) and len(piece.faces)
+        ]
     except (ValueError, KeyError, IndexError, OSError, TypeError, NotImplementedError) as error:
         raise BadFileError(f"{path} cannot be read as a mesh ({error}).", path=str(path), reason="unreadable") from None
     if not pieces:
@@ -56,32 +60,39 @@ def read_mesh(path: Path) -> RawMesh:
 
 
 def _material(found: object) -> RawMaterial:
-    """Of trimesh's two kinds, the simple one of OBJ files and the physical one of glTF."""
-    color = getattr(found, "baseColorFactor", None)
-    color = getattr(found, "diffuse", None) if color is None else color
-    rgba = (
-        np.array([180, 180, 180, 255], dtype=np.float64)
-        if color is None
-        else np.asarray(color, dtype=np.float64).ravel()
-    )
-    rgba = (
-        rgba * 255
-        if rgba.max() <= 1.0 and rgba.dtype.kind == "f" and rgba.max() > 0 and not float(rgba[:3].max()).is_integer()
-        else rgba
-    )
-    rgba = np.append(rgba[:3], rgba[3] if len(rgba) > 3 else 255.0)
-    picture = getattr(found, "baseColorTexture", None) or getattr(found, "image", None)
-    share = (rgba[:3] / 255).clip(0, 1)
+    """Of trimesh's two kinds: OBJ's simple one, in sRGB, and glTF's physical one, in linear light."""
+    from trimesh.visual.color import to_rgba
+
+    factor, diffuse = getattr(found, "baseColorFactor", None), getattr(found, "diffuse", None)
+    stated = factor if factor is not None else diffuse
+    rgba = np.asarray(to_rgba(_GREY if stated is None else stated), dtype=np.float64).ravel()[:4] / 255
     linear = (
-        np.where(share <= 0.04045, share / 12.92, ((share + 0.055) / 1.055) ** 2.4).clip(0.005, 0.9).round(4).tolist()
+        rgba[:3]
+        if factor is not None
+        else np.where(rgba[:3] <= 0.04045, rgba[:3] / 12.92, ((rgba[:3] + 0.055) / 1.055) ** 2.4)
     )
+    r, g, b = linear.clip(0.005, 0.9).round(4).tolist()
+    picture = getattr(found, "baseColorTexture", None) or getattr(found, "image", None)
     return RawMaterial(
-        (1.0, 1.0, 1.0) if picture is not None else (linear[0], linear[1], linear[2]),
-        float(getattr(found, "roughnessFactor", None) or 0.55),
-        float(getattr(found, "metallicFactor", None) or 0.0),
-        float(rgba[3] / 255),
+        (1.0, 1.0, 1.0) if picture is not None else (r, g, b),
+        float(_first(getattr(found, "roughnessFactor", None), 0.55)),
+        float(_first(getattr(found, "metallicFactor", None), 0.0)),
+        _opacity(found, float(rgba[3])),
         b"" if picture is None else _png(picture),
     )
+
+
+def _opacity(found: object, otherwise: float) -> float:
+    """OBJ's `d`, which trimesh keeps as a list of words."""
+    stated = (getattr(found, "kwargs", None) or {}).get("d")
+    try:
+        return float(stated[0]) if stated else otherwise
+    except (ValueError, TypeError):
+        return otherwise
+
+
+def _first(value: float | None, otherwise: float) -> float:
+    return otherwise if value is None else value
 
 
 def _png(picture: Image.Image, most_px: int = 256) -> bytes:

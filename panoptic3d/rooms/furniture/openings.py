@@ -51,7 +51,7 @@ def door(random: np.random.Generator, style: Style, width_m: float = 0.9, height
     sides = [box(lining, 0.1, height_m, (s * (width_m - lining) / 2, -0.05, 0), 0.003) for s in (-1, 1)]
     head = box(width_m - 2 * lining, 0.1, lining, (0, -0.05, height_m - lining), 0.003)
     leaf_w, leaf_h = width_m - 2 * lining, height_m - lining
-    leaf = box(leaf_w - 0.006, 0.04, leaf_h - 0.008, (0, -0.06, 0.005), 0.003)
+    leaf = box(leaf_w, 0.04, leaf_h, (0, -0.06, 0), 0.003)  # no gap that a ray could pass
     panels = []
     rows = int(random.choice([0, 2, 3]))
     for row in range(rows):

@@ -1,6 +1,7 @@
 """One integer makes one room: plan, shell, furniture, lights and views."""
 
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -25,6 +26,7 @@ from panoptic3d.structures.taxonomy import CEILING, FLOOR, FRONT3D_TAXONOMY, WAL
 
 _TYPES: tuple[RoomType, ...] = ("bedroom", "child", "living", "dining", "study", "kitchen", "studio")
 _MOST_ATTEMPTS = 24
+_TUCKED_M = 0.003  # frames reach behind the edge of their opening: no ray slips past
 _TYPE_SHARES = (0.23, 0.08, 0.27, 0.15, 0.1, 0.09, 0.08)
 
 
@@ -76,9 +78,18 @@ def _style(seed: int, day: Daylight) -> Style:
 def _library(options: LayoutConfig) -> ModelSource | None:
     if options.library is None:
         return None
+    from panoptic3d.rooms.assets.library import INDEX
+
+    index = Path(options.library) / INDEX
+    return _opened(options.library, index.stat().st_mtime_ns if index.is_file() else 0)
+
+
+@lru_cache(maxsize=2)
+def _opened(folder: str, changed_ns: int) -> ModelSource:
+    """Read once for many rooms, and again when it was imported again."""
     from panoptic3d.rooms.assets.library import open_library
 
-    return open_library(Path(options.library))
+    return open_library(Path(folder))
 
 
 def _furnished(
@@ -117,10 +128,12 @@ def _shell_parts(seed: int, plan: Plan, openings: list[Opening], make: Furnisher
             Part(f"wall-{wall.index}", "wall", WALL, len(parts) + 1, False, mesh, (paint, finishes.trim), same, "shell")
         )
     for opening in openings:
-        model = make(opening.kind, width_m=round(opening.width_m, 4), height_m=round(opening.height_m, 4))
+        below = _TUCKED_M if opening.kind == "window" else 0.0
+        size = {"width_m": opening.width_m + 2 * _TUCKED_M, "height_m": opening.height_m + _TUCKED_M + below}
+        model = make(opening.kind, **{name: round(value, 4) for name, value in size.items()})
         # The model's outer side lies at the end of the reveal.
         x, y = opening.wall.at(opening.middle_m, model.size_m[1] / 2 - opening.reveal_m).tolist()
-        matrix = placement(x, y, opening.sill_m, opening.wall.yaw_deg)
+        matrix = placement(x, y, opening.sill_m - below, opening.wall.yaw_deg)
         parts.append(
             Part(
                 f"{opening.kind}-{len(parts)}",

@@ -116,9 +116,7 @@ def _reveal(quads: _Quads, wall: Wall, o: Opening) -> None:
     """The four sides of the hole, outwards from the wall's face."""
     back, material = -o.reveal_m, 0 if o.kind == "window" else 1
     ring = [(o.start_m, o.sill_m), (o.end_m, o.sill_m), (o.end_m, o.top_m), (o.start_m, o.top_m)]
-    for k, ((s0, z0), (s1, z1)) in enumerate(zip(ring, ring[1:] + ring[:1], strict=True)):
-        if k == 0 and o.kind == "door":
-            continue
+    for (s0, z0), (s1, z1) in zip(ring, ring[1:] + ring[:1], strict=True):
         corners = [
             _point(wall, s0, 0, z0),
             _point(wall, s1, 0, z1),

@@ -85,7 +85,7 @@ class Space:
         """Cells to which a person gets from the first entrance."""
         solid = Boxes.joined(self.solids) if solid is None else solid
         free = self._open & ~self._covered(solid, _BODY_M)
-        areas, num_areas = label(free)
+        areas, num_areas = label(free)  # pyright: ignore[reportGeneralTypeIssues]
         if num_areas == 0:
             return free
         if not self.entrances:
