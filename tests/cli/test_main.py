@@ -7,25 +7,25 @@ import pytest
 from panoptic3d.cli.main import VERBS, main
 from panoptic3d.version import __version__
 
-# A call of every verb that is right in its words, so that what answers is the verb and not the parser.
+# Calls that are right in their words and name what is not there, so that what answers is the verb and not the parser.
 _CALLS = {
     "predict": ["photo.png", "--out", "x"],
     "view": ["x"],
     "evaluate": ["--data", "x", "--split", "y", "--checkpoint", "z"],
     "train": ["x.yaml"],
-    "data generate": ["--out", "x"],
+    "data generate": ["--out", "x", "--recipe", "no-such"],
 }
 
 
 def test_the_contract_names_these_verbs() -> None:
     assert set(VERBS) == {
         "predict", "view", "evaluate", "train", "import-checkpoint", "bench", "doctor",
-        "data generate", "data verify", "data pack", "data inspect",
+        "data generate", "data verify", "data pack", "data inspect", "data assets",
     }  # fmt: skip
 
 
 @pytest.mark.parametrize("verb", _CALLS)
-def test_a_verb_that_is_not_built_says_so_in_one_sentence(verb: str, capsys: pytest.CaptureFixture) -> None:
+def test_a_verb_that_finds_nothing_says_so_in_one_sentence(verb: str, capsys: pytest.CaptureFixture) -> None:
     code = main([*verb.split(), *_CALLS[verb]])
     captured = capsys.readouterr()
     assert code == 2

@@ -226,6 +226,7 @@ def test_a_folder_that_was_broken_is_named(imported: Path, tmp_path: Path) -> No
         (tmp_path / "model.safetensors").write_bytes(file.read(1000))
     with pytest.raises(BadFileError, match="import the checkpoint again"):
         load_folder(tmp_path)
+    shutil.copy(imported / "model.safetensors", tmp_path)
     (tmp_path / "origin.json").write_text("{")
     with pytest.raises(BadFileError, match="import-checkpoint or training has made"):
         load_folder(tmp_path)
