@@ -52,9 +52,15 @@ class Pipeline(nn.Module):
 
     @torch.inference_mode()
     def infer(self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...]) -> tuple[PanopticScene, ...]:
-        """Decided scenes, one an image, with the cameras of the images that were given."""
-        scenes = self.decode(self(image, cameras))
-        return tuple(replace(scene, camera=camera) for scene, camera in zip(scenes, cameras, strict=True))
+        """Decided scenes, one an image, with the cameras of the images that were given.
+
+        The images go through one by one: a sum over the rows of a batch rounds otherwise than one over an image's own, and
+        a voxel net multiplies that. So the scene of a photo has the same bits whatever stands beside it, and the voxels of
+        only one are in memory.
+        """
+        _refuse_misfits(image, cameras)
+        alone = [self.decode(self(image[i : i + 1], (camera,)))[0] for i, camera in enumerate(cameras)]
+        return tuple(replace(scene, camera=camera) for scene, camera in zip(alone, cameras, strict=True))
 
 
 def _refuse_misfits(image: Tensor, cameras: tuple[Camera, ...]) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar
 
@@ -31,9 +31,20 @@ from panoptic3d.models.panorecon.build import TAXONOMIES, build_panorecon
 from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
 from panoptic3d.randomness import torch_generator
 from panoptic3d.structures.batch import Batch
+from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.prediction import Prediction
 from panoptic3d.structures.scene import PanopticScene
+
+
+@dataclass(frozen=True, eq=False)
+class GivenTruth:
+    """True depth and masks as the 2D stage would hand them on, and what is lifted of them."""
+
+    cameras: tuple[Camera, ...]
+    depth_m: Float[Tensor, "b h w"]
+    instances: tuple[Instances2D, ...]
+    lifted: Lifted
 
 
 class PanoReconMethod(Method):
@@ -76,16 +87,23 @@ class PanoReconMethod(Method):
     def scenes_given_image_truth(self, batch: Batch) -> Sequence[PanopticScene]:
         """With true depth and true masks in place of the 2D stage: what the 3D stage is worth by itself."""
         with _evaluating(self):
-            fitted = self.network.fit(batch.image, batch.cameras)
-            pyramid = self.network.trunk(fitted.pixels)
-            rays = self.network.rays(pyramid, fitted.cameras, Panoptic2D(()))
-            truths = self._image_truths(batch, fitted, rays)
-            found = tuple(self._true_instances(truth, truth.things.numbers()) for truth in truths)
-            rays = replace(rays, depth_m=torch.stack([truth.depth_m for truth in truths]))
-            lifted = self.network.lift(rays, Panoptic2D(found))
-            levels = self.network.voxel_net(lifted)
-            scenes = self.network.decode(Prediction(rays.cameras, lifted.grids, rays.depth_m, found, levels))
+            given = self.given_image_truth(batch)
+            levels = self.network.voxel_net(given.lifted)
+            said = Prediction(given.cameras, given.lifted.grids, given.depth_m, given.instances, levels)
+            scenes = self.network.decode(said)
         return tuple(replace(scene, camera=camera) for scene, camera in zip(scenes, batch.cameras, strict=True))
+
+    @torch.no_grad()
+    def given_image_truth(self, batch: Batch) -> GivenTruth:
+        """What the voxel net is given then."""
+        fitted = self.network.fit(batch.image, batch.cameras)
+        pyramid = self.network.trunk(fitted.pixels)
+        rays = self.network.rays(pyramid, fitted.cameras, Panoptic2D(()))
+        truths = self._image_truths(batch, fitted, rays)
+        found = tuple(self._true_instances(truth, truth.things.numbers()) for truth in truths)
+        depth_m = torch.stack([truth.depth_m for truth in truths])
+        lifted = self.network.lift(replace(rays, depth_m=depth_m), Panoptic2D(found))
+        return GivenTruth(rays.cameras, depth_m, found, lifted)
 
     def train(self, mode: bool = True) -> "PanoReconMethod":
         super().train(mode)

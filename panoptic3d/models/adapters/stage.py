@@ -8,6 +8,7 @@ from jaxtyping import Float, UInt8
 from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid, Trunk
+from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
@@ -47,3 +48,16 @@ class ForeignStage:
         assert isinstance(pyramid, PyramidWithPhoto), "the trunk must be a TrunkWithPhoto"
         with torch.no_grad():
             return Panoptic2D(self.detector(pyramid.photo, cameras))
+
+
+def with_detector(network: Pipeline, detector: Detector) -> Pipeline:
+    """The same network with another panoptic stage: all other slots, and their weights, are shared."""
+    return Pipeline(
+        fit=network.fit,
+        trunk=TrunkWithPhoto(network.trunk),
+        panoptic=ForeignStage(detector),
+        rays=network.rays,
+        lift=network.lift,
+        voxel_net=network.voxel_net,
+        decode=network.decode,
+    ).train(network.training)

@@ -25,7 +25,7 @@ def torchvision_detector(
     config: ForeignConfig = ForeignConfig(),  # noqa: B008 - frozen
     device: torch.device | str = "cpu",
 ) -> Detector:
-    """A model of `torchvision.models.detection` by its name. Nothing is downloaded; without weights it is as torch draws it."""
+    """A model of `torchvision.models.detection` by its name. Nothing is downloaded; without weights it is untrained."""
     vision = require("torchvision", "the torchvision adapter")
     model = vision.models.get_model(name, weights=None, weights_backbone=None, num_classes=num_classes)
     if not hasattr(getattr(model, "roi_heads", None), "mask_predictor"):

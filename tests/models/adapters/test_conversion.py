@@ -6,14 +6,15 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from panoptic3d.backbones.resnet import ResNet18
 from panoptic3d.errors import BadFileError, MissingPartError
 from panoptic3d.models.adapters.detectron2_detector import detectron2_detector, from_detectron2
 from panoptic3d.models.adapters.found import COCO_80, COCO_91, ForeignConfig, boxes_of_masks, instances_of
-from panoptic3d.models.adapters.stage import ForeignStage, TrunkWithPhoto
+from panoptic3d.models.adapters.stage import with_detector
 from panoptic3d.models.adapters.torchvision_detector import from_torchvision, torchvision_detector
 from panoptic3d.models.adapters.weights import read_state
-from panoptic3d.models.panorecon.fit import FitConfig, PhotoFit
+from panoptic3d.models.panorecon.build import build_panorecon
+from panoptic3d.models.panorecon.config import PanoReconConfig, TrunkConfig
+from panoptic3d.models.panorecon.fit import FitConfig
 from panoptic3d.models.slots import PanopticStage
 from panoptic3d.optional import is_installed
 from panoptic3d.structures.camera import Camera
@@ -93,11 +94,14 @@ def test_the_photo_reaches_the_detector_unharmed() -> None:
         seen.append(photo)
         return tuple(Instances2D.empty(camera) for camera in cameras)
 
-    stage = ForeignStage(detect)
-    assert isinstance(stage, PanopticStage)
-    fitted = PhotoFit(FitConfig(width=64, height=64))(image, (CAMERA, CAMERA))
-    pyramid = TrunkWithPhoto(ResNet18(width=16))(fitted.pixels)
-    assert len(stage(pyramid, fitted.cameras).instances) == 2
+    config = PanoReconConfig(fit=FitConfig(width=64, height=64), trunk=TrunkConfig(width=16))
+    own = build_panorecon(config)
+    network = with_detector(own, detect)
+    assert isinstance(network.panoptic, PanopticStage)
+    assert not any(name.startswith("panoptic.") for name in network.state_dict())
+    assert network.voxel_net is own.voxel_net
+    fitted = network.fit(image, (CAMERA, CAMERA))
+    assert len(network.panoptic(network.trunk(fitted.pixels), fitted.cameras).instances) == 2
     assert torch.equal(seen[0], image)
 
 
