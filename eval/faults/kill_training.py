@@ -39,7 +39,7 @@ _WAIT_S = 600.0
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--kills", type=int, default=20, metavar="N", help="SIGKILL")
     parser.add_argument("--terms", type=int, default=5, metavar="N", help="SIGTERM")
     parser.add_argument("--steps", type=int, default=300, metavar="N")

@@ -28,7 +28,7 @@ _COLUMNS = (
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--config", default="configs/panorecon/joint.yaml", metavar="FILE")
     parser.add_argument("--data", metavar="ROOT", help="samples to train on (default: rooms made here)")
     parser.add_argument("--rooms", type=int, default=16, metavar="N", help="how many to make")

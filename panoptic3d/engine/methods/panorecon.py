@@ -27,7 +27,10 @@ from panoptic3d.engine.methods.voxel_step import voxel_terms_of_samples
 from panoptic3d.errors import InputError
 from panoptic3d.losses.depth_terms import depth_terms
 from panoptic3d.losses.voxel_objective import finest_stride
+from panoptic3d.models.mask_rcnn.stage import MaskRcnn
 from panoptic3d.models.panorecon.build import TAXONOMIES, build_panorecon
+from panoptic3d.models.panorecon.config import PanoReconConfig
+from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
 from panoptic3d.randomness import torch_generator
 from panoptic3d.structures.batch import Batch
@@ -53,6 +56,8 @@ class PanoReconMethod(Method):
     """
 
     settings_kind: ClassVar[type[Config]] = PanoReconSettings
+    network: Pipeline
+    network_config: PanoReconConfig
 
     def __init__(self, settings: PanoReconSettings) -> None:
         super().__init__()
@@ -76,8 +81,8 @@ class PanoReconMethod(Method):
         return {name: torch.stack([terms[name] for terms in samples]).mean() for name in samples[0]}
 
     def parts(self) -> Mapping[str, Sequence[nn.Module]]:
-        network = self.network
-        return {"2d": (network.trunk, network.panoptic, network.rays), "3d": (network.voxel_net,)}
+        slots = dict(self.network.named_children())
+        return {"2d": (slots["trunk"], slots["panoptic"], slots["rays"]), "3d": (slots["voxel_net"],)}
 
     def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
         with _evaluating(self):
@@ -129,7 +134,7 @@ class PanoReconMethod(Method):
     ) -> list[dict[str, Tensor]]:
         config = self.settings.image_terms
         stream = partial(self._stream, batch, step)
-        found = detection_terms(self.network.panoptic, pyramid.stride16, truths, config, stream)
+        found = detection_terms(self._detector, pyramid.stride16, truths, config, stream)
         terms = []
         for member, truth in enumerate(truths):
             depth = depth_terms(rays.depth_m[member][None], truth.depth_m[None])
@@ -168,8 +173,8 @@ class PanoReconMethod(Method):
     @torch.no_grad()
     def _detected(self, pyramid: Pyramid, truths: Sequence[ImageTruth]) -> tuple[Instances2D, ...]:
         """As in evaluation, whatever else the detector is doing."""
-        with _evaluating(self.network.panoptic):
-            return self.network.panoptic(pyramid, tuple(truth.camera for truth in truths)).instances
+        with _evaluating(self._detector):
+            return self._detector(pyramid, tuple(truth.camera for truth in truths)).instances
 
     def _matched(self, found: Instances2D, truth: ImageTruth, numbers: Mapping[int, int]) -> Instances2D:
         rows = matched(found, truth.things, takes_best=self.settings.supply.matching == "best")
@@ -186,6 +191,11 @@ class PanoReconMethod(Method):
         if self.settings.supply.numbers == "in-order":
             return truth.things.numbers()
         return shuffled_numbers(truth.things, self._num_channels, self._stream(batch, step, "numbers", member))
+
+    @property
+    def _detector(self) -> MaskRcnn:
+        assert isinstance(self.network.panoptic, MaskRcnn)
+        return self.network.panoptic
 
     @property
     def _num_channels(self) -> int:

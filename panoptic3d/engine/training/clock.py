@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -27,7 +27,10 @@ class Clock:
             self._add(stage, start)
 
     def watch_children(self, network: nn.Module) -> None:
-        """Time the forward pass of each direct child, such as the slots of a pipeline, as `forward.NAME`."""
+        """Time each direct child, such as the slots of a pipeline, as `forward.NAME`: modules and other callables."""
+        for name, part in list(vars(network).items()):
+            if callable(part) and not name.startswith("_") and name != "forward":
+                setattr(network, name, _Timed(part, self, f"forward.{name}"))
         for name, child in network.named_children():
             starts: list[Any] = []
             child.register_forward_pre_hook(lambda *_, starts=starts: starts.append(self._now()))
@@ -36,12 +39,15 @@ class Clock:
             )
 
     def read(self) -> dict[str, float]:
-        """Seconds by stage, and start again."""
+        """Seconds by stage, and start again. `forward.rest` is what lies between the children: targets and losses."""
         if self._events:
             torch.cuda.synchronize()
             for stage, start, end in self._events:
                 self._seconds[stage] = self._seconds.get(stage, 0.0) + start.elapsed_time(end) / 1000
         seconds, self._seconds, self._events = self._seconds, {}, []
+        parts = sum(value for stage, value in seconds.items() if stage.startswith("forward."))
+        if 0 < parts < seconds.get("forward", 0.0):
+            seconds["forward.rest"] = seconds["forward"] - parts
         return seconds
 
     def _now(self) -> Any:
@@ -67,3 +73,17 @@ class Clock:
             self._events.append((stage, start, self._now()))
         else:
             self._seconds[stage] = self._seconds.get(stage, 0.0) + time.perf_counter() - start
+
+
+class _Timed:
+    """Something that can be called and is no module, such as a lift: the same to everybody, and timed."""
+
+    def __init__(self, part: Callable[..., Any], clock: Clock, stage: str) -> None:
+        self._part, self._clock, self._stage = part, clock, stage
+
+    def __call__(self, *given: Any, **named: Any) -> Any:
+        with self._clock.time(self._stage):
+            return self._part(*given, **named)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._part, name)

@@ -15,6 +15,7 @@ from panoptic3d.config import fingerprint
 from panoptic3d.data.dataset import SampleDataset, open_dataset
 from panoptic3d.data.splits import split_of_keys
 from panoptic3d.engine.training import checkpoint as checkpoints
+from panoptic3d.engine.training.agreement import explained_loss_of_ranks
 from panoptic3d.engine.training.config import DataConfig, TrainingConfig
 from panoptic3d.engine.training.following import open_trackers
 from panoptic3d.engine.training.methods import build_method
@@ -62,6 +63,7 @@ def train(config: TrainingConfig, resume: Resume, observe: Observer = lambda pro
     folder = RunFolder(Path(config.folder))
     with contextlib.ExitStack() as stack:
         stop = stack.enter_context(stop_on_signals())
+        stack.enter_context(explained_loss_of_ranks())
         if distributed.is_main():
             stack.enter_context(folder.locked())
             stack.enter_context(folder.log_to_file())

@@ -26,9 +26,9 @@ class PyramidWithPhoto(Pyramid):
 class TrunkWithPhoto(nn.Module):
     """Any trunk whose input is normalised as ImageNet is."""
 
-    def __init__(self, trunk: nn.Module) -> None:
+    def __init__(self, trunk: Trunk) -> None:
         super().__init__()
-        assert isinstance(trunk, Trunk)
+        assert isinstance(trunk, nn.Module)
         self.inner = trunk
         self.channels = trunk.channels
 

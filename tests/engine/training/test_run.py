@@ -4,11 +4,13 @@ import importlib.metadata
 import json
 import logging
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import pytest
 import torch
 
+from panoptic3d.engine.training.agreement import explained_loss_of_ranks
 from panoptic3d.engine.training.checkpoint import read_weights
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.faults import explained_memory, read_dump
@@ -151,6 +153,32 @@ def test_other_batch_sizes_go_on_and_say_what_changes(
         assert train(small_run(stages=stages, loader={"batch_size": 2}), Resume()) == 0
     assert "a step takes 2 of them in place of 1, and 1 of epoch 0 are seen a second time" in caplog.text
     assert "goes on with another config: loader.batch_size was 1 and is 2" in caplog.text
+
+
+@pytest.mark.slow
+def test_a_compiled_2d_part_learns_the_same(
+    small_run: Callable[..., TrainingConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Captured and differentiated as torch does it, run without its code generator, which needs a compiler."""
+    plain = small_run(stages=[{"name": "a", "steps": 2}])
+    compiled = small_run(stages=[{"name": "a", "steps": 2}], compile_2d=True, folder=str(tmp_path / "compiled"))
+    train(plain, Resume())
+    monkeypatch.setattr(torch, "compile", partial(torch.compile, backend="aot_eager"))
+    train(compiled, Resume())
+    losses = [[r["train/loss"] for r in _metrics(config)] for config in (plain, compiled)]
+    assert losses[0] == pytest.approx(losses[1], rel=1e-6)
+    assert _final(plain).keys() == _final(compiled).keys()
+
+
+def test_a_lost_rank_is_one_sentence_and_a_bug_stays_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(RuntimeError, match="gloo"), explained_loss_of_ranks():  # one process has nobody to lose
+        raise RuntimeError("gloo: Connection reset by peer")
+    monkeypatch.setattr("panoptic3d.distributed.is_distributed", lambda: True)
+    monkeypatch.setattr("panoptic3d.distributed.rank", lambda: 3)
+    with pytest.raises(Panoptic3dError, match="rank 3 lost another rank"), explained_loss_of_ranks():
+        raise RuntimeError("[third_party/gloo/...] Timed out waiting 8000ms for recv operation to complete")
+    with pytest.raises(RuntimeError, match="shape"), explained_loss_of_ranks():
+        raise RuntimeError("shape mismatch")
 
 
 def test_memory_that_ran_out_names_the_samples(small_batch: Batch) -> None:
