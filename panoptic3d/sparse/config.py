@@ -14,7 +14,7 @@ class SparseConfig(Config):
 
     backend: BackendName | Literal["auto"] = "auto"
     # A submanifold convolution of a set that fills this share of its box is computed densely within the mask.
-    dense_from_occupancy: float | None = Field(default=0.6, gt=0, le=1)
+    dense_from_occupancy: float | None = Field(default=0.8, gt=0, le=1)
     # Rows whose partial sums live at one time: about 3 x rows_per_block x channels values of scratch.
     rows_per_block: int = Field(default=32_768, ge=64)
     # Gathered inputs of one matrix product. They should stay in the second-level cache of one core.
