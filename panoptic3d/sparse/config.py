@@ -17,8 +17,8 @@ class SparseConfig(Config):
     dense_from_occupancy: float | None = Field(default=0.8, gt=0, le=1)
     # Rows whose partial sums live at one time: about 3 x rows_per_block x channels values of scratch.
     rows_per_block: int = Field(default=32_768, ge=64)
-    # Gathered inputs of one matrix product. They should stay in the second-level cache of one core.
-    gather_bytes: int = Field(default=1 << 20, ge=1 << 12)
+    # Gathered inputs of one matrix product: in the cache, and large enough that two threads seldom wait for each other.
+    gather_bytes: int = Field(default=1 << 22, ge=1 << 12)
     # Neighbours are looked up in a dense table of the bounding box up to this size, by binary search beyond it.
     table_bytes: int = Field(default=1 << 29, ge=0)
 
