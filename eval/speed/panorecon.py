@@ -1,6 +1,9 @@
-"""PanoRecon from pixels to panoptic volumes on the CPU: seconds a stage, and memory above the loaded weights."""
+"""PanoRecon on the CPU, seconds and memory above the loaded weights: from pixels to panoptic volumes by stage, and one
+training step of the 3D stage.
+"""
 
 import argparse
+import itertools
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +13,7 @@ import numpy as np
 import torch
 from PIL import Image
 
+from panoptic3d.losses.voxel_objective import VoxelObjectiveConfig, VoxelTargets, voxel_terms
 from panoptic3d.models.panorecon.build import build_panorecon
 from panoptic3d.models.panorecon.checkpoint.folder import load_folder
 from panoptic3d.models.panorecon.config import config_for_published_weights
@@ -23,6 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--image", metavar="PNG", help="320x240 (default: noise)")
     parser.add_argument("--mode", choices=("faithful", "corrected"), default="faithful")
     parser.add_argument("--threads", type=int, default=1, metavar="N")
+    parser.add_argument("--section", choices=("infer", "train"), default="infer")
     parser.add_argument("--repeats", type=int, default=2, metavar="N", help="the one with the least CPU time counts")
 
 
@@ -32,9 +37,11 @@ def measure(arguments: argparse.Namespace) -> dict:
     pipeline = load_folder(Path(arguments.weights), config) if arguments.weights else build_panorecon(config)
     image = _image(arguments.image)
     weights_mib = _peak_mib()
-    runs = [_stages(pipeline, image) for _ in range(arguments.repeats)]
+    measured = _stages if arguments.section == "infer" else _training_step
+    runs = [measured(pipeline, image) for _ in range(arguments.repeats)]
     best = min(runs, key=lambda run: run["total"]["cpu_s"])
     return {
+        "section": arguments.section,
         "mode": arguments.mode,
         "threads": arguments.threads,
         "weights": str(arguments.weights or "random"),
@@ -64,6 +71,47 @@ def _stages(pipeline: Pipeline, image: torch.Tensor) -> dict[str, dict[str, floa
     timed("decode", pipeline.decode, prediction)
     total = {kind: sum(stage[kind] for stage in times.values()) for kind in ("cpu_s", "wall_s")}
     return {name: {kind: round(v, 3) for kind, v in stage.items()} for name, stage in {**times, "total": total}.items()}
+
+
+def _training_step(pipeline: Pipeline, image: torch.Tensor) -> dict[str, dict[str, float]]:
+    """All levels of the voxel net over the lifted image, the 2D stages frozen; targets are drawn: they cost the same."""
+    with torch.no_grad():
+        fitted = pipeline.fit(image, (FRONT3D_CAMERA,))
+        pyramid = pipeline.trunk(fitted.pixels)
+        panoptic = pipeline.panoptic(pyramid, fitted.cameras)
+        lifted = pipeline.lift(pipeline.rays(pyramid, fitted.cameras, panoptic), panoptic)
+    net, targets = pipeline.voxel_net, _drawn_targets()
+    assert isinstance(net, torch.nn.Module)
+    optimizer = torch.optim.Adam(net.parameters(), lr=0.0)  # so that every round is the same step
+    optimizer.zero_grad(set_to_none=True)
+    marks = [_now()]
+    terms = voxel_terms(net(lifted), targets, VoxelObjectiveConfig())
+    marks.append(_now())
+    torch.stack(list(terms.values())).sum().backward()
+    marks.append(_now())
+    optimizer.step()
+    marks.append(_now())
+    spans = dict(zip(("forward", "backward", "optimizer"), itertools.pairwise(marks), strict=True)) | {
+        "total": (marks[0], marks[-1])
+    }
+    return {
+        name: {"cpu_s": round(end[0] - start[0], 3), "wall_s": round(end[1] - start[1], 3)}
+        for name, (start, end) in spans.items()
+    }
+
+
+def _now() -> tuple[float, float]:
+    return time.process_time(), time.perf_counter()
+
+
+def _drawn_targets() -> tuple[VoxelTargets, ...]:
+    random, targets = torch.Generator().manual_seed(0), []
+    for stride in (4, 2, 1):
+        shape = (1, *[256 // stride] * 3)
+        label = torch.randint(0, 13, shape, generator=random, dtype=torch.uint8)
+        distance = torch.rand(shape, generator=random).mul_(3) if stride == 1 else None
+        targets.append(VoxelTargets(label > 6, label, label, torch.ones(shape), distance))
+    return tuple(targets)
 
 
 def _image(path: str | None) -> torch.Tensor:

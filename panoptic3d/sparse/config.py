@@ -14,11 +14,11 @@ class SparseConfig(Config):
 
     backend: BackendName | Literal["auto"] = "auto"
     # A submanifold convolution of a set that fills this share of its box is computed densely within the mask.
-    dense_from_occupancy: float | None = Field(default=0.6, gt=0, le=1)
+    dense_from_occupancy: float | None = Field(default=0.8, gt=0, le=1)
     # Rows whose partial sums live at one time: about 3 x rows_per_block x channels values of scratch.
     rows_per_block: int = Field(default=32_768, ge=64)
-    # Gathered inputs of one matrix product. They should stay in the second-level cache of one core.
-    gather_bytes: int = Field(default=1 << 20, ge=1 << 12)
+    # Gathered inputs of one matrix product: in the cache, and large enough that two threads seldom wait for each other.
+    gather_bytes: int = Field(default=1 << 22, ge=1 << 12)
     # Neighbours are looked up in a dense table of the bounding box up to this size, by binary search beyond it.
     table_bytes: int = Field(default=1 << 29, ge=0)
 

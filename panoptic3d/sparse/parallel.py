@@ -36,11 +36,12 @@ def over_blocks(work: Callable[[T], R], blocks: Sequence[T], device: torch.devic
 
 
 def on_one_core(work: Callable[[], R], device: torch.device) -> R:
-    """For work that is many tiny operations: neither several cores nor several threads make them faster."""
+    """For work that is many small operations: several cores would spend more time in waiting for each other."""
     num_threads = torch.get_num_threads()
     if device.type != "cpu" or num_threads == 1:
         return work()
-    return _pool(num_threads, os.getpid()).submit(work).result()
+    is_inference = torch.is_inference_mode_enabled()
+    return _pool(num_threads, os.getpid()).submit(_without_gradients, lambda _: work(), None, is_inference).result()
 
 
 def _without_gradients(work: Callable[[T], R], block: T, is_inference: bool) -> R:

@@ -12,6 +12,7 @@ from panoptic3d.errors import InputError
 from panoptic3d.sparse.config import DEFAULT_SPARSE_CONFIG, SparseConfig
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.lines import LINE_TAPS, LinedRows, lined_rows, lined_side
+from panoptic3d.sparse.parallel import on_one_core
 from panoptic3d.sparse.schedule import Block, schedule
 from panoptic3d.sparse.sides import Side, coarse_side, fine_side
 from panoptic3d.structures.sparse_voxels import SparseVoxels
@@ -41,10 +42,10 @@ class Plan:
     def side(self, writes: str) -> Side:
         table_bytes = self.config.table_bytes
         if writes == "lines":
-            lines = self.kept("lines", lambda: lined_rows(self.fine))
-            return self.kept(("side", writes), lambda: lined_side(self.fine, lines, table_bytes))
+            lines = self._lined_rows()
+            return self._worked_out(("side", writes), lambda: lined_side(self.fine, lines, table_bytes))
         make = {"coarse": coarse_side, "fine": fine_side}[writes]
-        return self.kept(("side", writes), lambda: make(self.fine, self.coarse, self.kernel, table_bytes))
+        return self._worked_out(("side", writes), lambda: make(self.fine, self.coarse, self.kernel, table_bytes))
 
     def schedule(self, writes: str, num_in: int, num_out: int) -> "Schedule":
         """The order of work. It depends a little on the channels: the fewer, the more a call costs beside the products."""
@@ -65,8 +66,14 @@ class Plan:
         is_possible = self.is_mirrored and (self.kernel.size, self.kernel.dilation) == (LINE_TAPS, 1) and len(self.fine)
         if not is_possible:
             return None
-        lines = self.kept("lines", lambda: lined_rows(self.fine))
+        lines = self._lined_rows()
         return lines if lines.fill >= _least_fill(channel_product) else None
+
+    def _lined_rows(self) -> LinedRows:
+        return self._worked_out("lines", lambda: lined_rows(self.fine))
+
+    def _worked_out(self, key: Hashable, make: Callable[[], T]) -> T:
+        return self.kept(key, lambda: on_one_core(make, self.fine.device))
 
     def neighbours(self, writes: str) -> Int32[Tensor, "n t"]:
         """For every row of a side and every tap the row of the other side, or -1."""

@@ -21,7 +21,7 @@ from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.sparse.sides import Side, TapClass
 
 _MAX_GROUP_TAPS = 9
-_MIN_BLOCKS, _MIN_BLOCK_ROWS = 4, 4096
+_BLOCKS_TOGETHER, _MIN_BLOCK_ROWS = 4, 4096
 
 
 class Chunk(NamedTuple):
@@ -55,8 +55,12 @@ def schedule(side: Side, rows_per_block: int, max_waste: int) -> tuple[Block, ..
 
 
 def _spans(num_rows: int, rows_per_block: int) -> list[tuple[int, int]]:
-    """First and last row of equal blocks: four at least, if they are not tiny, so that several threads have work."""
-    num_blocks = max(-(-num_rows // rows_per_block), min(_MIN_BLOCKS, num_rows // _MIN_BLOCK_ROWS), min(num_rows, 1))
+    """First and last row of equal blocks, a multiple of four if they are not tiny, so that threads have as much work each."""
+    num_blocks = -(-num_rows // rows_per_block)
+    if num_rows >= _BLOCKS_TOGETHER * _MIN_BLOCK_ROWS:
+        num_blocks = -(-num_blocks // _BLOCKS_TOGETHER) * _BLOCKS_TOGETHER
+    else:
+        num_blocks = max(num_blocks, num_rows // _MIN_BLOCK_ROWS, min(num_rows, 1))
     return list(pairwise(num_rows * b // num_blocks for b in range(num_blocks + 1))) if num_blocks else []
 
 

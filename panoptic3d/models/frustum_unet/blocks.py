@@ -78,9 +78,14 @@ class DenseBlock(nn.Module):
             self.shortcut = nn.Conv3d(num_in, num_out, 4, stride, padding=1, bias=False)
 
     def forward(self, x: Float[Tensor, "b cin x y z"]) -> Float[Tensor, "b cout x2 y2 z2"]:
-        hidden = F.relu(F.instance_norm(self.conv1(x)))
-        hidden = F.instance_norm(self.conv2(hidden))
-        return F.relu(hidden + (x if self.shortcut is None else self.shortcut(x)))
+        return self.finished(self.conv1(x), x if self.shortcut is None else self.shortcut(x))
+
+    def finished(
+        self, hidden: Float[Tensor, "b cout x y z"], beside: Float[Tensor, "b cout x y z"]
+    ) -> Float[Tensor, "b cout x y z"]:
+        """What comes behind the first convolution and the shortcut."""
+        hidden = F.relu(F.instance_norm(hidden))
+        return F.relu(F.instance_norm(self.conv2(hidden)) + beside)
 
 
 class SparseHead(nn.Module):

@@ -6,6 +6,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.models.frustum_unet.blocks import DenseBlock
+from panoptic3d.sparse.convolution import conv
+from panoptic3d.sparse.dense import to_dense
+from panoptic3d.sparse.kernel import Kernel
+from panoptic3d.sparse.plan import PlanBook
+from panoptic3d.sparse.voxels import all_voxels
+from panoptic3d.sparse.weights import from_dense_weight
+from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
 class Bottleneck(nn.Module):
@@ -23,18 +30,49 @@ class Bottleneck(nn.Module):
             for num_in, num_out in ((2 * a, width), (2 * b, a), (c, b))
         )
 
-    def forward(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c2 x y z"]:
-        return self._up(self.up[0], self.inner(x), x)
+    def forward(
+        self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "b c2 x y z"]:
+        """The whole grid at the voxels' level; cells without a voxel hold zeros on the way in."""
+        return _up(self.up[0], self.inner(encoded, voxels, book), to_dense(encoded, voxels))
 
-    def inner(self, x: Float[Tensor, "b c x y z"]) -> Float[Tensor, "b c4 x2 y2 z2"]:
+    def inner(
+        self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "b c4 x2 y2 z2"]:
         """All but the last step up."""
-        skips = [x]
-        for step in self.down:
+        first, second = self.down[0]
+        skips = [second(_down(first, encoded, voxels, book))]
+        for step in self.down[1:]:
             skips.append(step(skips[-1]))
         x = skips.pop()
         for step in reversed(self.up[1:]):
-            x = self._up(step, x, skips.pop())
+            x = _up(step, x, skips.pop())
         return x
 
-    def _up(self, step: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
-        return torch.cat((skip, F.relu(F.instance_norm(step(x)))), dim=1)
+
+def _down(
+    block: DenseBlock, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
+) -> Float[Tensor, "b c2 x2 y2 z2"]:
+    """A dense block of stride 2 whose input is sparse: a few thousand voxels reach every cell that is not zero."""
+    half = halved(voxels)
+    strided = [_conv_onto(layer, encoded, voxels, half, book) for layer in (block.conv1, block.shortcut)]
+    return block.finished(*strided)
+
+
+def _up(step: nn.Module, x: Tensor, skip: Tensor) -> Tensor:
+    return torch.cat((skip, F.relu(F.instance_norm(step(x)))), dim=1)
+
+
+def halved(voxels: SparseVoxels) -> SparseVoxels:
+    """Every cell of twice the stride."""
+    nx, ny, nz = voxels.shape
+    return all_voxels(voxels.batch_size, (nx // 2, ny // 2, nz // 2), 2 * voxels.stride, str(voxels.device))
+
+
+def _conv_onto(
+    layer: nn.Module | None, rows: Float[Tensor, "n c"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
+) -> Float[Tensor, "b c2 x y z"]:
+    """A dense layer over sparse rows, onto the full grid `target`."""
+    assert isinstance(layer, nn.Conv3d)
+    kernel = Kernel(layer.kernel_size[0], layer.stride[0])
+    return to_dense(conv(rows, from_dense_weight(layer.weight), book.plan(source, target, kernel)), target)

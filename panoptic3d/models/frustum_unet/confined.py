@@ -9,14 +9,13 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail, rectified
-from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
+from panoptic3d.models.frustum_unet.bottleneck import Bottleneck, halved
 from panoptic3d.sparse.convolution import conv, conv_transpose
-from panoptic3d.sparse.dense import from_dense, to_dense
+from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.joining import moved_onto
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.norms import instance_norm
 from panoptic3d.sparse.plan import PlanBook
-from panoptic3d.sparse.voxels import all_voxels
 from panoptic3d.sparse.weights import from_dense_transposed_weight, from_dense_weight
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
@@ -31,8 +30,7 @@ def rows_of_bottleneck(
     book: PlanBook,
 ) -> Float[Tensor, "m c2"]:
     """Skip and decoder of the asked cells. Below 64^3 everything is dense."""
-    inner = bottleneck.inner(to_dense(encoded, voxels))
-    half = all_voxels(voxels.batch_size, _halves(voxels), 2 * voxels.stride, str(voxels.device))
+    inner, half = bottleneck.inner(encoded, voxels, book), halved(voxels)
     plan = book.plan(asked, half, Kernel(4, 2))
     made = conv_transpose(from_dense(inner, half), from_dense_transposed_weight(bottleneck.up[0].weight), plan)
     made = rectified(instance_norm(made, asked, eps=_EPS))
@@ -59,8 +57,3 @@ def _conv(
     layer: nn.Conv3d, rows: Float[Tensor, "n cin"], asked: SparseVoxels, book: PlanBook
 ) -> Float[Tensor, "n cout"]:
     return conv(rows, from_dense_weight(layer.weight), book.plan(asked, asked, Kernel(3)), layer.bias)
-
-
-def _halves(voxels: SparseVoxels) -> tuple[int, int, int]:
-    nx, ny, nz = voxels.shape
-    return nx // 2, ny // 2, nz // 2

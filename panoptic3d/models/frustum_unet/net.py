@@ -25,7 +25,7 @@ from panoptic3d.models.frustum_unet.confined import rows_of_bottleneck, rows_of_
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.members import batch_of, members_of
 from panoptic3d.models.slots import Lifted
-from panoptic3d.sparse.dense import from_dense, to_dense
+from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.joining import join, prune
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.convolution import SparseConvTranspose3d
@@ -107,7 +107,7 @@ class FrustumUNet(nn.Module):
     ) -> Level:
         asked = voxels_of_mask(is_in_frustum, voxels.stride)
         if self.config.level_64 == "grid":
-            volume = self.bottleneck(to_dense(encoded, voxels))
+            volume = self.bottleneck(encoded, voxels, book)
             rows = from_dense(volume, asked)
             instance, semantic = self.heads64(volume, asked)
         else:
