@@ -44,7 +44,8 @@ def test_every_promised_flag_is_there(verb: str) -> None:
 
 
 def test_the_names_of_the_package() -> None:
-    assert set(panoptic3d.__all__) >= {"Camera", "PanopticScene", "Prediction", "Sample", "VoxelGrid", "__version__"}
+    nouns = {"Camera", "PanopticScene", "Prediction", "Sample", "VoxelGrid"}
+    assert set(panoptic3d.__all__) >= {*nouns, "Predictor", "predict", "save_mesh", "save_scene", "__version__"}
 
 
 def test_the_grid_and_the_classes() -> None:

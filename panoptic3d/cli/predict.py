@@ -85,7 +85,7 @@ def _carry_out(
         running = with_progress(running, len(own), "scenes")
     try:
         for outcome in running:
-            outcomes.append(outcome)
+            outcomes.append(outcome if len(orders) == 1 else outcome.without_frames())
             _tell(outcome, out, is_only=len(orders) == 1)
     finally:  # also what was finished before an interruption or a full disk is in the index
         if len(orders) > 1 and outcomes and not distributed.is_distributed() and out.is_dir():

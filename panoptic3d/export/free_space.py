@@ -13,6 +13,7 @@ from scipy import ndimage
 
 # Of the two ends of a grid edge through a surface one is at most 0.5 away: a thicker shell is closed. The rest is for noise.
 SHELL_VOX = 0.8
+_CORE_VOX = 1.1  # noise of 0.2 makes this of what is at most 0.5 once in a million edges
 TRUNCATION_VOX = 3.0
 _PAD = 3  # so that a neighbour's neighbour is an address
 _NOWHERE_VOX = 1e3
@@ -65,7 +66,7 @@ def find_free_space(
     known = np.ones(near.shape, np.bool_)[window] if is_known is None else (is_known | near)[window]
     known = np.pad(known, _PAD, constant_values=False)
     field = _mended(field, known)
-    region, size = _regions(known & (field >= SHELL_VOX))
+    region, size = _regions(field, known)
     shape = (field.shape[0], field.shape[1], field.shape[2])
     start = start - _PAD
     first = _first_seen(region, eye - start, (camera_index - start + np.array(shape) / 2) / 2)
@@ -102,14 +103,44 @@ def neighbour_steps() -> tuple[Int64[np.ndarray, "3"], ...]:
     return tuple(step for step in steps if 0 < np.abs(step).sum() <= 2)
 
 
-def _regions(is_free: Bool[np.ndarray, "x y z"]) -> tuple[Int32[np.ndarray, "x y z"], Int64[np.ndarray, " regions"]]:
-    region = np.zeros(is_free.shape, np.int32)
-    ndimage.label(is_free, output=region)
+def _regions(
+    field: Float32[np.ndarray, "x y z"], known: Bool[np.ndarray, "x y z"]
+) -> tuple[Int32[np.ndarray, "x y z"], Int64[np.ndarray, " regions"]]:
+    """Parted where nothing but distance counts, at `_CORE_VOX`, and grown from there to the shell; so noise opens no ways."""
+    region = np.zeros(field.shape, np.int32)
+    ndimage.label(known & (field >= _CORE_VOX), output=region)
+    rim = np.flatnonzero(known & (field >= SHELL_VOX) & (field < _CORE_VOX))
+    _grow(region.ravel(), field.ravel(), rim, region.shape)
+    ndimage.label(region > 0, output=region)  # regions do not touch; what was grown astray is a speck now
     size = np.bincount(region.ravel())
     size[0] = 0
     is_speck = size < _LEAST_REGION
     region[is_speck[region]] = 0
     return region, np.where(is_speck, 0, size)
+
+
+def _grow(region: np.ndarray, field: np.ndarray, rim: np.ndarray, shape: tuple[int, ...]) -> None:
+    """Rim points take the region of their farthest neighbour, ring by ring. Of two regions that then touch, the nearer point
+    goes back to the shell.
+    """
+    strides = np.array([shape[1] * shape[2], shape[2], 1])
+    rest = rim
+    while len(rest):
+        best, farthest = np.zeros(len(rest), region.dtype), np.zeros(len(rest), np.float32)
+        for step in neighbour_steps():
+            there = rest + step @ strides
+            is_better = (region[there] > 0) & (field[there] > farthest)
+            best[is_better], farthest[is_better] = region[there[is_better]], field[there[is_better]]
+        region[rest] = best
+        if not best.any():
+            break
+        rest = rest[best == 0]
+    grown = rim[region[rim] > 0]
+    for stride in (*strides, *-strides):
+        there = grown + stride
+        touches = (region[there] > 0) & (region[there] != region[grown]) & (field[grown] <= field[there])
+        region[grown[touches]] = 0
+        grown = grown[~touches]
 
 
 def _first_seen(region: np.ndarray, eye: np.ndarray, toward: np.ndarray) -> int:

@@ -57,7 +57,7 @@ def make_shell(space: FreeSpace) -> Shell:
 
 def _edges(space: FreeSpace) -> tuple[np.ndarray, ...]:
     """Grid edges from free space into the shell: the two ends, the axis, and whether free space is the upper end."""
-    inner = np.flatnonzero((space.field < SHELL_VOX) & space.is_known)
+    inner = np.flatnonzero(~space.is_free & space.is_known)
     parts = []
     for axis, stride in enumerate(space.strides):
         for is_up in (True, False):

@@ -65,13 +65,25 @@ def simplified_surface(surface: Surface, cell_vox: float) -> Surface:
 
 
 def _labels(space: FreeSpace, shell: Shell, semantic: Tensor, instance: Tensor) -> tuple[np.ndarray, np.ndarray]:
-    """Of the grid point nearest to each quad; where that has none, of the quad's own end in the shell."""
+    """What most of the eight grid points around each quad are, the nearer ones counting more; where none has a label, that of
+    the quad's own end in the shell.
+    """
+    low = np.floor(shell.centres).astype(np.int64)
+    share = shell.centres - low
     limit = np.array(semantic.shape) - 1
-    nearest = np.clip(np.rint(shell.centres).astype(np.int64), 0, limit)
-    own = space.index_of(shell.shell_end)
-    classes = semantic.cpu().numpy()
-    at = np.where((classes[tuple(nearest.T)] > 0)[:, None], nearest, own)
-    return classes[tuple(at.T)], instance.cpu().numpy()[tuple(at.T)]
+    classes, things = semantic.cpu().numpy(), instance.cpu().numpy()
+    own = tuple(space.index_of(shell.shell_end).T)
+    options, weights = [(classes[own], things[own])], [np.full(len(low), 1e-6)]
+    for corner in np.stack(np.meshgrid((0, 1), (0, 1), (0, 1)), axis=-1).reshape(-1, 3):
+        at = tuple(np.clip(low + corner, 0, limit).T)
+        options.append((classes[at], things[at]))
+        weights.append(np.where(classes[at] > 0, np.where(corner, share, 1 - share).prod(axis=1), 0))
+    votes = [
+        sum(w * ((c == one) & (t == other)) for (c, t), w in zip(options, weights, strict=True))
+        for one, other in options
+    ]
+    winner = np.argmax(votes, axis=0)[None]
+    return tuple(np.take_along_axis(np.stack(column), winner, axis=0)[0] for column in zip(*options, strict=True))
 
 
 def _triangles(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:

@@ -3,7 +3,7 @@
 import json
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -26,6 +26,14 @@ class Outcome:
     seconds: float = 0.0
     was_there: bool = False
     failure: Exception | None = None
+
+    def without_frames(self) -> "Outcome":
+        """Tracebacks hold on to the pictures of failed photos: of thousands that is all memory."""
+        if self.failure is None:
+            return self
+        bare = self.failure.with_traceback(None)
+        bare.__cause__ = bare.__context__ = None
+        return replace(self, failure=bare)
 
     def record(self) -> dict[str, Any]:
         """A line of the index."""

@@ -1,7 +1,8 @@
 """Scenes on disk in the browser, from this machine to this machine only."""
 
 import html
-from collections.abc import Mapping
+import os
+from collections.abc import Iterator, Mapping
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from urllib.parse import quote, unquote, urlsplit
@@ -19,22 +20,28 @@ _PAGE, _PICTURE = "index.html", "preview.png"
 
 
 def find_scenes(folder: Path) -> list[Path]:
-    """The folder itself, if it is a scene, or the scenes in it."""
+    """The folder itself, if it is a scene, or the scenes in it, however deep."""
     if not folder.exists():
         raise InputError(f"{folder} is not there; give the folder of a predicted scene, or one that holds several.")
     if not folder.is_dir():
         raise InputError(f"{folder} is a file; give the folder of a predicted scene, or one that holds several.")
     if (folder / _PAGE).is_file() and (folder / "scene.json").is_file():
         return [folder]
-    try:
-        scenes = sorted(
-            child for child in folder.iterdir() if (child / _PAGE).is_file() and not child.name.startswith(".")
-        )
-    except OSError as error:
-        raise InputError(f"{folder} cannot be read ({error.strerror}); check its permissions.") from error
+    scenes = sorted(_scenes_below(folder))
     if not scenes:
         raise InputError(f"{folder} holds no scene (a folder with {_PAGE}); `panoptic3d predict` writes them.")
     return scenes
+
+
+def _scenes_below(folder: Path) -> Iterator[Path]:
+    def refuse(error: OSError) -> None:
+        raise InputError(f"{error.filename} cannot be read ({error.strerror}); check its permissions.") from error
+
+    for where, folders, files in os.walk(folder, onerror=refuse):
+        folders[:] = [name for name in folders if not name.startswith(".")]
+        if _PAGE in files and Path(where) != folder:
+            folders.clear()
+            yield Path(where)
 
 
 def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
@@ -43,9 +50,10 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
     if scenes == [folder]:
         routes: dict[str, Path | bytes] = {"/": folder / _PAGE, **_routes(folder, "")}
     else:
-        routes = {"/": gallery_page(folder.resolve().name, [scene.name for scene in scenes]).encode()}
-        for scene in scenes:
-            routes |= {f"/{scene.name}/": scene / _PAGE, **_routes(scene, f"/{scene.name}")}
+        names = [scene.relative_to(folder).as_posix() for scene in scenes]
+        routes = {"/": gallery_page(folder.resolve().name, names).encode()}
+        for scene, name in zip(scenes, names, strict=True):
+            routes |= {f"/{name}/": scene / _PAGE, **_routes(scene, f"/{name}")}
     try:
         return ThreadingHTTPServer((HOST, port), _handler(routes))
     except OSError as error:

@@ -78,6 +78,9 @@ def test_a_batch_that_fails_is_tried_one_by_one(tmp_path: Path) -> None:
     picture(64, 48).convert("L").convert("RGB").point(lambda _: 7).save(photos / "b.png")
     outcomes = _run(photos, tmp_path / "out", _FailsOn((7, 7, 7)), batch_size=3)
     failed = {o.order.scene: str(o.failure) for o in outcomes if o.failure}
+    assert outcomes[1].failure is not None
+    assert outcomes[1].failure.__traceback__ is not None
+    assert outcomes[1].without_frames().failure.__traceback__ is None  # pyright: ignore[reportOptionalMemberAccess]
     assert failed == {"b": "out of memory"}
     assert outcomes[1].record()["error"] == "unexpected RuntimeError: out of memory"
 

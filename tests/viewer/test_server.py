@@ -22,6 +22,8 @@ def _scene(folder: Path) -> Path:
 def gallery(tmp_path: Path) -> Iterator[str]:
     _scene(tmp_path / "scenes" / "a b & <c> 🛋️")
     _scene(tmp_path / "scenes" / "second")
+    _scene(tmp_path / "scenes" / "house" / "kitchen")
+    (tmp_path / "scenes" / "index.jsonl").write_text("")
     (tmp_path / "secret.txt").write_text("secret")
     with make_server(tmp_path / "scenes") as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -40,6 +42,8 @@ def test_the_gallery_shows_every_scene_and_serves_its_files(gallery: str) -> Non
     page = _get(gallery + "/").decode()
     assert "a b &amp; &lt;c&gt; 🛋️" in page
     assert _get(f"{gallery}/second/") == b"second/index.html"
+    assert page.count("<img") == 3
+    assert _get(f"{gallery}/house/kitchen/") == b"kitchen/index.html"
     assert _get(f"{gallery}/a%20b%20%26%20%3Cc%3E%20%F0%9F%9B%8B%EF%B8%8F/preview.png").endswith(b"/preview.png")
 
 
