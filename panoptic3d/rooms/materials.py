@@ -67,7 +67,9 @@ def wood(random: np.random.Generator) -> Material:
 def cloth(random: np.random.Generator) -> Material:
     base = pick(random, _CLOTHS)
     kind = random.choice(["cloth", "cloth", "cloth", "cloth", "stripes", "plain"])
-    second = pick(random, _CLOTHS) if kind == "stripes" else np.asarray(base) * 0.84
+    # Stripes mostly of one hue: contrasts are for the beach.
+    is_bold = kind == "stripes" and random.random() < 0.2
+    second = pick(random, _CLOTHS) if is_bold else np.asarray(base) * (0.72 if kind == "stripes" else 0.84)
     return Material(
         varied(random, base, 10),
         str(kind),  # pyright: ignore[reportArgumentType]

@@ -8,7 +8,7 @@ from panoptic3d.rooms.scene import Material, Model
 from panoptic3d.rooms.shapes import Shape, ball, cylinder, joined, lathe, tube
 from panoptic3d.structures.taxonomy import LAMP
 
-_GLOW = 2.5  # radiance of a lit shade: a little above a sunlit wall
+_GLOW = 1.7  # radiance of a lit shade: about that of a sunlit wall
 
 
 def _glow(style: Style) -> float:

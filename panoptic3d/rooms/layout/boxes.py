@@ -1,6 +1,7 @@
 """Upright boxes turned about the vertical: what layouts test for collisions, finer than one box a thing."""
 
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Bool, Float
@@ -58,21 +59,24 @@ class Boxes:
 
 
 def overlaps(a: Boxes, b: Boxes, slack_m: float = 0.002) -> Bool[np.ndarray, "n m"]:
-    """Which pairs overlap by more than `slack` (separating axes)."""
+    """Which pairs overlap by more than `slack` (separating axes, for the pairs whose circles meet)."""
     between = b.centre_m[None] - a.centre_m[:, None]
-    reach = np.minimum(a.high_m[:, None], b.high_m[None]) - np.maximum(a.low_m[:, None], b.low_m[None])
-    is_apart = reach <= slack_m
-    axes_a, axes_b = a.axes, b.axes
-    for axes, is_of_a in ((axes_a, True), (axes_b, False)):
-        for k in range(2):
-            axis = axes[:, k][:, None] if is_of_a else axes[:, k][None]
-            gap = np.abs((between * axis).sum(-1))
-            radius_a = sum(a.half_m[:, i, None] * np.abs((axes_a[:, i, None] * axis).sum(-1)) for i in range(2))
-            radius_b = sum(b.half_m[None, :, i] * np.abs((axes_b[None, :, i] * axis).sum(-1)) for i in range(2))
-            is_apart = is_apart | (gap >= radius_a + radius_b - slack_m)
-    return ~is_apart
+    reach = np.hypot(*a.half_m.T)[:, None] + np.hypot(*b.half_m.T)[None]
+    high = np.minimum(a.high_m[:, None], b.high_m[None]) - np.maximum(a.low_m[:, None], b.low_m[None])
+    found = (high > slack_m) & ((between**2).sum(-1) < reach**2)
+    i, j = np.nonzero(found)
+    if len(i) == 0:
+        return found
+    apart, axes_a, axes_b = between[i, j], a.axes[i], b.axes[j]
+    for axes in (axes_a, axes_b):
+        gap = np.abs(np.einsum("pd,pkd->pk", apart, axes))
+        half_a = np.einsum("pe,pek->pk", a.half_m[i], np.abs(np.einsum("ped,pkd->pek", axes_a, axes)))
+        half_b = np.einsum("pe,pek->pk", b.half_m[j], np.abs(np.einsum("ped,pkd->pek", axes_b, axes)))
+        found[i, j] &= (gap < half_a + half_b - slack_m).all(axis=1)
+    return found
 
 
+@lru_cache(maxsize=512)
 def solid_boxes(model: Model) -> Boxes:
     """One box for each connected piece of the mesh, or, of things with many pieces, one for each of eight layers."""
     vertices, triangles = model.mesh.vertices_m.astype(np.float64), model.mesh.triangles

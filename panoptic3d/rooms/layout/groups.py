@@ -1,7 +1,8 @@
 """Furniture that belongs together, in a frame of its own: the back at +y, the front towards -y."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal
 
 import numpy as np
@@ -37,10 +38,9 @@ class Item:
     yaw_deg: float = 0.0
     support: Support = "floor"
     on: int | None = None
-    boxes: Boxes | None = None
 
     def solid(self) -> Boxes:
-        return (self.boxes or solid_boxes(self.model)).placed(self.x, self.y, self.z, self.yaw_deg)
+        return solid_boxes(self.model).placed(self.x, self.y, self.z, self.yaw_deg)
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,27 +48,27 @@ class Group:
     name: str
     items: tuple[Item, ...]
     clearances: tuple[tuple[float, float, float, float], ...] = ()  # rectangles of the floor that must stay free
-    _solid: list[Boxes] = field(default_factory=list)
 
+    @cached_property
     def solid(self) -> Boxes:
-        """Of all but rugs; worked out once."""
-        if not self._solid:
-            self._solid.append(Boxes.joined([item.solid() for item in self.items if item.model.role != "rug"]))
-        return self._solid[0]
+        """Of all but rugs."""
+        return Boxes.joined([item.solid() for item in self.items if item.model.role != "rug"])
 
+    @cached_property
     def rugs(self) -> Boxes:
         return Boxes.joined([item.solid() for item in self.items if item.model.role == "rug"])
 
+    @cached_property
     def clear(self) -> Boxes:
         return Boxes.joined([Boxes.rectangle(*r, 0.0, 1.2) for r in self.clearances])
 
-    @property
+    @cached_property
     def bounds(self) -> tuple[float, float, float, float]:
-        corners = self.solid().corners().reshape(-1, 2)
+        corners = self.solid.corners().reshape(-1, 2)
         (x0, y0), (x1, y1) = corners.min(axis=0).tolist(), corners.max(axis=0).tolist()
         return x0, y0, x1, y1
 
-    @property
+    @cached_property
     def back_m(self) -> float:
         """How far what stands on the floor reaches to +y; what hangs is made to reach the wall itself."""
         floor = Boxes.joined([i.solid() for i in self.items if i.support == "floor" and i.model.role != "rug"])

@@ -62,8 +62,8 @@ class Space:
 
     def try_group(self, group: Group, x: float, y: float, yaw_deg: float, wall_gap_m: float = 0.015) -> bool:
         """Place it there if it fits, leaves its clearance free and lets people through."""
-        solid, clear = group.solid().placed(x, y, 0, yaw_deg), group.clear().placed(x, y, 0, yaw_deg)
-        rugs = group.rugs().placed(x, y, 0, yaw_deg)
+        solid, clear = group.solid.placed(x, y, 0, yaw_deg), group.clear.placed(x, y, 0, yaw_deg)
+        rugs = group.rugs.placed(x, y, 0, yaw_deg)
         if not self.fits(solid, wall_gap_m) or not self.is_inside(rugs, 0.03):
             return False
         if len(rugs) and self.rugs and overlaps(rugs, Boxes.joined(self.rugs)).any():

@@ -39,7 +39,7 @@ def draw_views(
     chosen: list[View] = []
     times_seen: dict[int, int] = {}
     for _ in range(min(options.num_views, len(seen))):
-        worth = [_worth(shares, near, times_seen) for _, shares, near in seen]
+        worth = [_worth(shares, near, times_seen) - _likeness(view, chosen) for view, shares, near in seen]
         view, shares, _ = seen.pop(int(np.argmax(worth)))
         chosen.append(view)
         for thing in shares:
@@ -136,6 +136,16 @@ def _score(view: View, cloud: _Cloud) -> tuple[dict[int, float], float]:
     share = counts / (_GRID[0] * _GRID[1])
     near = float(np.mean(depth < _CLOSE_M)) if len(depth) else 1.0
     return {int(k): float(share[k]) for k in np.flatnonzero(share > 0.004)}, near
+
+
+def _likeness(view: View, chosen: list[View]) -> float:
+    """How much a view repeats those already chosen: the same place and direction cost most."""
+    cost = 0.0
+    for other in chosen:
+        apart_m = float(np.linalg.norm(view.world_from_camera[:3, 3] - other.world_from_camera[:3, 3]))
+        turned = 1.0 - float(view.world_from_camera[:3, 2] @ other.world_from_camera[:3, 2])
+        cost += 0.9 * float(np.exp(-((apart_m / 0.9) ** 2) - turned / 0.12))
+    return cost
 
 
 def _worth(shares: dict[int, float], near: float, times_seen: dict[int, int]) -> float:
