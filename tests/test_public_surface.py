@@ -18,7 +18,7 @@ _FLAGS = {
     "data verify": {"--split", "--json", "--jobs"},
     "data pack": {"--out", "--jobs", "--split"},
     "data inspect": {"--sample", "--out"},
-    "data assets": {"--out"},
+    "data assets": {"--out", "--allow-licence"},
     "import-checkpoint": {"--family", "--out"},
     "bench": set(),
     "doctor": {"--json"},

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float32, UInt8
 
-from panoptic3d.errors import InputError, MissingPartError
+from panoptic3d.errors import InputError
 from panoptic3d.optional import is_installed, require
 from panoptic3d.randomness import derive_seed, numpy_generator
 from panoptic3d.rooms.raycast import Caster, Hits, pixel_rays
@@ -253,10 +253,5 @@ def denoised(
     """By Intel's Open Image Denoise; without it as it is, for which many more paths should be asked."""
     if not is_installed("pyoidn"):
         return color
-    try:
-        import pyoidn
-    except ImportError as error:
-        raise MissingPartError(
-            f"denoising needs pyoidn, which does not import ({error}); pip install pyoidn cffi."
-        ) from error
-    return np.asarray(pyoidn.denoise(color, albedo=plain, normal=normal, hdr=True), np.float32)
+    oidn = require("pyoidn", "denoising")
+    return np.asarray(oidn.denoise(color, albedo=plain, normal=normal, hdr=True), np.float32)

@@ -102,7 +102,8 @@ def _marble(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.ndar
     size = max(material.scale_m, 0.1)
     warp = _octaves(material, u, v, footprint, size, 4)
     vein = np.abs(_octaves(material, u + size * warp, v + 0.6 * size * warp, footprint, 0.9 * size, 5) - 0.5) * 2
-    return _mix(material, np.clip(np.exp(-9 * vein) + 0.12 * warp, 0, 1))
+    share = np.exp(-9 * vein) + 0.12 * warp
+    return _mix(material, np.clip(0.4 + (share - 0.4) * _visible(footprint, 0.3 * size), 0, 1))
 
 
 def _stripes(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.ndarray) -> np.ndarray:
@@ -138,7 +139,7 @@ def _picture(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.nda
             for n, height in enumerate((0.62, 0.45, 0.27)):
                 ridge = height + 0.16 * (_noise(material, x * 3.1 + 9 * n, np.zeros_like(x), n) - 0.5)
                 colors = _blend(
-                    colors, palette[2 + n], np.clip((ridge - y % 1.0) * size / np.maximum(footprint, 1e-3), 0, 1)
+                    colors, palette[2 + n], np.clip(0.5 + (ridge - y % 1.0) * size / np.maximum(footprint, 1e-3), 0, 1)
                 )
             return colors
         case 1:  # fields
@@ -152,7 +153,9 @@ def _picture(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.nda
             for n in range(6):
                 centre, radius = random.uniform(0, 1, 2), random.uniform(0.06, 0.3)
                 inside = radius - np.hypot(x % 1.0 - centre[0], y % 1.0 - centre[1])
-                colors = _blend(colors, palette[1 + n % 4], np.clip(inside * size / np.maximum(footprint, 1e-3), 0, 1))
+                colors = _blend(
+                    colors, palette[1 + n % 4], np.clip(0.5 + inside * size / np.maximum(footprint, 1e-3), 0, 1)
+                )
             return colors
 
 

@@ -39,6 +39,7 @@ T = TypeVar("T")
 
 REACH_VOX = 8.0  # the release stores distances up to here
 EXACT_VOX = 3.5
+THING_MARGIN_VOX = 0.2  # 6 mm: how far behind a thing's back the wall that it hangs on may be
 _LARGE_AREA_VOX2 = 150.0
 _MAX_WIDTH_VOX, _MAX_LENGTH_VOX = 5.0, 30.0  # of a piece's box: its second and its longest side
 _NODE_STRIDE = 4
@@ -99,10 +100,10 @@ def nearest_surface(
     number: Int32[np.ndarray, " q"],
     is_thing: Bool[np.ndarray, " t"],
     slots: FrustumSlots,
-    thing_margin_vox: float = 0.01,
+    thing_margin_vox: float = THING_MARGIN_VOX,
 ) -> NearestSurface:
     """Polygons with corners in grid indices; `number` is the triangle that each stands for. A thing owns a voxel unless
-    stuff is nearer by more than the margin: what lies flat on the floor or hangs on a wall has its back exactly there.
+    stuff is nearer by more than the margin: what lies flat on the floor or hangs on a wall has its back there.
     """
     minima = _Minima(slots, is_thing)
     near = _near_frustum(corners_vox, slots)

@@ -155,12 +155,12 @@ def test_broken_triangles_go_and_the_rest_stays() -> None:
 
 
 def test_decimation_keeps_the_size_and_the_bound() -> None:
-    shape = joined([ball(0.5, segments=60), box(0.05, 0.05, 1.2, (0.9, 0, -0.5))])
+    shape = joined([ball(0.5, segments=40), box(0.05, 0.05, 1.2, (0.9, 0, -0.5))])
     raw = _raw(shape.vertices_m, shape.triangles)
     for most in (1500, 300):
         small = decimated(raw, most)
         assert len(small.triangles) <= most
-        np.testing.assert_allclose(np.ptp(small.vertices, axis=0), np.ptp(raw.vertices, axis=0), rtol=0.1)
+        np.testing.assert_allclose(np.ptp(small.vertices, axis=0), np.ptp(raw.vertices, axis=0), rtol=0.2)
 
 
 def test_fronts_turn_to_minus_y() -> None:
@@ -170,6 +170,7 @@ def test_fronts_turn_to_minus_y() -> None:
     assert turned.vertices[3, 2] == turned.vertices[:, 2].max()  # and y was up
 
 
+@pytest.mark.slow
 def test_rooms_use_a_library(tmp_path: Path) -> None:
     """Our own models, sent through a library, furnish a sound room again."""
     from panoptic3d.rooms.assets.library import pack_levels, write_index
@@ -211,6 +212,7 @@ def test_rooms_use_a_library(tmp_path: Path) -> None:
     assert check_room(scene) == []
 
 
+@pytest.mark.slow
 def test_every_role_of_a_thing_has_a_class() -> None:
     assert set(CLASS_OF_ROLE) == set(ROLES) - {"curtain", "window", "door"}
     for role, name in CLASS_OF_ROLE.items():

@@ -1,7 +1,5 @@
 """Every role, many draws: closed, outward, plausible, in its own frame, and the same again for the same stream."""
 
-from collections import Counter
-
 import numpy as np
 import pytest
 
@@ -11,8 +9,6 @@ from panoptic3d.rooms.furniture import ROLES, build
 from panoptic3d.rooms.scene import Model
 from panoptic3d.rooms.shapes import signed_volume_m3
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
-
-_DRAWS = range(3)
 
 # Least and greatest width, depth and height in metres.
 _SIZES = {
@@ -38,33 +34,43 @@ def _drawn(role: str, draw: int) -> Model:
 
 @pytest.mark.parametrize("role", ROLES)
 def test_a_model_is_closed_outward_and_in_its_frame(role: str) -> None:
-    for draw in _DRAWS:
-        model = _drawn(role, draw)
-        mesh = model.mesh
-        assert np.isfinite(mesh.vertices_m).all()
-        assert mesh.uv_m is not None
-        assert np.isfinite(mesh.uv_m).all()
-        low, high = mesh.vertices_m.min(axis=0), mesh.vertices_m.max(axis=0)
-        assert abs(low[2]) < 1e-4
-        assert np.abs(low[:2] + high[:2]).max() < 1e-3
-        assert 0 < len(mesh.triangles) <= 12_000
-        assert _is_closed(mesh.triangles)
-        assert signed_volume_m3(mesh.vertices_m, mesh.triangles) > 0
-        assert mesh.material_of.max() < len(model.materials)
-        assert model.role == role
-        assert FRONT3D_TAXONOMY[model.class_id].kind in ("thing", "stuff")
+    _hold_to_the_laws(role, 0)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("role", ROLES)
+def test_so_are_more_draws_of_it(role: str) -> None:
+    for draw in range(1, 10):
+        _hold_to_the_laws(role, draw)
+
+
+def _hold_to_the_laws(role: str, draw: int) -> None:
+    model = _drawn(role, draw)
+    mesh = model.mesh
+    assert np.isfinite(mesh.vertices_m).all()
+    assert mesh.uv_m is not None
+    assert np.isfinite(mesh.uv_m).all()
+    low, high = mesh.vertices_m.min(axis=0), mesh.vertices_m.max(axis=0)
+    assert abs(low[2]) < 1e-4
+    assert np.abs(low[:2] + high[:2]).max() < 1e-3
+    assert 0 < len(mesh.triangles) <= 12_000
+    assert _is_closed(mesh.triangles)
+    assert signed_volume_m3(mesh.vertices_m, mesh.triangles) > 0
+    assert mesh.material_of.max() < len(model.materials)
+    assert model.role == role
+    assert FRONT3D_TAXONOMY[model.class_id].kind in ("thing", "stuff")
 
 
 @pytest.mark.parametrize("role", _SIZES)
 def test_sizes_are_those_of_furniture(role: str) -> None:
     least, most = _SIZES[role]
-    for draw in range(12):
+    for draw in range(2):
         size = _drawn(role, draw).size_m
         assert all(a <= s <= b for a, s, b in zip(least, size, most, strict=True)), (draw, size)
 
 
 def test_the_same_stream_gives_the_same_bytes_and_another_does_not() -> None:
-    for role in ("armchair", "bookcase", "floor-plant"):
+    for role in ("dining-chair", "nightstand"):
         first, second, other = _drawn(role, 5), _drawn(role, 5), _drawn(role, 6)
         assert first.mesh.vertices_m.tobytes() == second.mesh.vertices_m.tobytes()
         assert first.materials == second.materials
@@ -88,6 +94,6 @@ def test_an_unknown_role_is_named() -> None:
 
 def _is_closed(triangles: np.ndarray) -> bool:
     """Every directed edge has its opposite as often."""
-    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]])
-    count = Counter(map(tuple, edges.tolist()))
-    return all(count[(b, a)] == n for (a, b), n in count.items())
+    edges = np.concatenate([triangles[:, [0, 1]], triangles[:, [1, 2]], triangles[:, [2, 0]]]).astype(np.int64)
+    there, back = edges[:, 0] << 32 | edges[:, 1], edges[:, 1] << 32 | edges[:, 0]
+    return bool((np.sort(there) == np.sort(back)).all())
