@@ -155,7 +155,7 @@ def test_broken_triangles_go_and_the_rest_stays() -> None:
 
 
 def test_decimation_keeps_the_size_and_the_bound() -> None:
-    shape = joined([ball(0.5, segments=40), box(0.05, 0.05, 1.2, (0.9, 0, -0.5))])
+    shape = joined([ball(0.5, segments=40), box(0.3, 0.3, 1.2, (0.9, 0, -0.5))])
     raw = _raw(shape.vertices_m, shape.triangles)
     for most in (1500, 300):
         small = decimated(raw, most)

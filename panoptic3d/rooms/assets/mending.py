@@ -117,7 +117,7 @@ def _clustered(mesh: RawMesh, cell: float) -> RawMesh | None:
         return None
     span, old = np.ptp(means, axis=0), np.ptp(mesh.vertices, axis=0)
     grown = np.where(span > 0, old / np.where(span > 0, span, 1.0), 1.0)
-    fitted = (means - means.min(axis=0)) * np.minimum(grown, 1.3) + low
+    fitted = (means - means.min(axis=0)) * grown + low
     return _kept(replace(mesh, vertices=fitted, triangles=triangles), keep)
 
 
