@@ -62,6 +62,8 @@ def capture(trainer: Trainer, standing: Standing) -> Checkpoint:
         "stages": "2d and 3d",
         "run": trainer.folder.path.name,
         "step": trainer.step,
+        "stage": trainer.stage.name,
+        "trained_parts": list(trainer.stage.config.train or method.parts()),
         "fingerprint": fingerprint(trainer.config),
         "is_average": trainer.average is not None,
         "commit": describe_machine()["commit"],
