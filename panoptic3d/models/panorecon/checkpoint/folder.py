@@ -63,8 +63,8 @@ def import_published(path: Path, out: Path, mode: Mode = "faithful") -> Imported
 def load_folder(folder: Path, config: PanoReconConfig | None = None) -> Pipeline:
     """The pipeline with the weights of a folder, under its own config or another that has the same tensors."""
     pipeline = build_panorecon(config or read_config(folder))
-    state, wanted = _read_weights(folder), pipeline.state_dict()
     allowed = "voxel_net." if _origin(folder)["stages"] == "2d" else "\0"
+    state, wanted = _read_weights(folder), pipeline.state_dict()
     missing = [name for name in wanted if name not in state and not name.startswith(allowed)]
     unexpected = [name for name in state if name not in wanted]
     misfits = [name for name in state if name in wanted and state[name].shape != wanted[name].shape]
