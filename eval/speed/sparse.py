@@ -26,10 +26,6 @@ _PARTS = Path(__file__).resolve().parent / "sparse_parts"
 sys.path.insert(0, str(_PARTS))
 from sets import GRID, named_sets  # noqa: E402 - a neighbour of this script, not a package
 
-# For every engine alike: glibc keeps freed memory. Without, fresh pages are a good part of the time of small sets, and how
-# many there are depends on what ran before.
-_ALLOCATOR = {"MALLOC_MMAP_THRESHOLD_": str(1 << 25), "MALLOC_TRIM_THRESHOLD_": str(1 << 31)}
-
 SECTIONS = ("peers", "variants", "dense", "unet")
 
 
@@ -152,7 +148,7 @@ def _workers(engines: dict[str, str]) -> Iterator[dict[str, subprocess.Popen]]:
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 text=True,
-                env={**os.environ, **_ALLOCATOR, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
+                env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parents[2])},
             )
             _answer_of(workers[engine], engine)
         yield workers

@@ -15,6 +15,19 @@ from panoptic3d.sparse.weights import from_dense_weight
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
+class _Entry(nn.Sequential):
+    """A block of stride 2 and one of stride 1. The input is sparse: a few thousand voxels reach all that is not zero."""
+
+    def forward(
+        self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
+    ) -> Float[Tensor, "b c2 x2 y2 z2"]:
+        first, second = self
+        assert isinstance(first, DenseBlock)
+        half = halved(voxels)
+        strided = [_conv_onto(layer, encoded, voxels, half, book) for layer in (first.conv1, first.shortcut)]
+        return second(first.finished(*strided))
+
+
 class Bottleneck(nn.Module):
     """Three levels down and up again; skips are concatenated in front. Twice the channels that go in come out."""
 
@@ -22,8 +35,8 @@ class Bottleneck(nn.Module):
         super().__init__()
         a, b, c = 2 * width, 4 * width, 4 * width
         self.down = nn.ModuleList(
-            nn.Sequential(DenseBlock(num_in, num_out, 2), DenseBlock(num_out, num_out))
-            for num_in, num_out in ((width, a), (a, b), (b, c))
+            kind(DenseBlock(num_in, num_out, 2), DenseBlock(num_out, num_out))
+            for kind, num_in, num_out in ((_Entry, width, a), (nn.Sequential, a, b), (nn.Sequential, b, c))
         )
         self.up = nn.ModuleList(
             nn.ConvTranspose3d(num_in, num_out, 4, stride=2, padding=1, bias=False)
@@ -40,23 +53,13 @@ class Bottleneck(nn.Module):
         self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "b c4 x2 y2 z2"]:
         """All but the last step up."""
-        first, second = self.down[0]
-        skips = [second(_down(first, encoded, voxels, book))]
+        skips = [self.down[0](encoded, voxels, book)]
         for step in self.down[1:]:
             skips.append(step(skips[-1]))
         x = skips.pop()
         for step in reversed(self.up[1:]):
             x = _up(step, x, skips.pop())
         return x
-
-
-def _down(
-    block: DenseBlock, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
-) -> Float[Tensor, "b c2 x2 y2 z2"]:
-    """A dense block of stride 2 whose input is sparse: a few thousand voxels reach every cell that is not zero."""
-    half = halved(voxels)
-    strided = [_conv_onto(layer, encoded, voxels, half, book) for layer in (block.conv1, block.shortcut)]
-    return block.finished(*strided)
 
 
 def _up(step: nn.Module, x: Tensor, skip: Tensor) -> Tensor:

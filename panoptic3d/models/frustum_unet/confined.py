@@ -31,8 +31,9 @@ def rows_of_bottleneck(
 ) -> Float[Tensor, "m c2"]:
     """Skip and decoder of the asked cells. Below 64^3 everything is dense."""
     inner, half = bottleneck.inner(encoded, voxels, book), halved(voxels)
-    plan = book.plan(asked, half, Kernel(4, 2))
-    made = conv_transpose(from_dense(inner, half), from_dense_transposed_weight(bottleneck.up[0].weight), plan)
+    plan, last_up = book.plan(asked, half, Kernel(4, 2)), bottleneck.up[0]
+    assert isinstance(last_up, nn.ConvTranspose3d)
+    made = conv_transpose(from_dense(inner, half), from_dense_transposed_weight(last_up.weight), plan)
     made = rectified(instance_norm(made, asked, eps=_EPS))
     return torch.cat((moved_onto(encoded, voxels, asked), made), dim=1)
 

@@ -86,7 +86,8 @@ def _normalising(grid: Convolved) -> tuple[Float[Tensor, " c"], Float[Tensor, " 
 
 def _at(frame: Frame, tail: DenseTail, coords: Int64[Tensor, "n 3"]) -> Float[Tensor, "n cout"]:
     """The last convolution at these cells. Three taps along z are one run of numbers, so that nine gathers do."""
-    cells = frame.cells
+    cells, bias = frame.cells, tail.out.bias
+    assert bias is not None
     channels, step = cells.shape[3], cells.shape[2]
     runs = cells.as_strided((cells.numel() // channels - 2, 3 * channels), (channels, 1))
     corner = (coords[:, 0] * cells.shape[1] + coords[:, 1]) * step + coords[:, 2]
@@ -95,6 +96,6 @@ def _at(frame: Frame, tail: DenseTail, coords: Int64[Tensor, "n 3"]) -> Float[Te
 
     def work(part: Tensor) -> Tensor:
         gathered = runs.index_select(0, (part[:, None] + beside).view(-1)).view(len(part), -1)
-        return torch.addmm(tail.out.bias, gathered, weight)
+        return torch.addmm(bias, gathered, weight)
 
     return torch.cat(list(over_blocks(work, corner.split(_ROWS_PER_PRODUCT), cells.device)))
