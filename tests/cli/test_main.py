@@ -13,7 +13,6 @@ _CALLS = {
     "view": ["x"],
     "evaluate": ["--data", "x", "--split", "y", "--checkpoint", "z"],
     "train": ["x.yaml"],
-    "data generate": ["--out", "x"],
 }
 
 
