@@ -15,8 +15,8 @@ from panoptic3d.engine.training.methods import training_config_of
     ("text", "words", "sentence"),
     [
         (None, [], "cannot be read"),
-        ("data: {root: x}", [], "`method` is None; give the name of one (panorecon)"),
-        ("method: panorekon", [], "there is no method 'panorekon'; choose from panorecon"),
+        ("data: {root: x}", [], "`method` is None; give the name of one (clearview, panorecon)"),
+        ("method: panorekon", [], "there is no method 'panorekon'; choose from clearview, panorecon"),
         ("method: no.such:Thing", [], "cannot be imported"),
         ("method: pathlib:Path", [], "is no subclass of panoptic3d.engine.method.Method"),
         ("method: panorecon", ["--lodaer.batch_size", "2"], "unknown key `lodaer` (did you mean `loader`?)"),

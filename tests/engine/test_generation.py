@@ -54,6 +54,7 @@ def test_what_was_made_is_sound_data(made: Path) -> None:
     assert json.loads((made / "statistics.json").read_text())["num_samples"] == 2
 
 
+@pytest.mark.slow
 def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(made: Path, tmp_path: Path) -> None:
     out = tmp_path / "again"
     run_plan(GenerationPlan(BOXES, 7, 1), out)
@@ -66,6 +67,7 @@ def test_a_killed_run_goes_on_and_ends_with_the_same_bytes(made: Path, tmp_path:
             assert path.read_bytes() == (out / path.relative_to(made)).read_bytes(), path
 
 
+@pytest.mark.slow
 def test_a_lost_file_is_made_again(made: Path, tmp_path: Path) -> None:
     import shutil
 
@@ -112,6 +114,7 @@ def test_a_wrong_shard_is_refused(text: str) -> None:
         Shard.parse(text)
 
 
+@pytest.mark.slow
 def test_samples_of_views_equal_those_of_dense_frames() -> None:
     scene = scene_from_boxes(random_room(2))
     soup, view = soup_of(scene), scene.views[0]
@@ -163,6 +166,18 @@ def test_the_recipe_of_the_benchmark_keeps_its_splits_apart() -> None:
         recipe.plan("test", 1001)
     with pytest.raises(ValidationError):
         Recipe.model_validate({"name": "x"})
+
+
+def test_the_committed_sample_is_sound_and_begins_the_benchmark(repository: Path) -> None:
+    root = open_root(repository / "data" / "rooms-sample")
+    keys = root.keys()
+    assert len(keys) == 6
+    assert list(root.split("test").keys) == keys
+    sample = root.read(keys[0])
+    assert sample.truth is not None
+    assert measure_registration(sample, sample.truth).on_surface > 0.97
+    assert int(keys[0][5:13]) == load_recipe("rooms-v1").splits["test"].first_seed
+    assert all(path.stat().st_size < 1_000_000 for path in root.path.rglob("*") if path.is_file())
 
 
 def test_the_command(made: Path, capsys: pytest.CaptureFixture[str]) -> None:

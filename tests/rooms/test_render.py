@@ -95,6 +95,7 @@ def test_exposure_follows_the_light(scale: float) -> None:
     assert np.abs(first.astype(int) - second).max() <= 1
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_photo_and_another_seed_another() -> None:
     room, soup, caster = _room()
     view = room.scene.views[0]

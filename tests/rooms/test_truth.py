@@ -131,6 +131,7 @@ def test_triangles_that_fold_or_dent_stay_triangles() -> None:
         assert np.array_equal(polygons[:, 3], polygons[:, 0])
 
 
+@pytest.mark.slow
 def test_box_rooms_as_triangles_equal_the_analytic_ones() -> None:
     room = random_room(3)
     wanted = render(room)
