@@ -98,7 +98,7 @@ SMALL_GRID = VoxelGrid((64, 64, 64), 0.1, (31.6, 31.7, 2.4))
 @pytest.mark.parametrize(
     ("size", "mode"),
     [
-        ("small", "corrected"),
+        pytest.param("small", "corrected", marks=pytest.mark.slow),
         pytest.param("small", "faithful", marks=pytest.mark.slow),
         pytest.param("full", "corrected", marks=pytest.mark.slow),
     ],
