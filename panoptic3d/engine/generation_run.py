@@ -139,12 +139,12 @@ def _rooms(jobs: list[RoomJob], out: Path, plan: GenerationPlan, num_workers: in
     context = multiprocessing.get_context("spawn")
     waiting = iter(jobs)
     with _one_thread_each(), ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker) as pool:
-        submit = partial(pool.submit, make_room_samples, out, config=plan.config)
-        running = {submit(job) for job in islice(waiting, _AHEAD * num_workers)}
+        make = partial(make_room_samples, out, config=plan.config)
+        running = {pool.submit(make, job) for job in islice(waiting, _AHEAD * num_workers)}
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {submit(job) for job in islice(waiting, len(done))}
+                running |= {pool.submit(make, job) for job in islice(waiting, len(done))}
                 for future in done:
                     yield future.result()
         except BrokenProcessPool as error:

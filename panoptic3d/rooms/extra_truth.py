@@ -23,12 +23,14 @@ def extra_truth_bytes(soup: TriangleSoup, view: View, pixels: PixelTruth) -> byt
     - `amodal_ids` int32 [n], `amodal` uint8 [n, h, w / 8]: the whole outline of each visible thing, as packed bits
     """
     buffer = io.BytesIO()
+    amodal = _amodal(soup, view, pixels)
     np.savez_compressed(
         buffer,
         normal=_normals(soup, view, pixels),
         albedo=_albedo(soup, view, pixels),
         layout_depth_m=_layout_depth(soup, view),
-        **_amodal(soup, view, pixels),
+        amodal_ids=amodal["amodal_ids"],
+        amodal=amodal["amodal"],
     )
     return buffer.getvalue()
 

@@ -95,7 +95,7 @@ class TracedRoom:
             kept = kept + ~(glows | is_outside)
         size = (camera.height, camera.width)
         ratio = np.clip(textured / np.maximum(plain, 1e-3), 0, 4).reshape(*size, 3)
-        return ratio, (overlay / 4).reshape(*size, 3), np.asarray(kept / 4, np.float32).reshape(*size, 1)
+        return ratio, np.asarray(overlay / 4).reshape(*size, 3), np.asarray(kept / 4, np.float32).reshape(*size, 1)
 
     def _looks_out(
         self, origins: np.ndarray, directions: np.ndarray, distance: np.ndarray, clear: np.ndarray

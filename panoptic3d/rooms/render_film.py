@@ -43,7 +43,7 @@ def develop(
     exposed = exposed + 0.08 * glow
     if film.blur_px > 0.05:
         exposed = gaussian_filter(exposed, (film.blur_px, film.blur_px, 0))
-    exposed *= _vignette(exposed.shape[:2], film.vignette)[..., None]
+    exposed *= _vignette((len(radiance), radiance.shape[1]), film.vignette)[..., None]
     toned = _tone(exposed)
     grey = (toned @ _LUMINANCE)[..., None]
     toned = np.clip(grey + film.saturation * (toned - grey), 0, 1)

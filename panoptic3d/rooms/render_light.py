@@ -174,8 +174,8 @@ class LightCache:
         size = int(np.prod(shape))
         sums = np.stack([np.bincount(cells, light[:, n], size) for n in range(3)] + [np.bincount(cells, None, size)])
         sums = sums.reshape(4, *shape).astype(np.float32)
-        around = uniform_filter(sums, (0, 0, 3, 3, 3), mode="constant") * 27
-        wide = uniform_filter(around, (0, 0, 5, 5, 5), mode="constant")
+        around = uniform_filter(sums, size=[0, 0, 3, 3, 3], mode="constant") * 27  # type: ignore[arg-type]  # the stubs know one size
+        wide = uniform_filter(around, size=[0, 0, 5, 5, 5], mode="constant")  # type: ignore[arg-type]
         overall = sums.sum(axis=(2, 3, 4), keepdims=True) + 1e-3 * sums.sum(axis=(1, 2, 3, 4), keepdims=True)
         pooled = sums + 0.15 * around + 1e-3 * wide + 1e-7 * overall
         return (pooled[:3] / np.maximum(pooled[3], 1e-12)).reshape(3, -1).T.astype(np.float32).copy()

@@ -20,7 +20,7 @@ from typing import TypeVar
 import numpy as np
 from jaxtyping import Bool, Float32, Float64, Int16, Int32
 from scipy.ndimage import maximum_filter
-from scipy.spatial import cKDTree
+from scipy.spatial import KDTree
 from torch import Tensor
 
 from panoptic3d.geometry.frustum import bounding_box, frustum_mask
@@ -78,7 +78,8 @@ def frustum_slots(camera: Camera, grid: VoxelGrid) -> FrustumSlots:
     slot = np.pad(slot, _MARGIN, constant_values=-1)
     is_used = slot >= 0
     coords = np.asfortranarray(mask.nonzero().numpy().astype(np.int16))  # whole columns are asked for
-    columns = (is_used.any(axis=0), is_used.any(axis=1), is_used.any(axis=2))
+    across, down, along = (np.asarray(is_used.any(axis=axis)) for axis in range(3))
+    columns = (across, down, along)
     start = (low[0] - _MARGIN, low[1] - _MARGIN, low[2] - _MARGIN)
     size_x, size_y, size_z = (size // _NODE_STRIDE + 2 for size in slot.shape)
     cell = (coords.astype(np.int32) - np.array(start, np.int32)) // _NODE_STRIDE
@@ -371,14 +372,14 @@ def _add_far(small: FlatPolygons, minima: _Minima) -> None:
     seeds[tuple(cell[((cell >= 0) & (cell < shape)).all(axis=1)].T)] = True
     reach = int(np.ceil((REACH_VOX + stride) / stride))
     nodes = np.argwhere(maximum_filter(seeds, size=2 * reach + 1))
-    distance, nearest = cKDTree(points).query(
+    distance, nearest = KDTree(points, leafsize=16).query(
         nodes * stride + low,
         distance_upper_bound=REACH_VOX + stride,
         workers=1,  # no voxel is farther from its nearest node
     )
     found = np.full(shape, -1, np.int32)
     is_found = np.isfinite(distance)
-    found[tuple(nodes[is_found].T)] = nearest[is_found]
+    found[tuple(nodes[is_found].T)] = np.asarray(nearest)[is_found]
     candidates = np.flatnonzero(_any_corner(found >= 0).reshape(-1).take(slots.node))
     squared = minima.squared(candidates)
     is_open = squared > EXACT_VOX**2

@@ -124,7 +124,8 @@ def pair_distances(polygons: FlatPolygons, which: np.ndarray, points: Float32[np
     a = polygons.corners[:, 0].T
     offset = [points[:, n] - a[n].take(which) for n in range(3)]
     frame = polygons.frame
-    x, y, height = (sum(offset[n] * frame[3 * row + n].take(which) for n in range(3)) for row in range(3))
+    turned = [[offset[n] * frame[3 * row + n].take(which) for n in range(3)] for row in range(3)]
+    x, y, height = (first + second + third for first, second, third in turned)
     edges = [[values.take(which) for values in edge] for edge in polygons.edges]
     return squared_distance(x, y, height, polygons.width.take(which), edges)
 
