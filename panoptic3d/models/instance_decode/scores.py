@@ -20,5 +20,5 @@ def detection_scores(
 def mean_agreement(ids: Int64[Tensor, " n"], probability: Float[Tensor, " n"]) -> dict[int, float]:
     """By id (0 is none): the mean probability that its voxels give to what decided for them."""
     count = torch.bincount(ids).clamp(min=1)
-    mean = torch.bincount(ids, probability.double()) / count
+    mean = torch.bincount(ids, probability.detach().double()) / count
     return {number: float(mean[number]) for number in ids.unique().tolist() if number > 0}

@@ -108,10 +108,12 @@ def test_the_3d_stage_learns_3d_alone_level_by_level(training: Build, step: int,
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(("mode", "supply"), [("corrected", "truth"), ("faithful", "network")])
+@pytest.mark.parametrize(("mode", "supply"), [("corrected", "truth"), ("faithful", "matched")])
 def test_a_batch_of_3d_samples_is_its_samples(training: Build, mode: str, supply: str) -> None:
-    """And the same from run to run, to the bit."""
-    given = {"depth": supply, "instances": "matched" if supply == "network" else "truth"}
+    """And the same from run to run, to the bit. With true depth: the network's own rounds otherwise in a batch, and a voxel
+    that a pixel then misses is another input.
+    """
+    given = {"depth": "truth", "instances": supply}
     method = training("3d", mode=mode, curriculum=AT_ONCE, supply=given)
     rooms = [room(0), room(1, num_things=1), room(2, num_things=0), room(3)]
     alone = [method(batch_of(sample), 7) for sample in rooms]
