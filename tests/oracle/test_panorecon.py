@@ -13,6 +13,7 @@ from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.instance_decode.labels import Labelled, panoptic_labels
 from panoptic3d.models.panorecon.checkpoint.table import to_their_state
+from panoptic3d.models.panorecon.config import FAITHFUL
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
@@ -250,7 +251,7 @@ def test_the_decoder_on_the_recorded_volumes(folder: OracleFolder, frame: str) -
         torch.from_numpy(labels[f"{kind}_label"]).long()[i, j, k] for kind in ("instance", "semantic")
     )
     num_detections = len(folder.recorded(frame, "detections")["locations"])
-    config = InstanceDecodeConfig(channels="detections", fill="first")
+    config = InstanceDecodeConfig.model_validate(FAITHFUL["decode"])
     labelled = panoptic_labels(coords, _SHAPE, distance, instance, semantic, num_detections, FRONT3D_TAXONOMY, config)
     summary = json.loads((folder.root / frame / "summary.json").read_text())["panoptic"]
     assert labelled.class_of_id == {int(number): class_id for number, class_id in summary["mapping"].items()}
