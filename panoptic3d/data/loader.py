@@ -6,14 +6,16 @@ Evaluation replaces nothing: a bad sample raises, or is handed on as a `FailedSa
 
 import logging
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Literal
 
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from panoptic3d import distributed
 from panoptic3d.config import Config
+from panoptic3d.data.augment import AugmentConfig, augmented
 from panoptic3d.data.dataset import FailedSample, SampleDataset
 from panoptic3d.data.order import Place, Position, evaluation_indices, num_training_steps, training_batches
 from panoptic3d.errors import InputError, Panoptic3dError
@@ -32,6 +34,7 @@ class LoaderConfig(Config):
     is_shuffled: bool = True
     max_bad_samples: int = 20  # distinct ones before training gives up; `train` counts over all ranks
     pin_memory: bool = False
+    augment: AugmentConfig | None = None  # what is done to the samples of training; validation sees them as they are
 
 
 @dataclass(frozen=True)
@@ -61,9 +64,18 @@ class TrainingLoader:
         self.rank = distributed.rank() if rank is None else rank
         self.world_size = distributed.world_size() if world_size is None else world_size
         self.replacements: list[Replacement] = []
-        self._order = _EpochOrder(self)
+        batches_of = partial(
+            training_batches,
+            len(dataset),
+            config.batch_size,
+            seed,
+            rank=self.rank,
+            world_size=self.world_size,
+            is_shuffled=config.is_shuffled,
+        )
+        self._order = _EpochOrder(self.num_steps, batches_of)
         self._loader = DataLoader(
-            _ReplacingDataset(dataset, seed),
+            _ReplacingDataset(dataset, config.augment, seed),
             batch_sampler=self._order,
             num_workers=config.num_workers,
             collate_fn=_collate,
@@ -152,44 +164,42 @@ def _leave_group(worker: int) -> None:
 
 
 class _EpochOrder(Sampler[list[Place]]):
-    """The batches of the epoch at `position`, read by the loader whenever it starts over."""
+    """The batches of the epoch at `position`, read by the loader whenever it starts over. It does not know the training
+    loader: workers whose iterator goes down in a cycle of garbage are waited for in vain, five seconds each.
+    """
 
-    def __init__(self, loader: TrainingLoader) -> None:
-        self._loader = loader
+    def __init__(self, num_steps: int, batches_of: Callable[[int], list[list[Place]]]) -> None:
+        self._num_steps, self._batches_of = num_steps, batches_of
         self.position = Position()
 
     def __iter__(self) -> Iterator[list[Place]]:
-        loader = self._loader
-        batches = training_batches(
-            len(loader.dataset),
-            loader.config.batch_size,
-            loader.seed,
-            self.position.epoch,
-            loader.rank,
-            loader.world_size,
-            loader.config.is_shuffled,
-        )
-        return iter(batches[self.position.step :])
+        return iter(self._batches_of(self.position.epoch)[self.position.step :])
 
     def __len__(self) -> int:
-        return self._loader.num_steps - self.position.step
+        return self._num_steps - self.position.step
 
 
 class _ReplacingDataset(Dataset[tuple[Sample | None, tuple[Replacement, ...]]]):
     """Runs in the workers. A bad file travels as a value: an exception would lose its type on the way."""
 
-    def __init__(self, dataset: SampleDataset, seed: int) -> None:
-        self._dataset, self._seed = dataset, seed
+    def __init__(self, dataset: SampleDataset, augment: AugmentConfig | None, seed: int) -> None:
+        self._dataset, self._augment, self._seed = dataset, augment, seed
 
     def __getitem__(self, place: Place) -> tuple[Sample | None, tuple[Replacement, ...]]:
         index, failed = place.index, []
         for attempt in range(_MAX_ATTEMPTS):
             item = self._dataset.attempt(index)
             if isinstance(item, Sample):
-                return item, tuple(Replacement(failure, item.key) for failure in failed)
+                return self._augmented(item, place), tuple(Replacement(failure, item.key) for failure in failed)
             failed.append(item)
             index = derive_seed(self._seed, "replacement", place.epoch, place.position, attempt) % len(self._dataset)
         return None, tuple(Replacement(failure, "") for failure in failed)
+
+    def _augmented(self, sample: Sample, place: Place) -> Sample:
+        """Anew in every epoch, and by place alone: workers and ranks change nothing."""
+        if self._augment is None:
+            return sample
+        return augmented(sample, self._augment, torch_generator(self._seed, "augment", place.epoch, place.position))
 
 
 class _AttemptingDataset(Dataset[Sample | FailedSample]):

@@ -30,6 +30,7 @@ from panoptic3d.files import write_text_atomically
 from panoptic3d.metrics.perturbations import OracleName
 from panoptic3d.metrics.protocol import Protocol, load_protocol
 from panoptic3d.metrics.surface_protocol import load_surface_protocol
+from panoptic3d.models.shipped import find_checkpoint
 
 
 @dataclass(frozen=True)
@@ -120,7 +121,7 @@ def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredicti
     if order.checkpoint is not None:
         has_cuda = order.device != "cpu" and torch.cuda.is_available()
         device = torch.device("cuda", distributed.local_rank()) if has_cuda else torch.device("cpu")
-        predictions = NetworkPredictions(Path(order.checkpoint), device)
+        predictions = NetworkPredictions(find_checkpoint(order.checkpoint), device)
         _ = predictions.network  # what is wrong with it is said before the first image
         return predictions
     assert order.predictions is not None

@@ -43,7 +43,7 @@ def pixel_class_term(logits: Float[Tensor, "classes h w"], labels: Int64[Tensor,
 def plane_term(
     logits: Float[Tensor, "planes h w"], is_occupied: Bool[Tensor, "planes h w"], is_known: Tensor
 ) -> Tensor:
-    """Binary cross entropy of the planes that lie in the frustum, summed along a ray."""
+    """Binary cross entropy, the mean over what lies in the frustum of every ray."""
     row = F.binary_cross_entropy_with_logits(logits, is_occupied.to(logits.dtype), reduction="none")
     return masked_mean(row, is_known)
 

