@@ -38,6 +38,8 @@ from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
+_PLANE_PIXEL = 2  # the planes of every second pixel of every second row are judged: neighbours say the same
+
 Bands = Mapping[int, Bool[Tensor, "b x y z"]]  # by stride: the cells that hold a voxel of the true band
 
 
@@ -55,48 +57,59 @@ class ClearviewMethod(Method):
             load_imagenet_weights(trunk, config.network.trunk.name, config.imagenet_file)
 
     def parts(self) -> Mapping[str, Sequence[nn.Module]]:
+        """The trunk's own layers, `trunk`, are also a part of `2d`: they came trained and need a lower rate."""
         network = self.network
-        flat = (network.trunk, network.panoptic, network.rays)
-        return {"2d": cast(Sequence[nn.Module], flat), "3d": [cast(nn.Module, network.voxel_net)]}
+        pyramid = cast(FeaturePyramid, network.trunk)
+        flat = (pyramid, network.panoptic, network.rays)
+        return {
+            "trunk": [cast(nn.Module, pyramid.trunk)],
+            "2d": cast(Sequence[nn.Module], flat),
+            "3d": [cast(nn.Module, network.voxel_net)],
+        }
 
     def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
         return self.network.infer(batch.image, batch.cameras)
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
         """Everything is batched but the terms, which are the means over samples of each sample's own."""
-        network = self.network
+        network, trains_maps = self.network, self._trains("2d")
+        if self.config.imagenet:  # the statistics of a million photos are better than those of a small batch
+            cast(FeaturePyramid, network.trunk).trunk.eval()
         fitted = network.fit(batch.image, batch.cameras)
-        pyramid = network.trunk(fitted.pixels)
-        panoptic = network.panoptic(pyramid, fitted.cameras)
-        rays = cast(LayeredEstimate, network.rays(pyramid, fitted.cameras, panoptic))
-        terms = self._map_terms(batch, panoptic, rays)
-        lifted = self._lifted(batch, step, panoptic, rays)
-        things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
-        bands = {stride: torch.stack([band_cells(truth, stride) for truth in batch.truths]) for stride in (4, 2, 1)}
-        refined, thing_of_seed = self._refined(batch, step, lifted, things, bands)
-        terms += self._volume_terms(batch, refined, things, bands, thing_of_seed)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trains_maps):
+            pyramid = network.trunk(fitted.pixels)
+            panoptic = network.panoptic(pyramid, fitted.cameras)
+            rays = cast(LayeredEstimate, network.rays(pyramid, fitted.cameras, panoptic))
+        terms = self._map_terms(batch, panoptic, rays) if trains_maps else []
+        if self._trains("3d"):
+            lifted = self._lifted(batch, step, panoptic, rays)
+            things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
+            bands = {stride: torch.stack([band_cells(truth, stride) for truth in batch.truths]) for stride in (4, 2, 1)}
+            refined, thing_of_seed = self._refined(batch, step, lifted, things, bands)
+            terms += self._volume_terms(batch, refined, things, bands, thing_of_seed)
         weights = self.config.weights.model_dump()
         total: dict[str, Tensor] = {}
         for name, value in terms:
             total[name] = total.get(name, 0.0) + weights[name] * value / len(batch)
         return total
 
+    def _trains(self, part: str) -> bool:
+        return any(parameter.requires_grad for module in self.parts()[part] for parameter in module.parameters())
+
     def _map_terms(self, batch: Batch, panoptic: Panoptic2D, rays: LayeredEstimate) -> list[tuple[str, Tensor]]:
-        size = (batch.depth_m.shape[1], batch.depth_m.shape[2])
-
-        def grown(values: Float[Tensor, "b c h w"]) -> Float[Tensor, "b c h2 w2"]:
-            return F.interpolate(values, size=size, mode="bilinear")
-
-        maps = grown(torch.stack((rays.depth_m, rays.log_spread), dim=1))
-        logits = grown(panoptic.maps[SEMANTICS])
+        """At the resolution of the maps, which is what voxels read."""
+        size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
+        depth_m = F.interpolate(batch.depth_m[:, None], size=size, mode="nearest-exact")[:, 0]
+        semantic = F.interpolate(batch.semantic_2d[:, None], size=size, mode="nearest-exact")[:, 0].long()
+        logits = panoptic.maps[SEMANTICS]
         terms = []
         for number, truth in enumerate(batch.truths):
-            depth, spread, true_depth = maps[number, 0], maps[number, 1], batch.depth_m[number]
+            depth, true_depth = rays.depth_m[number], depth_m[number]
             terms += [
-                ("depth", ray_terms.log_depth_term(depth, spread, true_depth)),
+                ("depth", ray_terms.log_depth_term(depth, rays.log_spread[number], true_depth)),
                 ("depth_error", ray_terms.depth_error_term(depth, true_depth)),
                 ("slope", ray_terms.slope_term(depth, true_depth)),
-                ("pixel_classes", ray_terms.pixel_class_term(logits[number], batch.semantic_2d[number].long())),
+                ("pixel_classes", ray_terms.pixel_class_term(logits[number], semantic[number])),
                 *self._hidden_terms(truth, rays, number),
             ]
         return terms
@@ -107,16 +120,14 @@ class ClearviewMethod(Method):
             layout = layout_depth(truth, self.taxonomy, camera)
             terms.append(("layout", ray_terms.depth_error_term(rays.layout_m[number], layout)))
         if rays.occupancy_logits is not None and rays.plane_spacing_m is not None:
-            logits = rays.occupancy_logits[number]
-            terms.append(
-                ("planes", ray_terms.plane_term(logits, *plane_truth(truth, camera, len(logits), rays.plane_spacing_m)))
-            )
+            logits = rays.occupancy_logits[number, :, ::_PLANE_PIXEL, ::_PLANE_PIXEL]
+            said = plane_truth(truth, camera, len(logits), rays.plane_spacing_m, _PLANE_PIXEL)
+            terms.append(("planes", ray_terms.plane_term(logits, *said)))
         return terms
 
     def _lifted(self, batch: Batch, step: int, panoptic: Panoptic2D, rays: LayeredEstimate) -> Gathered:
         """With the grids of the truth, and for some samples with its depth."""
-        gather = self.network.lift
-        assert isinstance(gather, Gather)
+        gather = cast(Gather, self.network.lift)
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
         true_depth = F.interpolate(batch.depth_m[:, None], size=size, mode="nearest-exact")[:, 0]
         depth, spread = rays.depth_m.detach(), rays.log_spread.detach()

@@ -101,11 +101,13 @@ def layout_depth(truth: VoxelTruth, taxonomy: Taxonomy, camera: Camera) -> Float
 
 
 def plane_truth(
-    truth: VoxelTruth, camera: Camera, num_planes: int, spacing_m: float
+    truth: VoxelTruth, camera: Camera, num_planes: int, spacing_m: float, every: int = 1
 ) -> tuple[Bool[Tensor, "planes h w"], Bool[Tensor, "planes h w"]]:
-    """Whether each plane of each ray passes by a surface, and whether that is known (in the frustum)."""
+    """Whether each plane of each ray passes by a surface, and whether that is known (in the frustum); for some pixels."""
     device = truth.linear_index.device
-    pixels = pixel_grid(camera.height, camera.width, device=device).view(-1, 2)
+    pixels = pixel_grid(camera.height, camera.width, device=device)[::every, ::every]
+    height, width = pixels.shape[:2]
+    pixels = pixels.reshape(-1, 2)
     rays = unproject(pixels, pixels.new_ones(len(pixels)), camera.intrinsics.to(pixels))
     depths = torch.arange(num_planes, device=device) * spacing_m
     index = truth.grid.index_from_camera(depths[:, None, None] * rays)
@@ -113,5 +115,5 @@ def plane_truth(
     cells = linear_index(voxels, truth.grid.shape)
     is_near = truth.dense(truth.distance_vox.abs() < spacing_m / truth.grid.voxel_size_m / 2, False).view(-1)
     is_known = is_inside & truth.frustum_mask.view(-1)[cells]
-    shape = (num_planes, camera.height, camera.width)
+    shape = (num_planes, height, width)
     return (is_near[cells] & is_known).view(shape), is_known.view(shape)

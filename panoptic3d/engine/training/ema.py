@@ -16,11 +16,13 @@ class MovingAverage:
         self._average = {name: tensor.detach().clone() for name, tensor in network.state_dict().items()}
 
     @torch.no_grad()
-    def update(self) -> None:
+    def update(self, step: int) -> None:
+        """`step` counts from 0: the first steps forget where they began faster than `decay` would."""
+        decay = min(self.decay, (1 + step) / (10 + step))
         for name, tensor in self._network.state_dict().items():
             average = self._average[name]
             if average.is_floating_point():
-                average.lerp_(tensor, 1 - self.decay)
+                average.lerp_(tensor, 1 - decay)
             else:
                 average.copy_(tensor)
 

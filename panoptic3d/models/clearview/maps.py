@@ -16,6 +16,7 @@ from panoptic3d.structures.instances import Instances2D
 _NEAR_M, _FAR_M = 0.2, 20.0
 _LOG_SPREAD = (-5.0, 1.0)
 _TYPICAL_M = 2.5  # the depth that an untrained network says
+_RARE = -3.0  # the logit at which the occupancy of planes starts
 SEMANTICS = "semantics"  # the name of the map of class logits
 
 
@@ -33,7 +34,7 @@ class PixelClasses(nn.Module):
     def __init__(self, num_in: int, num_classes: int) -> None:
         super().__init__()
         self.read = Reader(num_in, 32)
-        self.classes = nn.Conv2d(32, num_classes, 1)
+        self.classes = faint(nn.Conv2d(32, num_classes, 1))
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
         device = pyramid.stride4.device
@@ -50,8 +51,9 @@ class LayeredRays(nn.Module):
         super().__init__()
         self.config = config
         self.read = Reader(num_in, config.width)
-        self.depth = nn.Conv2d(config.width, 3, 3, padding=1)  # log depth, log spread, how much farther the room is
-        self.planes = nn.Conv2d(config.width, config.num_planes, 1) if config.has_planes else None
+        # Log depth, log spread, how much farther the room is.
+        self.depth = faint(nn.Conv2d(config.width, 3, 3, padding=1))
+        self.planes = faint(nn.Conv2d(config.width, config.num_planes, 1), _RARE) if config.has_planes else None
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...], panoptic: Panoptic2D) -> LayeredEstimate:
         features = self.read(pyramid.stride4, cameras)
@@ -67,6 +69,14 @@ class LayeredRays(nn.Module):
             log_spread=log_spread.clamp(*_LOG_SPREAD),
             layout_m=(depth_m * (1 + F.softplus(beyond - 3))).clamp(max=_FAR_M) if self.config.has_layout else None,
         )
+
+
+def faint(head: nn.Conv2d, bias: float = 0.0) -> nn.Conv2d:
+    """A head that begins by saying the same everywhere, for it would first have to unlearn what it says at random."""
+    nn.init.normal_(head.weight, std=1e-3)
+    assert head.bias is not None
+    nn.init.constant_(head.bias, bias)
+    return head
 
 
 class Reader(nn.Module):

@@ -49,7 +49,7 @@ class ClearviewNet(nn.Module):
         self.occupancy_64, self.heat = nn.Linear(width, 1), nn.Linear(width, 1)
         self.seeds = SeedHead(width, config.num_classes, seeds)
         self.refine_128 = Refine(width, num_in, config.channels_128)
-        self.refine_256 = Refine(config.channels_128, num_in, config.channels_256)
+        self.refine_256 = Refine(config.channels_128, num_in, config.channels_256, config.has_neighbours_256)
         finest = config.channels_256
         self.distance, self.classes = nn.Linear(finest, 1), nn.Linear(finest, config.num_classes)
         self.votes = VoteHead(finest, seeds)
@@ -109,13 +109,18 @@ class ClearviewNet(nn.Module):
 
 
 class Refine(nn.Module):
-    """Eight finer voxels for each, which read the maps for themselves."""
+    """Eight finer voxels for each, which read the maps for themselves, and their neighbours or not."""
 
-    def __init__(self, num_coarse: int, num_evidence: int, width: int) -> None:
+    def __init__(self, num_coarse: int, num_evidence: int, width: int, has_neighbours: bool = True) -> None:
         super().__init__()
         self.up = SparseConvTranspose3d(num_coarse, width, Kernel(2, 2))
         self.read = nn.Linear(num_evidence, width)
-        self.block = ResidualBlock(width, width)
+        self.block = ResidualBlock(width, width) if has_neighbours else None
+        self.alone = (
+            None
+            if has_neighbours
+            else nn.Sequential(nn.Linear(width, 2 * width), nn.ReLU(), nn.Linear(2 * width, width))
+        )
         self.occupancy = nn.Linear(width, 1)
 
     def forward(
@@ -124,7 +129,11 @@ class Refine(nn.Module):
         nx, ny, nz = (2 * n for n in coarse.shape)
         made = generated(coarse, self.up.kernel, bounds=((0, 0, 0), (nx, ny, nz)))
         hidden = self.up(features, book.plan(made, coarse, self.up.kernel)) + self.read(evidence.at(made))
-        return self.block(F.relu(hidden), made, made, book), made
+        hidden = F.relu(hidden)
+        if self.block is not None:
+            return self.block(hidden, made, made, book), made
+        assert self.alone is not None
+        return F.relu(hidden + self.alone(hidden)), made
 
 
 def _said(voxels: SparseVoxels, occupancy_logit: Tensor, decide: Keep) -> LevelPrediction:

@@ -53,7 +53,7 @@ def test_an_average_follows_and_steps_aside() -> None:
     with torch.no_grad():
         network[0].weight += 4.0
         network[1].num_batches_tracked += 3
-    average.update()
+    average.update(step=100)
     assert average.state_dict()["0.weight"].item() == pytest.approx(before + 1.0)
     assert average.state_dict()["1.num_batches_tracked"].item() == 3
     with average.in_place():
@@ -79,3 +79,13 @@ def test_wrong_stages_are_refused_before_the_first_step(small_run: Callable[...,
         build_method(small_run(activation_checkpointing=True))
     with pytest.raises(ConfigError, match=r"unknown key `settings.widht` \(did you mean `settings.width`\?\)"):
         small_run(settings={"widht": 3})
+
+
+def test_an_average_soon_forgets_where_it_began() -> None:
+    network = torch.nn.Linear(1, 1)
+    average = MovingAverage(network, decay=0.999)
+    with torch.no_grad():
+        network.weight += 4.0
+    for step in range(100):
+        average.update(step)
+    assert average.state_dict()["weight"].item() == pytest.approx(network.weight.item(), abs=1e-3)
