@@ -42,7 +42,9 @@ def weighted_distance_term(distance_vox: Float[Tensor, " n"], truth_vox: Float[T
 
 
 def shell_term(distance_vox: Float[Tensor, " n"], truth_vox: Float[Tensor, " n"], group: Int64[Tensor, " n"]) -> Tensor:
-    """One minus the soft IoU of the shell below one voxel, the mean over groups: what the score counts, made smooth."""
+    """One minus the soft IoU of the shell below one voxel, the mean over groups: what the score counts, made smooth. A voxel
+    outside of every shell counts against the group that it is given.
+    """
     inside = ((1 - distance_vox) / _SOFTNESS_VOX).sigmoid()
     is_shell = (truth_vox < 1).to(inside.dtype)
     count = int(group.max()) + 1 if len(group) else 0

@@ -19,6 +19,7 @@ from panoptic3d.engine.methods.clearview_targets import (
     heat_of,
     layout_depth,
     plane_truth,
+    spread_groups,
     thing_truth,
     truth_at,
 )
@@ -236,6 +237,7 @@ class ClearviewMethod(Method):
         classes = torch.cat((things.class_ids.new_zeros(1), things.class_ids))[thing_of_seed[seeds]]
         logits, target = _by_thing(level, labelled, seeds, thing_of_seed[seeds], thing[is_labelled])
         group = torch.where(thing > 0, thing + len(self.taxonomy), own.semantic)
+        group = spread_groups(level.voxels.coords[rows, 1:], group)
         distance = level.distance_vox[rows]
         return [
             ("distance", seed_terms.weighted_distance_term(distance.clamp(max=3.0), own.distance_vox)),

@@ -87,6 +87,15 @@ def truth_at(truth: VoxelTruth, coords: Tensor, truncation_vox: float) -> FineTr
     return FineTruth(distance, listed(truth.semantic.long(), 0), listed(truth.instance.long(), 0))
 
 
+def spread_groups(coords: Tensor, group: Int64[Tensor, " n"], cell: int = 4) -> Int64[Tensor, " n"]:
+    """Voxels without a group (0) get one of their cell: what is wrongly said around a segment is said of that segment."""
+    corner = coords.long() // cell
+    size = corner.amax(dim=0) + 1 if len(corner) else corner.new_ones(3)
+    cells = (corner[:, 0] * size[1] + corner[:, 1]) * size[2] + corner[:, 2]
+    largest = group.new_zeros(int(size.prod())).scatter_reduce_(0, cells, group, "amax")
+    return torch.where(group > 0, group, largest[cells])
+
+
 def layout_depth(truth: VoxelTruth, taxonomy: Taxonomy, camera: Camera) -> Float[Tensor, "h w"]:
     """The farthest stuff along the ray of each pixel, from the labelled voxels; 0 where there is none."""
     is_stuff = torch.tensor([c.kind == "stuff" for c in taxonomy.classes], device=truth.semantic.device)

@@ -55,6 +55,11 @@ class Evidence:
         position = torch.cat((points_m / 3, 1 / z[:, None].clamp(min=0.2)), dim=1)
         return torch.cat((maps, torch.stack(gaps, dim=1), position), dim=1)
 
+    def probabilities_of(self, read: Float[Tensor, "n c"]) -> Float[Tensor, "n classes"]:
+        """The classes of their pixels among what voxels read."""
+        first = self.features.shape[1]
+        return read[:, first : first + self.probabilities.shape[1]]
+
     def _seen(self, voxels: SparseVoxels) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 2"]]:
         """Centres in front of the camera, and their pixels, kept on the image."""
         points, pixels = [], []

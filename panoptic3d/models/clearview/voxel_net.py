@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from dataclasses import dataclass
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -26,6 +27,7 @@ Keep = Callable[[SparseVoxels, Tensor], Tensor]
 # (heat logit, cells) -> where things are assumed.
 Seed = Callable[[Tensor, SparseVoxels], Places]
 _RARE = -3.0  # the logit at which rare events start
+_UNLIKELY = 1e-3  # no pixel is surer than that of what a voxel is not
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +54,7 @@ class ClearviewNet(nn.Module):
         self.refine_256 = Refine(config.channels_128, num_in, config.channels_256, config.has_neighbours_256)
         finest = config.channels_256
         self.distance, self.classes = nn.Linear(finest, 1), nn.Linear(finest, config.num_classes)
+        self.trust = nn.Parameter(torch.ones(()))  # in the classes of the pixels: right at once for what is seen
         self.votes = VoteHead(finest, seeds)
         for rare in (self.occupancy_64, self.heat):
             nn.init.constant_(rare.bias, _RARE)
@@ -72,17 +75,23 @@ class ClearviewNet(nn.Module):
         places = (seed or self._strongest)(heat, cells)
         seeds = self.seeds(features, cells, places)
         kept, rows = prune(features, cells, said.is_kept)
-        hidden, made = self.refine_128(kept, rows, evidence, book)
+        hidden, made, _ = self.refine_128(kept, rows, evidence, book)
         middle = _said(made, self.refine_128.occupancy(hidden)[:, 0], decide)
         if up_to_stride >= made.stride:
             return Refined((said, middle), heat, cells)
         kept, rows = prune(hidden, made, middle.is_kept)
-        hidden, made = self.refine_256(kept, rows, evidence, book)
-        finest, votes = self._finest(hidden, made, seeds, decide)
+        hidden, made, read = self.refine_256(kept, rows, evidence, book)
+        seen = evidence.probabilities_of(read).clamp(min=_UNLIKELY).log()
+        finest, votes = self._finest(hidden, made, seen, seeds, decide)
         return Refined((said, middle, finest), heat, cells, votes)
 
     def _finest(
-        self, hidden: Float[Tensor, "n c"], made: SparseVoxels, seeds: ThingSeeds, decide: Keep
+        self,
+        hidden: Float[Tensor, "n c"],
+        made: SparseVoxels,
+        seen: Float[Tensor, "n classes"],
+        seeds: ThingSeeds,
+        decide: Keep,
     ) -> tuple[LevelPrediction, Float[Tensor, "m 3"]]:
         occupancy = self.refine_256.occupancy(hidden)[:, 0]
         is_kept = decide(made, occupancy)
@@ -93,7 +102,7 @@ class ClearviewNet(nn.Module):
             occupancy_logit=occupancy,
             voxels=voxels,
             is_kept=is_kept,
-            semantic_logits=self.classes(features),
+            semantic_logits=self.classes(features) + self.trust * seen[is_kept],
             instance_logits=membership(votes, voxels, seeds, self.seed_config),
             distance_vox=F.softplus(self.distance(features)[:, 0]),
             seeds=seeds,
@@ -125,15 +134,16 @@ class Refine(nn.Module):
 
     def forward(
         self, features: Float[Tensor, "n c"], coarse: SparseVoxels, evidence: Evidence, book: PlanBook
-    ) -> tuple[Float[Tensor, "m c2"], SparseVoxels]:
+    ) -> tuple[Float[Tensor, "m c2"], SparseVoxels, Float[Tensor, "m e"]]:
+        """What was made of them, where, and what they read."""
         nx, ny, nz = (2 * n for n in coarse.shape)
         made = generated(coarse, self.up.kernel, bounds=((0, 0, 0), (nx, ny, nz)))
-        hidden = self.up(features, book.plan(made, coarse, self.up.kernel)) + self.read(evidence.at(made))
-        hidden = F.relu(hidden)
+        read = evidence.at(made)
+        hidden = F.relu(self.up(features, book.plan(made, coarse, self.up.kernel)) + self.read(read))
         if self.block is not None:
-            return self.block(hidden, made, made, book), made
+            return self.block(hidden, made, made, book), made, read
         assert self.alone is not None
-        return F.relu(hidden + self.alone(hidden)), made
+        return F.relu(hidden + self.alone(hidden)), made, read
 
 
 def _said(voxels: SparseVoxels, occupancy_logit: Tensor, decide: Keep) -> LevelPrediction:

@@ -10,6 +10,7 @@ from panoptic3d.engine.methods.clearview_targets import (
     heat_of,
     layout_depth,
     plane_truth,
+    spread_groups,
     thing_truth,
     truth_at,
 )
@@ -85,3 +86,10 @@ def test_unlisted_voxels_are_free_and_far(truth: VoxelTruth) -> None:
     assert own.distance_vox.tolist()[0] == 3.0
     assert own.distance_vox[1] == truth.distance_vox[5].clamp(max=3.0)
     assert own.semantic.tolist() == [0, int(truth.semantic[5])]
+
+
+def test_a_voxel_without_a_group_takes_one_of_its_cell() -> None:
+    coords = torch.tensor([[0, 0, 0], [3, 3, 3], [4, 0, 0], [4, 1, 0], [4, 2, 0], [40, 40, 40]])
+    group = torch.tensor([7, 0, 2, 5, 0, 0])
+    assert spread_groups(coords, group).tolist() == [7, 7, 2, 5, 5, 0]
+    assert spread_groups(coords[:0], group[:0]).tolist() == []

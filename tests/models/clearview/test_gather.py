@@ -65,6 +65,16 @@ def test_planes_are_read_between_their_depths() -> None:
     torch.testing.assert_close(read[2 + 13 + 5], z_m / 0.12 / 50, rtol=0, atol=1e-3)
 
 
+def test_the_classes_of_the_pixel_are_found_among_what_is_read() -> None:
+    left, right = torch.zeros(13), torch.zeros(13)
+    left[3], right[7] = 1.0, 1.0
+    maps = torch.where(torch.arange(160) < 80, left[:, None], right[:, None])[None, :, None].expand(1, 13, 120, 160)
+    own = evidence(probabilities=maps)
+    cells = [FRONT3D_GRID.index_from_camera(torch.tensor([x_m, 0.2, 2.4])).round().int() for x_m in (-0.5, 0.5)]
+    voxels = voxel_set(torch.tensor([[0, *cell.tolist()] for cell in cells]).int(), 1, FRONT3D_GRID.shape)
+    torch.testing.assert_close(own.probabilities_of(own.at(voxels)), torch.stack((left, right)))
+
+
 def test_the_number_of_channels_is_told_beforehand() -> None:
     voxels = voxel_set(torch.tensor([[0, 128, 128, 100]]).int(), 1, FRONT3D_GRID.shape)
     for layout, planes in ((True, True), (False, True), (True, False), (False, False)):
