@@ -16,7 +16,7 @@ def log_depth_term(
 
 
 def depth_error_term(depth_m: Float[Tensor, "h w"], truth_m: Float[Tensor, "h w"]) -> Tensor:
-    """Absolute error of the log depth, whatever the spread: what keeps hard pixels in the objective."""
+    """Absolute error of the log depth, whatever the spread."""
     return masked_mean((depth_m.log() - truth_m.clamp(min=1e-3).log()).abs(), truth_m > 0)
 
 

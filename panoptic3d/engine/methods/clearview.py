@@ -106,8 +106,8 @@ class ClearviewMethod(Method):
         terms = []
         for number, truth in enumerate(batch.truths):
             depth, true_depth = rays.depth_m[number], depth_m[number]
-            terms += [
-                ("depth", ray_terms.log_depth_term(depth, rays.log_spread[number], true_depth)),
+            terms += [  # the spread learns from the error, and the depth from the error alone: no pixel is given up
+                ("depth", ray_terms.log_depth_term(depth.detach(), rays.log_spread[number], true_depth)),
                 ("depth_error", ray_terms.depth_error_term(depth, true_depth)),
                 ("slope", ray_terms.slope_term(depth, true_depth)),
                 ("pixel_classes", ray_terms.pixel_class_term(logits[number], semantic[number])),

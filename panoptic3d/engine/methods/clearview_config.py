@@ -9,8 +9,8 @@ from panoptic3d.models.clearview.config import ClearviewConfig
 class ClearviewWeights(Config):
     """Of the terms; 0 takes one out, for the ablations."""
 
-    depth: float = 1.0
-    depth_error: float = 2.0
+    depth: float = 1.0  # teaches the spread
+    depth_error: float = 4.0
     slope: float = 1.0
     pixel_classes: float = 1.0
     layout: float = 1.0
