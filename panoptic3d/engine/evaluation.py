@@ -26,7 +26,7 @@ from panoptic3d.engine.evaluation_records import (
     to_line,
     write_records,
 )
-from panoptic3d.engine.evaluation_surface import surface_rows, voxel_rows
+from panoptic3d.engine.evaluation_surface import surface_rows, visibility_rows, voxel_rows
 from panoptic3d.engine.evaluation_truth import file_stamp, read_true_frame, truth_stamp
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.metrics.diagnosis import traits_of
@@ -71,7 +71,7 @@ class EvaluationPlan:
 
     def _prediction_stamp(self, key: str) -> list:
         if isinstance(self.predictions, NetworkPredictions):
-            return [self.predictions.facts["sha256"]]
+            return [self.predictions.stamp]
         path = _path(self.predictions, key)
         return [str(path.resolve()), file_stamp(path)]
 
@@ -144,7 +144,14 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
     surfaces = {}
     if plan.surfaces:
         surfaces = surface_rows(file, frame.distance, frame.grid, plan.surfaces)
-    return replace(record, protocols=protocols, sensitivity=changed, surfaces=surfaces, voxels=voxels)
+    return replace(
+        record,
+        protocols=protocols,
+        sensitivity=changed,
+        surfaces=surfaces,
+        voxels=voxels,
+        visibility=visibility_rows(prediction, frame),
+    )
 
 
 def labelled_of(voxels: PredictedVoxels) -> LabelledVoxels:

@@ -14,7 +14,7 @@ from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.registry import load_network
 from panoptic3d.structures.moving import moved
 
-_WEIGHTS = "model.safetensors"
+_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 
 
 @dataclass(frozen=True)
@@ -29,7 +29,13 @@ class NetworkPredictions:
     @cached_property
     def facts(self) -> dict[str, Any]:
         """As a result carries them."""
-        return {"name": self.folder.resolve().name, "sha256": sha256_of_file(self.folder / _WEIGHTS)}
+        sums = (sha256_of_file(self.folder / name) for name in (_WEIGHTS, _CONFIG))
+        return {"name": self.folder.resolve().name, **dict(zip(("sha256", "config_sha256"), sums, strict=True))}
+
+    @property
+    def stamp(self) -> str:
+        """Changes with weights and thresholds: what was scored with others is scored again."""
+        return f"{self.facts['sha256']} {self.facts['config_sha256']}"
 
     def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
         """Raises `BadFileError` where the photo cannot be read."""

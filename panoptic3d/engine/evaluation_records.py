@@ -14,8 +14,8 @@ from panoptic3d.metrics.matching import Overlap
 from panoptic3d.metrics.panoptic_quality import SampleScore, ScoredSegment, match_again
 from panoptic3d.metrics.protocol import MatchingRule, Protocol
 
-FORMAT = 1
-_PLAIN_FIELDS = ("key", "stamp", "failure", "bad_truth", "sensitivity", "surfaces", "voxels")
+FORMAT = 2
+_PLAIN_FIELDS = ("key", "stamp", "failure", "bad_truth", "sensitivity", "surfaces", "voxels", "visibility")
 
 
 @dataclass(frozen=True)
@@ -38,6 +38,9 @@ class SampleRecord:
     sensitivity: Mapping[str, Mapping[str, list]] = field(default_factory=dict)  # protocol -> change -> rows of sums
     surfaces: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # surface protocol -> scores
     voxels: Sequence[Sequence[int]] = ()  # true class, predicted class, number of voxels
+    visibility: Sequence[
+        Sequence[int]
+    ] = ()  # seen and hidden: counts of metrics/hidden_surface.py; none without a depth
 
     @property
     def scene(self) -> str:
@@ -56,6 +59,7 @@ def to_line(record: SampleRecord) -> str:
         "sensitivity": record.sensitivity,
         "surfaces": record.surfaces,
         "voxels": record.voxels,
+        "visibility": record.visibility,
     }
     return json.dumps(tree, separators=(",", ":"), allow_nan=False)
 

@@ -10,7 +10,7 @@ import numpy as np
 from panoptic3d.config import fingerprint
 from panoptic3d.data.splits import Split
 from panoptic3d.engine.evaluation_records import SampleRecord
-from panoptic3d.engine.evaluation_surface import mean_surface, voxel_scores
+from panoptic3d.engine.evaluation_surface import mean_surface, visibility_scores, voxel_scores
 from panoptic3d.errors import Panoptic3dError
 from panoptic3d.machine import commit, hardware
 from panoptic3d.metrics.bootstrap import intervals
@@ -76,6 +76,8 @@ def result_of(
         "diagnosis": _diagnosis(scored, protocol),
         "sensitivity": _sensitivity(scored, protocol),
         "voxels": voxel_scores(record.voxels for record in scored),
+        "visibility": visibility_scores(record.visibility for record in scored),
+        "visibility_per_scene": _visibility_of_scenes(scored),
         "surfaces": _surfaces(scored),
     }
 
@@ -83,6 +85,14 @@ def result_of(
 def _surfaces(records: Sequence[SampleRecord]) -> dict[str, Any]:
     names = dict.fromkeys(name for record in records for name in record.surfaces)
     return {name: mean_surface([r.surfaces[name] for r in records if name in r.surfaces]) for name in names}
+
+
+def _visibility_of_scenes(records: Sequence[SampleRecord]) -> dict[str, list[list[int]]]:
+    sums: dict[str, np.ndarray] = {}
+    for record in records:
+        if record.visibility:
+            sums[record.scene] = sums.get(record.scene, 0) + np.asarray(record.visibility)
+    return {scene: counts.tolist() for scene, counts in sums.items()}
 
 
 def sums_from_rows(rows: Iterable[Sequence[int]]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Surface and voxel scores of prediction files, beside PRQ in one pass over the images."""
+"""Surface and voxel scores, and what is seen apart from what is hidden, beside PRQ in one pass over the images."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
@@ -7,6 +7,9 @@ import numpy as np
 
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.volumes import Sparse
+from panoptic3d.engine.evaluation_truth import TrueFrame
+from panoptic3d.metrics.hidden_surface import HIDDEN, SEEN, TRUE, View, score_of, surface_counts
+from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.surface import SurfaceScores, surface_scores
 from panoptic3d.metrics.surface_points import SurfacePoints, points_of_field
 from panoptic3d.metrics.surface_protocol import SurfaceProtocol
@@ -60,6 +63,21 @@ def voxel_scores(rows: Iterable[Iterable[Sequence[int]]]) -> dict[str, Any]:
             total.counts[truth, predicted] += count
     per_class = {FRONT3D_TAXONOMY[c].name: iou for c, iou in total.class_iou().items()}
     return {"mean_iou": total.mean_iou, "occupancy_iou": total.occupancy_iou, "per_class": per_class}
+
+
+def visibility_rows(prediction: LabelledVoxels, frame: TrueFrame) -> list[list[int]]:
+    """Counts of what the image shows and of what it does not; nothing without a depth map."""
+    if frame.depth_m is None:
+        return []
+    view = View(frame.grid, frame.camera, frame.depth_m)
+    return surface_counts(prediction, frame.truth.voxels, view, frame.truth.frustum.mask).tolist()
+
+
+def visibility_scores(rows: Iterable[Sequence[Sequence[int]]]) -> dict[str, Any]:
+    """`seen` and `hidden`: precision, recall, F1 at a voxel, share of right classes, and the number of true voxels."""
+    total = np.sum([np.zeros((2, 5), dtype=np.int64), *(np.asarray(row) for row in rows if row)], axis=0)
+    named = {"seen": total[SEEN], "hidden": total[HIDDEN]}
+    return {name: vars(score_of(counts)) | {"num_voxels": int(counts[TRUE])} for name, counts in named.items()}
 
 
 def _row(

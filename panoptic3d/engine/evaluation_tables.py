@@ -70,6 +70,11 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
     else:
         notes.append(f"no interval: {interval['num_scenes']} scene cannot be resampled")
     notes.append(f"voxels: mean IoU {_percent(voxels['mean_iou'])}, occupancy {_percent(voxels['occupancy_iou'])}")
+    for name, what in (("seen", "that the image shows"), ("hidden", "behind them")):
+        score = result["visibility"][name]
+        if score["num_voxels"]:
+            shares = ", ".join(f"{k} {_percent(score[k])}" for k in ("precision", "recall"))
+            notes.append(f"surfaces {what}: F1 at a voxel {_percent(score['f1'])} ({shares})")
     if result["oracles"]:
         notes.append(f"NOT a score of the method: {', '.join(result['oracles'])} taken from the ground truth")
     if result["num_failed"]:

@@ -3,7 +3,7 @@
 Images of one scene share walls and furniture, so the scene is drawn, not the image.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -84,6 +84,23 @@ def paired_test(
     return PairedTest(observed, Interval(float(low), float(high)), p_value, num_scenes)
 
 
+def paired_interval(
+    a: Int64[np.ndarray, "units *sums"],
+    b: Int64[np.ndarray, "units *sums"],
+    score: Callable[[np.ndarray], np.ndarray],
+    level: float = 0.95,
+    num_resamples: int = NUM_RESAMPLES,
+    seed: int = 0,
+) -> tuple[float, Interval]:
+    """score(B) - score(A) of the sums over the same scenes, and its interval; `score` takes any number of leading axes."""
+    random, drawn = numpy_generator(seed, "paired interval"), []
+    for count in _portions(num_resamples):
+        weights = _resample(random, len(a), count)
+        drawn.append(score(_weighted(weights, b)) - score(_weighted(weights, a)))
+    low, high = np.quantile(np.concatenate(drawn), [(1 - level) / 2, (1 + level) / 2])
+    return float(score(b.sum(axis=0)) - score(a.sum(axis=0))), Interval(float(low), float(high))
+
+
 def _portions(total: int) -> Sequence[int]:
     return [min(_AT_ONCE, total - start) for start in range(0, total, _AT_ONCE)]
 
@@ -93,5 +110,7 @@ def _resample(random: np.random.Generator, num_scenes: int, count: int) -> Int64
     return random.multinomial(num_scenes, np.full(num_scenes, 1 / num_scenes), size=count)
 
 
-def _weighted(weights: Int64[np.ndarray, "draws units"], sums: Sums) -> Int64[np.ndarray, "draws classes 5"]:
+def _weighted(
+    weights: Int64[np.ndarray, "draws units"], sums: Int64[np.ndarray, "units *sums"]
+) -> Int64[np.ndarray, "draws *sums"]:
     return np.tensordot(weights, sums, axes=1)

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 
-from panoptic3d.metrics.bootstrap import intervals, mean_scores, paired_test
+from panoptic3d.metrics.bootstrap import intervals, mean_scores, paired_interval, paired_test
 from panoptic3d.metrics.tally import IOU_ONE, Tally, scores_of
 from tests.metrics.grids import seeds
 
@@ -73,3 +73,16 @@ def test_p_values_of_equal_methods_are_spread_evenly() -> None:
     ]
     assert np.mean(np.array(p_values) < 0.1) < 0.25
     assert np.mean(p_values) == pytest.approx(0.5, abs=0.15)
+
+
+def test_any_score_has_a_paired_interval() -> None:
+    """As `paired_test` says it of PRQ; equal methods differ by nothing in every draw."""
+    rng = np.random.default_rng(4)
+    a, b = _scenes(rng, 30, 0.6), _scenes(rng, 30, 0.7)
+    test = paired_test(a, b, "classes_seen")
+    difference, interval = paired_interval(a, b, lambda sums: mean_scores(sums, "classes_seen")[..., 0])
+    assert difference == test.difference
+    assert interval.low == pytest.approx(test.interval.low, abs=0.01)
+    assert interval.high == pytest.approx(test.interval.high, abs=0.01)
+    same = paired_interval(a, a, lambda sums: mean_scores(sums, "classes_seen")[..., 0])
+    assert (same[0], same[1].low, same[1].high) == (0, 0, 0)

@@ -34,6 +34,7 @@ class StepLog:
         self._sums: dict[str, float] = {}
         self._num_applied = self._num_steps = self._num_samples = 0
         self._start_s = self._run_start_s = time.monotonic()
+        self._start_cpu_s = time.process_time()
         self._run_steps = self._run_samples = 0
         self._last: StepReport | None = None
 
@@ -52,9 +53,10 @@ class StepLog:
     def has_steps(self) -> bool:
         return self._num_steps > 0
 
-    def leave_out(self, seconds: float) -> None:
+    def leave_out(self, seconds: float, cpu_seconds: float) -> None:
         """Time in which no step was made, such as that of a validation."""
         self._start_s += seconds
+        self._start_cpu_s += cpu_seconds
         self._run_start_s += seconds
 
     def progress(self, step: int, report: StepReport) -> Progress:
@@ -80,13 +82,15 @@ class StepLog:
             "train/learning_rate": self._last.rate,
             "train/gradient_norm": self._last.grad_norm,
             "speed/samples_per_s": samples_per_s,
+            "speed/cpu_s": (time.process_time() - self._start_cpu_s)
+            / self._num_steps,  # a step, without loader workers
             **{f"seconds/{stage}": value for stage, value in seconds.items()},
             "memory/peak_mib": peak_memory_mib(trainer.device),
             **{f"faults/{name}": value for name, value in trainer.faults.counts().items()},
         }
         line = _line(trainer.step, self._config.num_steps, terms, numbers, seconds)
         self._sums, self._num_applied, self._num_steps, self._num_samples = {}, 0, 0, 0
-        self._start_s = time.monotonic()
+        self._start_s, self._start_cpu_s = time.monotonic(), time.process_time()
         return numbers, line
 
 

@@ -217,7 +217,7 @@ class _Run:
     def _validate(self) -> tuple[bool, bool]:
         """Whether this is the best PRQ so far, and whether to stop instead."""
         assert self.validation is not None
-        trainer, start_s = self.trainer, time.monotonic()
+        trainer, start_s, start_cpu_s = self.trainer, time.monotonic(), time.process_time()
         average = trainer.average.in_place() if trainer.average is not None else contextlib.nullcontext()
         with average, trainer.clock.paused():
             result = validate(
@@ -230,7 +230,7 @@ class _Run:
         self.standing.best_prq = max(self.standing.best_prq, result.scores.all.prq)
         numbers = {f"validation/{name}": value for name, value in result.numbers().items()}
         seconds = time.monotonic() - start_s
-        self.log.leave_out(seconds)
+        self.log.leave_out(seconds, time.process_time() - start_cpu_s)
         self.tracker.numbers(trainer.step, numbers | {"validation/num_samples": result.num_samples})
         self.tracker.table(trainer.step, "validation/classes", *result.table())
         for key, scene in result.shown:

@@ -20,7 +20,7 @@ def build_clearview(config: ClearviewConfig) -> Pipeline:
         trunk=FeaturePyramid(EfficientNetLite(config.trunk.name), width),
         panoptic=PixelClasses(width, net.num_classes),
         rays=LayeredRays(width, config.rays),
-        lift=Gather(),
+        lift=Gather(config.lift.reach_m),
         voxel_net=ClearviewNet(gathered, net, config.seeds),
         decode=SeedDecode(config.decode, net.truncation_vox),
     )

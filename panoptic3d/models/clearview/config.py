@@ -29,6 +29,11 @@ class RayConfig(Config):
     plane_spacing_m: float = Field(default=0.12, gt=0)
 
 
+class LiftConfig(Config):
+    # Cells farther than this from the surface that their pixel shows are left out; none: all of the frustum is asked.
+    reach_m: float | None = Field(default=None, gt=0)
+
+
 class VoxelNetConfig(Config):
     channels_64: tuple[int, ...] = (24, 48, 96)  # of the U-Net over the whole frustum: strides 4, 8, 16
     channels_128: int = Field(default=24, ge=4)
@@ -60,6 +65,7 @@ class ClearviewConfig(Config):
     fit: FitConfig = FitConfig()
     trunk: TrunkConfig = TrunkConfig()
     rays: RayConfig = RayConfig()
+    lift: LiftConfig = LiftConfig()
     voxel_net: VoxelNetConfig = VoxelNetConfig()
     seeds: SeedConfig = SeedConfig()
     decode: DecodeConfig = DecodeConfig()

@@ -60,6 +60,11 @@ class Evidence:
         first = self.features.shape[1]
         return read[:, first : first + self.probabilities.shape[1]]
 
+    def gaps_m(self, voxels: SparseVoxels) -> Float[Tensor, " n"]:
+        """How far centres lie behind the surface that their pixel shows, along the optical axis."""
+        points_m, pixels = self._seen(voxels)
+        return points_m[:, 2] - image_features_at(self.depth_m[:, None], pixels, voxels.coords[:, 0].long())[:, 0]
+
     def _seen(self, voxels: SparseVoxels) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 2"]]:
         """Centres in front of the camera, and their pixels, kept on the image."""
         points, pixels = [], []
@@ -79,7 +84,10 @@ class Gathered(Lifted):
 
 
 class Gather:
-    """Reads for every cell of stride 4 in the frustum; the voxel net reads again, where it refines."""
+    """Reads for every cell of stride 4 in the frustum, or near the surface alone; the voxel net reads again, refining."""
+
+    def __init__(self, reach_m: float | None = None) -> None:
+        self.reach_m = reach_m
 
     def __call__(self, rays: RayEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None) -> Gathered:
         """`grids`: where the voxels shall lie, if that is not for the cameras to say."""
@@ -99,6 +107,9 @@ class Gather:
             plane_spacing_m=rays.plane_spacing_m or 1.0,
         )
         voxels = voxels_of_mask(seen, COARSEST)
+        if self.reach_m is not None:
+            seen = seen.masked_scatter(seen, evidence.gaps_m(voxels).abs() <= self.reach_m)
+            voxels = voxels_of_mask(seen, COARSEST)
         return Gathered(
             grids=chosen, voxels=voxels, features=evidence.at(voxels), is_in_frustum=seen, evidence=evidence
         )

@@ -2,7 +2,7 @@
 
 import torch
 
-from panoptic3d.models.clearview.gather import Evidence, Gather, num_gathered
+from panoptic3d.models.clearview.gather import Evidence, Gather, Gathered, num_gathered
 from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
 from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.sparse.voxels import voxel_set
@@ -83,8 +83,8 @@ def test_the_number_of_channels_is_told_beforehand() -> None:
         assert own.at(voxels).shape[1] == num_gathered(2, 13, layout, planes)
 
 
-def test_the_lift_asks_every_cell_in_sight_and_no_other() -> None:
-    maps = torch.zeros(1, 13, 120, 160)
+def _lifted(reach_m: float | None = None) -> Gathered:
+    """Of a wall."""
     rays = LayeredEstimate(
         cameras=(CAMERA,),
         depth_m=torch.full((1, 120, 160), DEPTH_M),
@@ -92,6 +92,19 @@ def test_the_lift_asks_every_cell_in_sight_and_no_other() -> None:
         log_spread=torch.zeros(1, 120, 160),
         layout_m=None,
     )
-    lifted = Gather()(rays, Panoptic2D((), {SEMANTICS: maps}))
+    return Gather(reach_m)(rays, Panoptic2D((), {SEMANTICS: torch.zeros(1, 13, 120, 160)}))
+
+
+def test_the_lift_asks_every_cell_in_sight_and_no_other() -> None:
+    lifted = _lifted()
     assert len(lifted.voxels) == int(lifted.is_in_frustum.sum()) == 45708
     assert lifted.features.shape == (len(lifted.voxels), lifted.evidence.at(lifted.voxels).shape[1])
+
+
+def test_a_lift_with_a_reach_asks_the_cells_near_the_surface_alone() -> None:
+    every, near = _lifted(), _lifted(reach_m=0.3)
+    z_m = FRONT3D_GRID.coarsened(4).camera_from_index(every.voxels.coords[:, 1:].float())[:, 2]
+    expected = every.voxels.coords[(z_m - DEPTH_M).abs() <= 0.3]
+    assert torch.equal(near.voxels.coords, expected)
+    assert 0 < len(expected) == int(near.is_in_frustum.sum()) < len(every.voxels) / 5
+    assert torch.equal(near.features, every.features[(z_m - DEPTH_M).abs() <= 0.3])

@@ -1,0 +1,152 @@
+"""One training for every idea, without it, on a small and equal budget; then one race among them.
+
+    python -m eval.race.ablations --data ROOT --test ROOT --out DIR [--scale 0.1] [--num 100] [--only no-planes ...]
+
+`configs/clearview/ablations/NAME.yaml` takes one idea out of tiny.yaml and says in its first line which. `--scale` shortens
+every stage, warm-up and curriculum alike. What is trained stays trained: the same command goes on after an interruption.
+OUT/ablations.json is what `table.py --ablations` reads.
+"""
+
+import argparse
+import json
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from eval.race.entrants import Entrant, RaceConfig
+from eval.race.race import run as run_race
+from eval.race.table import ablation_table
+from panoptic3d.config import dump_yaml
+from panoptic3d.engine.training.config import ScheduleConfig, StageConfig, TrainingConfig
+from panoptic3d.engine.training.methods import load_training_config
+from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
+from panoptic3d.errors import InputError, Panoptic3dError
+from panoptic3d.files import write_text_atomically
+
+CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "clearview"
+WHOLE = "all-ideas"
+_STEPS_OF_SETTINGS = ("true_depth_steps", "steps_64")
+
+
+def known_ablations() -> dict[str, Path]:
+    return {path.stem: path for path in sorted((CONFIGS / "ablations").glob("*.yaml"))}
+
+
+def idea_of(path: Path) -> str:
+    """The first line of an ablation's config names what it takes out."""
+    return path.read_text().splitlines()[0].removeprefix("# ").removesuffix(".")
+
+
+def scaled(config: TrainingConfig, scale: float) -> TrainingConfig:
+    """The same run in fewer steps: stages, warm-ups and curricula shrink alike."""
+
+    def count(steps: int) -> int:
+        return max(1, round(steps * scale))
+
+    def schedule(whole: ScheduleConfig | None) -> ScheduleConfig | None:
+        return whole and whole.model_copy(
+            update={
+                "warmup_steps": round(whole.warmup_steps * scale),
+                "milestones": tuple(count(step) for step in whole.milestones),
+            }
+        )
+
+    def stage(whole: StageConfig) -> StageConfig:
+        return whole.model_copy(update={"steps": count(whole.steps), "schedule": schedule(whole.schedule)})
+
+    curriculum = {name: count(getattr(config.settings, name)) for name in _STEPS_OF_SETTINGS}
+    return config.model_copy(
+        update={
+            "stages": tuple(stage(whole) for whole in config.stages),
+            "schedule": schedule(config.schedule),
+            "settings": config.settings.model_copy(update=curriculum),
+        }
+    )
+
+
+def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
+    """The run's folder; nothing is done where its last step is saved."""
+    folder = Path(asked.out) / "runs" / name
+    words = [f"--data={{root: {asked.data}, split: {asked.split}}}", f"--seed={asked.seed}", f"--folder={folder}"]
+    words += ["--validation.every=0", "--checkpoint.keep=1", *(f"--{word}" for word in asked.set)]
+    config = scaled(load_training_config(path, words), asked.scale)
+    file = Path(asked.out) / f"{name}.yaml"
+    text = dump_yaml(config)
+    if file.exists() and file.read_text() != text:
+        raise InputError(f"{file} was begun with other options; give the same ones, or another --out.")
+    write_text_atomically(file, text)
+    if is_done(folder, config.num_steps):
+        return folder
+    code = subprocess.run([sys.executable, "-m", "panoptic3d", "train", str(file)], check=False).returncode
+    if code == EXIT_TO_BE_RESTARTED:
+        raise Panoptic3dError(f"{name} was asked to stop and is saved; the same command goes on.")
+    if code:
+        raise Panoptic3dError(f"the training of {name} ended with exit code {code}; {folder}/train.log says why.")
+    return folder
+
+
+def is_done(folder: Path, num_steps: int) -> bool:
+    facts = folder / "run.json"
+    return facts.exists() and json.loads(facts.read_text()).get("end", {}).get("step") == num_steps
+
+
+def carry_out(asked: argparse.Namespace) -> dict[str, Any]:
+    known = known_ablations()
+    chosen = asked.only or list(known)
+    for name in chosen:
+        if name not in known:
+            raise InputError(f"there is no ablation {name!r}; choose from {', '.join(known)}.")
+    Path(asked.out).mkdir(parents=True, exist_ok=True)
+    paths = {WHOLE: CONFIGS / "tiny.yaml"} | {name: known[name] for name in chosen}
+    runs: dict[str, Path] = {}
+    for name, path in paths.items():  # a table after each training: whatever stops the next one, this much is known
+        runs[name] = train(name, path, asked)
+        result = {"race": _race(runs, asked), "ideas": {n: idea_of(known[n]) for n in chosen}, "note": _note(asked)}
+        write_text_atomically(Path(asked.out) / "ablations.json", json.dumps(result, indent=1) + "\n")
+    return result
+
+
+def _race(runs: dict[str, Path], asked: argparse.Namespace) -> dict[str, Any]:
+    entrants = {name: Entrant(path=str(folder)) for name, folder in runs.items()}
+    config = RaceConfig(
+        data=asked.test,
+        split=asked.test_split,
+        num_samples=asked.num,
+        protocols=("strict",),
+        entrants=entrants,
+        out=str(Path(asked.out) / "race"),
+        num_threads=asked.threads,
+        num_cost_photos=0,
+    )
+    return run_race(config)
+
+
+def _note(asked: argparse.Namespace) -> str:
+    return f"Every stage of tiny.yaml times {asked.scale:g}, seed {asked.seed}."
+
+
+def parse(words: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("--data", required=True, metavar="ROOT", help="to train on")
+    parser.add_argument("--split", default="train", help="of it (train)")
+    parser.add_argument("--test", required=True, metavar="ROOT", help="to race on")
+    parser.add_argument("--test-split", default="test", help="of it (test)")
+    parser.add_argument("--num", type=int, metavar="N", help="only the first samples of it")
+    parser.add_argument("--out", required=True, metavar="DIR")
+    parser.add_argument("--scale", type=float, default=0.1, help="of the steps of tiny.yaml (0.1)")
+    parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(known_ablations())}")
+    parser.add_argument("--threads", type=int, default=2)
+    parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of every config")
+    return parser.parse_args(words)
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    print(ablation_table(carry_out(parse(words))))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

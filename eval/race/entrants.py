@@ -1,0 +1,86 @@
+"""Who takes part in a race, as a config, and where their predictions come from."""
+
+import re
+from pathlib import Path
+from typing import Literal
+
+import torch
+from pydantic import Field, model_validator
+
+from eval.race.budget import checkpoint_of
+from eval.race.given_truth import GivenTruthPredictions, MapName
+from eval.race.mean_room import MeanRoomPredictions
+from eval.race.visible_surface import VisibleSurfacePredictions
+from panoptic3d.config import Config
+from panoptic3d.engine.evaluation_network import NetworkPredictions
+from panoptic3d.metrics.perturbations import OracleName
+
+
+class Entrant(Config):
+    """`path` is a run, a checkpoint, a folder of prediction files, or for a mean room the root of the training data."""
+
+    kind: Literal["network", "visible-surface", "mean-room", "files"] = "network"
+    path: str
+    given: tuple[MapName, ...] = ()  # maps of a network that are taken from the truth: no score
+    oracles: tuple[OracleName, ...] = ()  # parts of the prediction that are taken from the truth: no score
+    split: str | None = "train"  # of the mean room's data
+    num_samples: int = Field(default=500, ge=1)  # of the mean room
+
+    @model_validator(mode="after")
+    def _only_networks_have_maps(self) -> "Entrant":
+        if self.given and self.kind != "network":
+            raise ValueError(f"an entrant of kind {self.kind} has no maps to exchange; leave `given` out")
+        return self
+
+    @property
+    def has_network(self) -> bool:
+        return self.kind in ("network", "visible-surface")
+
+
+class RaceConfig(Config):
+    data: str
+    split: str = "test"
+    num_samples: int | None = Field(default=None, ge=1)  # only the first of the split
+    protocols: tuple[str, ...] = ("strict", "strict-visible", "uni3d", "panorecon", "buol")
+    entrants: dict[str, Entrant] = Field(min_length=1)
+    reference: str | None = None  # whom the others are compared with; the first one without a name
+    out: str  # a folder
+    device: Literal["cpu", "cuda"] = "cpu"
+    num_threads: int = Field(default=2, ge=1)
+    num_resamples: int = Field(default=2000, ge=1)  # of scenes, for the intervals of differences
+    num_cost_photos: int = Field(default=4, ge=0)  # photos on which the cost of predicting is measured; 0: not at all
+
+    @model_validator(mode="after")
+    def _names_make_folders(self) -> "RaceConfig":
+        folders = [folder_name(name) for name in self.entrants]
+        if len(set(folders)) != len(folders) or "" in folders:
+            raise ValueError(f"the names {', '.join(self.entrants)} do not make different folders; change one")
+        return self
+
+    @model_validator(mode="after")
+    def _the_reference_takes_part(self) -> "RaceConfig":
+        if self.reference is not None and self.reference not in self.entrants:
+            raise ValueError(f"the reference {self.reference!r} is no entrant; choose from {', '.join(self.entrants)}")
+        return self
+
+
+def folder_name(entrant: str) -> str:
+    return re.sub(r"[^a-z0-9]+", "-", entrant.lower()).strip("-")
+
+
+def predictions_of(entrant: Entrant, device: torch.device) -> Path | NetworkPredictions:
+    path = Path(entrant.path)
+    match entrant.kind:
+        case "files":
+            return path
+        case "mean-room":
+            return MeanRoomPredictions(path, device, split=entrant.split, num_samples=entrant.num_samples)
+        case "visible-surface":
+            return VisibleSurfacePredictions(checkpoint_of(path), device)
+        case "network":
+            checkpoint = checkpoint_of(path)
+            return (
+                GivenTruthPredictions(checkpoint, device, entrant.given)
+                if entrant.given
+                else NetworkPredictions(checkpoint, device)
+            )

@@ -1,0 +1,88 @@
+"""Every ablation takes out what it says and nothing else, at an equal and smaller budget."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eval.race.ablations import CONFIGS, carry_out, idea_of, known_ablations, parse, scaled
+from panoptic3d.engine.methods.clearview_config import ClearviewTrainingConfig
+from panoptic3d.engine.training.config import TrainingConfig
+from panoptic3d.engine.training.methods import load_training_config
+from panoptic3d.errors import InputError
+
+# name -> what differs from tiny.yaml, by the path of the key
+_TAKEN_OUT = {
+    "embeddings-only": {"settings.network.seeds.votes"},
+    "narrow": {f"settings.network.voxel_net.channels_{n}" for n in (64, 128, 256)},
+    "no-augmentation": {"loader.augment"},
+    "no-imagenet": {"settings.imagenet", "optimizer.rate_of_part"},
+    "no-layout": {"settings.network.rays.has_layout"},
+    "no-maps-stage": {"stages"},
+    "no-planes": {"settings.network.rays.has_planes"},
+    "no-shell-term": {"settings.weights.shell"},
+    "no-true-depth": {"settings.true_depth"},
+    "surface-only": {"settings.network.lift.reach_m"},
+    "votes-only": {"settings.network.seeds.votes"},
+}
+
+
+def _differing(one: object, other: object, path: str = "") -> set[str]:
+    if (
+        isinstance(one, dict)
+        and isinstance(other, dict)
+        and one.keys() == other.keys()
+        and path != "optimizer.rate_of_part"
+    ):
+        names = ((f"{path}.{key}".removeprefix("."), key) for key in one)
+        return {found for name, key in names for found in _differing(one[key], other[key], name)}
+    return set() if one == other else {path}
+
+
+def _load(path: Path) -> TrainingConfig:
+    return load_training_config(path)
+
+
+def test_an_ablation_takes_out_one_idea() -> None:
+    whole = _load(CONFIGS / "tiny.yaml").model_dump()
+    found = {name: _differing(whole, _load(path).model_dump()) - {"folder"} for name, path in known_ablations().items()}
+    assert found == _TAKEN_OUT
+    assert len({idea_of(path) for path in known_ablations().values()}) == len(_TAKEN_OUT)
+
+
+def test_ablations_see_as_many_samples() -> None:
+    whole = _load(CONFIGS / "tiny.yaml")
+    for path in known_ablations().values():
+        for scale in (1.0, 0.1):
+            assert scaled(_load(path), scale).num_steps == scaled(whole, scale).num_steps
+
+
+def test_a_scaled_run_keeps_its_shape() -> None:
+    whole = _load(CONFIGS / "tiny.yaml")
+    small = scaled(whole, 0.01)
+    assert [stage.steps for stage in small.stages] == [round(stage.steps / 100) for stage in whole.stages]
+    assert small.schedule.warmup_steps == round(whole.schedule.warmup_steps / 100)
+    assert isinstance(small.settings, ClearviewTrainingConfig)
+    assert isinstance(whole.settings, ClearviewTrainingConfig)
+    assert small.settings.true_depth_steps == whole.settings.true_depth_steps // 100
+    assert scaled(whole, 1.0) == whole
+    assert min(stage.steps for stage in scaled(whole, 1e-9).stages) == 1
+
+
+@pytest.mark.slow
+def test_ablations_train_go_on_and_end_in_a_table(repository: Path, tmp_path: Path) -> None:
+    rooms = repository / "data" / "rooms-sample"
+    narrow = ["settings.network.fit={width: 80, height: 60}", "settings.imagenet=false", "device=cpu"]
+    words = ["--data", str(rooms), "--split", "test", "--test", str(rooms), "--num", "2", "--out", str(tmp_path)]
+    words += ["--scale", "0.0001", "--threads", "1", "--set", *narrow]
+    asked = parse([*words, "--only", "votes-only"])
+    result = carry_out(asked)
+    assert set(result["race"]["entrants"]) == {"all-ideas", "votes-only"}
+    assert result["race"]["entrants"]["votes-only"]["budget"]["samples_seen"] == 4
+    logs = [path.read_bytes() for path in sorted(tmp_path.glob("runs/*/train.log"))]
+    assert json.loads((tmp_path / "ablations.json").read_text()) == json.loads(json.dumps(carry_out(asked)))
+    assert [path.read_bytes() for path in sorted(tmp_path.glob("runs/*/train.log"))] == logs
+    with pytest.raises(InputError, match="other options"):
+        carry_out(parse([*words, "--only", "votes-only", "--seed", "1"]))
+    with pytest.raises(InputError, match="no ablation 'nonsense'"):
+        carry_out(parse([*words, "--only", "nonsense"]))
