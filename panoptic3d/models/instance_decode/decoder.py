@@ -41,7 +41,7 @@ class InstanceDecode:
         bias_vox = self.config.iso_vox - SURFACE_ISO_VOX
         distance = (finest.distance_vox[rows] - bias_vox).clamp(0, self.config.truncation_vox)
         if self.config.clean == "fragments":
-            is_kept = ~is_island(coords, grid.shape, distance < SURFACE_ISO_VOX, self.config)
+            is_kept = ~is_island(coords, distance < SURFACE_ISO_VOX, self.config)
             rows = rows.nonzero()[:, 0][is_kept]
             coords, distance = coords[is_kept], distance[is_kept]
         channel = finest.instance_logits[rows].softmax(dim=1).max(dim=1)
@@ -49,7 +49,6 @@ class InstanceDecode:
         semantic = finest.semantic_logits[rows].softmax(dim=1).max(dim=1)
         labelled = panoptic_labels(
             coords,
-            grid.shape,
             distance,
             instance,
             semantic.indices,
