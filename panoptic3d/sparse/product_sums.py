@@ -13,16 +13,17 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panoptic3d.sparse.backends.protocol import Writes
+from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.lines import LINE_TAPS, LinedRows
 from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.sparse.plan import Plan
 from panoptic3d.sparse.sides import Side
+from panoptic3d.sparse.subcells import Subcells, subcells_of, weight_of_cells
 from panoptic3d.sparse.sum_blocks import SumBlock, sum_blocks
 
-_MOST_OUT, _LEAST_OUT = 32, 8  # channels; the limits are measured (docs/sparse.md)
-_MOST_OUT_OF_THIN = 16
-_LEAST_FILL, _LEAST_FILL_OF_LINES = 0.7, 0.7
+_LEAST_OUT, _MOST_OUT = 8, 16  # channels out of a submanifold convolution; limits are measured (docs/sparse.md)
 _MOST_IN_OF_LINES = 16
+_LEAST_FILL = 0.7  # of lines, and of the cells that a step up makes
 _WHOLE_LANES = 16  # products of 13 columns take twice as long as those of 16
 
 
@@ -33,7 +34,7 @@ class ProductSums:
     blocks: tuple[SumBlock, ...]
     num_rows: int
     num_planes: int
-    lines: LinedRows | None
+    lines: LinedRows | None = None
 
     def __call__(
         self, features: Float[Tensor, "m cin"], weight: Float[Tensor, "t cin cout"]
@@ -54,40 +55,61 @@ class ProductSums:
         return out if num_out == out.shape[1] else out[:, :num_out].contiguous()
 
 
-def product_sums(plan: Plan, writes: Writes, num_in: int, num_out: int) -> ProductSums | None:
+@dataclass(frozen=True, eq=False)
+class StepUp:
+    """Sums for the cells of the coarse lattice, and the fine rows picked from them."""
+
+    sums: ProductSums
+    subcells: Subcells
+    kernel: Kernel
+
+    def __call__(
+        self, features: Float[Tensor, "m cin"], weight: Float[Tensor, "t cin cout"]
+    ) -> Float[Tensor, "n cout"]:
+        cells = self.sums(features, weight_of_cells(weight, self.kernel))
+        return cells.view(-1, weight.shape[2]).index_select(0, self.subcells.places)
+
+
+def product_sums(plan: Plan, writes: Writes, num_in: int, num_out: int) -> ProductSums | StepUp | None:
     """Kept by the plan; None where a gather is faster."""
-    if plan.fine.device.type != "cpu" or not _LEAST_OUT <= num_out <= _MOST_OUT or num_in < num_out:
+    if plan.fine.device.type != "cpu" or num_in < num_out or num_out < _LEAST_OUT:
         return None
     if plan.is_mirrored:
         return _submanifold(plan, num_in, num_out) if writes == "coarse" else None
-    if writes == "coarse" or plan.kernel.size < 2:
-        return None
-    side = plan.side(writes)
-    num_read = sum(len(part.base) * len(part.taps) for part in side.classes)
-    if num_read < side.num_sources * plan.kernel.num_taps:
-        return None
-    return _made(plan, writes, side, None, num_out)
+    return _step_up(plan, num_out) if writes == "fine" else None
 
 
 def _submanifold(plan: Plan, num_in: int, num_out: int) -> ProductSums | None:
-    if (plan.kernel.size, plan.kernel.dilation) != (LINE_TAPS, 1) or not len(plan.fine):
+    is_kernel = (plan.kernel.size, plan.kernel.dilation) == (LINE_TAPS, 1)
+    if not is_kernel or not len(plan.fine) or num_out > _MOST_OUT or plan.lined_rows().fill < _LEAST_FILL:
         return None
-    lines = plan.lined_rows()
-    if num_out > _MOST_OUT_OF_THIN or lines.fill < _LEAST_FILL:
-        return None
-    if num_in <= _MOST_IN_OF_LINES:
-        return _made(plan, "lines", plan.side("lines"), lines, num_out)
-    return _made(plan, "coarse", plan.side("coarse"), None, num_out)
+    if num_in > _MOST_IN_OF_LINES:
+        side = plan.side("coarse")
+        return ProductSums(_blocks(plan, "taps", side, (3, 9), num_out), side.num_rows, 3)
+    side = plan.side("lines")
+    return ProductSums(_blocks(plan, "lines", side, (3, 3), num_out), side.num_rows, 3, plan.lined_rows())
 
 
-def _made(plan: Plan, writes: str, side: Side, lines: LinedRows | None, num_out: int) -> ProductSums:
-    size = plan.kernel.size
-    taps_of_plane = size if lines is not None else size**2
-    num_products = side.num_sources * size * taps_of_plane
-    bytes_of_row = 4 * (num_out + -num_out % _WHOLE_LANES) * num_products // max(side.num_rows, 1)
+def _step_up(plan: Plan, num_out: int) -> StepUp | None:
+    kernel = plan.kernel
+    if kernel.stride == 1 or kernel.size % kernel.stride or kernel.dilation != 1 or not len(plan.fine):
+        return None
+    if len(plan.fine) < _LEAST_FILL * kernel.stride**3 * len(plan.coarse):
+        return None  # most of what coarse voxels could make is not asked for
+    subcells = plan.kept("subcells", lambda: subcells_of(plan.fine, plan.coarse, kernel, plan.config.table_bytes))
+    num_taps, num_wide = subcells.num_taps, num_out * kernel.stride**3
+    if subcells.fill < _LEAST_FILL * kernel.stride**3:
+        return None
+    blocks = _blocks(plan, "subcells", subcells.side, (num_taps, num_taps**2), num_wide)
+    return StepUp(ProductSums(blocks, subcells.side.num_rows, num_taps), subcells, kernel)
+
+
+def _blocks(plan: Plan, name: str, side: Side, taps: tuple[int, int], num_out: int) -> tuple[SumBlock, ...]:
+    """`taps`: planes, and taps of each. Products of a block are half as large as a gather may be."""
+    wide = num_out + -num_out % _WHOLE_LANES
+    bytes_of_row = 4 * wide * taps[0] * taps[1] * side.num_sources // side.num_rows
     rows_per_block = max(plan.config.gather_bytes // 2 // max(bytes_of_row, 1), 64)
-    blocks = plan.kept(("sums", writes, rows_per_block), lambda: sum_blocks(side, size, taps_of_plane, rows_per_block))
-    return ProductSums(blocks, side.num_rows, size, lines)
+    return plan.kept(("sums", name, rows_per_block), lambda: sum_blocks(side, *taps, rows_per_block))
 
 
 def _by_plane(weight: Float[Tensor, "t cin cout"], num_planes: int, num_in: int) -> Float[Tensor, "p k tcout"]:

@@ -1,8 +1,12 @@
-"""Submanifold 3^3 convolution of thick sets without a gradient on a CPU: Winograd's points across i and j, three taps along k.
+"""Submanifold 3^3 convolution of thick sets in tiles, without a gradient, on a CPU.
 
-A quarter of the multiplications is left with tiles of 4 x 4, four ninths with 2 x 2; empty cells of a tile cost as much as full
-ones. Along k it would not pay: fewer products, but as many more sums.
+Winograd's points across i and j leave a quarter of the products with tiles of 4 x 4, four ninths with 2 x 2; along k there
+are three taps (points would pay fewer products with as many more sums). Empty cells of a tile cost as much as full ones. Where
+next to nothing comes out, the points are the cells themselves, and their products for all cells of the tile are added up.
 """
+
+from collections.abc import Callable
+from itertools import product
 
 import torch
 import torch.nn.functional as F
@@ -18,20 +22,26 @@ _LEAST_VOXELS = 1024
 _LEAST_FILL_OF_LINES = 0.7  # a set of thin lines fills no tiles: not worth a look
 _LEAST_FILL = {2: 0.55, 4: 0.45}  # measured (docs/sparse.md)
 _LEAST_PRODUCT = {2: 200, 4: 1024}  # of channels in and out
-_WHOLE_LANES = 16
+_MOST_OUT_OF_NARROW = 2
+_WHOLE_LANES = 16  # products of 13 columns take twice as long as those of 16
+
+
+def is_inference_on_a_cpu(features: Tensor, weight: Tensor) -> bool:
+    """In float32."""
+    wants_gradient = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
+    is_plain = features.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return features.device.type == "cpu" and is_plain and not wants_gradient
 
 
 def paying_tiles(features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin cout"], plan: Plan) -> Tiles | None:
     """The largest tiles that the config allows and that are faster than gathering; None if there are none."""
-    wants_gradient = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
-    is_plain = features.device.type == "cpu" and features.dtype == torch.float32 and not wants_gradient
     is_kernel = plan.is_mirrored and (plan.kernel.size, plan.kernel.dilation) == (3, 1)
-    if not is_plain or not is_kernel or len(plan.fine) < _LEAST_VOXELS or min(weight.shape[1:]) < _WHOLE_LANES // 2:
+    if not is_inference_on_a_cpu(features, weight) or not is_kernel or len(plan.fine) < _LEAST_VOXELS:
         return None
     if plan.lined_rows().fill < _LEAST_FILL_OF_LINES:
         return None
     for size in (4, 2):
-        if size <= plan.config.tile and weight.shape[1] * weight.shape[2] >= _LEAST_PRODUCT[size]:
+        if size <= plan.config.tile and _is_worth_it(size, *weight.shape[1:]):
             tiles = plan.kept(("tiles", size), lambda size=size: tiles_of(plan.fine, size))
             if tiles.fill >= _LEAST_FILL[size]:
                 return tiles
@@ -41,39 +51,65 @@ def paying_tiles(features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin 
 def conv_in_tiles(
     features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin cout"], plan: Plan, tiles: Tiles
 ) -> Float[Tensor, "n cout"]:
-    num_out = weight.shape[2]
-    weight = F.pad(weight, (0, -num_out % _WHOLE_LANES))
     bytes_of_tile = tiles.num_points * features.shape[1] * features.element_size()
     tiles_per_block = max(plan.config.gather_bytes // 4 // bytes_of_tile, 16)
     blocks = plan.kept(
         ("tile blocks", tiles.size, tiles_per_block),
         lambda: tile_blocks(tiles, tiles_per_block, plan.config.table_bytes),
     )
+    num_out = weight.shape[2]
+    convolve = _narrow(weight, tiles) if num_out <= _MOST_OUT_OF_NARROW else _by_points(weight, tiles)
+    out = features.new_empty(len(features), num_out)
+
+    def work(block: TileBlock) -> None:
+        gathered = features.index_select(0, block.sources).index_fill_(0, block.missing, 0)
+        cells = convolve(gathered.view(tiles.num_points, block.num_tiles, -1))
+        out.index_copy_(0, block.rows, cells.index_select(0, block.places)[:, :num_out])
+
+    for _ in over_blocks(work, blocks, features.device):
+        pass
+    return out
+
+
+Convolve = Callable[[Float[Tensor, "p n cin"]], Float[Tensor, "o cout"]]  # of a block's tiles, cell by cell
+
+
+def _by_points(weight: Float[Tensor, "t cin cout"], tiles: Tiles) -> Convolve:
+    weight = F.pad(weight, (0, -weight.shape[2] % _WHOLE_LANES))
     taps, combine, separate = (
         from_taps(weight, tiles.size),
         from_cells(tiles.size, weight),
         to_cells(tiles.size, weight),
     )
-    out = features.new_empty(len(features), weight.shape[2])
 
-    def work(block: TileBlock) -> None:
-        points = combine @ _gathered(features, block).view(tiles.num_points, -1)
-        products = _along_lines(points.view(tiles.num_points, block.num_tiles, -1), taps)
-        cells = separate @ products.flatten(1)
-        out.index_copy_(0, block.rows, cells.view(-1, weight.shape[2]).index_select(0, block.places))
+    def convolve(cells: Float[Tensor, "p n cin"]) -> Float[Tensor, "o cout"]:
+        points = (combine @ cells.flatten(1)).view(cells.shape)
+        products = torch.bmm(points[:, :-2], taps[0])
+        products.baddbmm_(points[:, 1:-1], taps[1])
+        products.baddbmm_(points[:, 2:], taps[2])
+        return (separate @ products.flatten(1)).view(-1, weight.shape[2])
 
-    for _ in over_blocks(work, blocks, features.device):
-        pass
-    return out if num_out == out.shape[1] else out[:, :num_out].contiguous()
+    return convolve
 
 
-def _gathered(features: Float[Tensor, "n c"], block: TileBlock) -> Float[Tensor, "s c"]:
-    gathered = features.index_select(0, block.sources)
-    return gathered.index_fill_(0, block.missing, 0)
+def _narrow(weight: Float[Tensor, "t cin cout"], tiles: Tiles) -> Convolve:
+    size, (num_in, num_out) = tiles.size, weight.shape[1:]
+    taps = weight.new_zeros(size + 2, size + 2, num_in, 3, size, size, num_out)
+    along = weight.unflatten(0, (3, 3, 3)).permute(0, 1, 3, 2, 4)
+    for a, b in product(range(size), repeat=2):
+        taps[a : a + 3, b : b + 3, :, :, a, b] = along
+    taps = taps.flatten(3).flatten(0, 1)
+    lanes = F.pad(taps, (0, -taps.shape[2] % _WHOLE_LANES))
+
+    def convolve(cells: Float[Tensor, "p n cin"]) -> Float[Tensor, "o cout"]:
+        sums = torch.addbmm(cells.new_zeros(1), cells, lanes)[:, : taps.shape[2]]
+        in_front, here, behind = sums.unflatten(1, (3, -1)).unbind(1)
+        made = in_front[:-2] + here[1:-1] + behind[2:]
+        return made.view(len(made), size**2, num_out).transpose(0, 1).reshape(-1, num_out)
+
+    return convolve
 
 
-def _along_lines(points: Float[Tensor, "p n cin"], taps: Float[Tensor, "3 p cin cout"]) -> Float[Tensor, "p m cout"]:
-    """The tiles between the first and the last."""
-    products = torch.bmm(points[:, :-2], taps[0])
-    products.baddbmm_(points[:, 1:-1], taps[1])
-    return products.baddbmm_(points[:, 2:], taps[2])
+def _is_worth_it(size: int, num_in: int, num_out: int) -> bool:
+    is_narrow = num_out <= _MOST_OUT_OF_NARROW
+    return size == 2 if is_narrow else num_in * num_out >= _LEAST_PRODUCT[size]

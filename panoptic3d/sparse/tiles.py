@@ -1,7 +1,7 @@
 """A voxel set as tiles: m x m cells across i and j at one k, in order of their lines along k.
 
-Like the rows of `sparse/lines.py`, each run of tiles along k stands between two empty ones, so that the tile before and the one
-behind in the list are those at k - 1 and k + 1, occupied or not.
+Like the rows of `sparse/lines.py`, each run of tiles along k stands between two empty ones, so that the tile before and the
+one behind in the list are those at k - 1 and k + 1, occupied or not.
 """
 
 from dataclasses import dataclass
@@ -39,8 +39,8 @@ class Tiles:
 @dataclass(frozen=True, eq=False)
 class TileBlock:
     """Consecutive tiles; all but the first and the last are written. Point p of tile t reads the row
-    `sources[p * num_tiles + t]`, but nothing at the places `missing`. Of the written cells, counted cell by cell of a tile and
-    then tile by tile, those at `places` are the voxels `rows`.
+    `sources[p * num_tiles + t]`, but nothing at the places `missing`. Of the written cells, counted cell by cell of a tile
+    and then tile by tile, those at `places` are the voxels `rows`.
     """
 
     num_tiles: int

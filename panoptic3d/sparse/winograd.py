@@ -1,6 +1,6 @@
 """Winograd's matrices for kernels of three taps (Lavin and Gray, 2016): F(2, 3) and F(4, 3), along two axes at once.
 
-Of `(m + 2)^2` inputs as many points are made, each is multiplied by one matrix instead of nine, and `m^2` outputs come of them.
+Of `(m + 2)^2` inputs as many points are made, each meets one matrix instead of nine, and `m^2` outputs come of them.
 F(2, 3) rounds as a direct convolution does, F(4, 3) five times as much (2e-6 of the outputs' size in the root mean square).
 """
 
