@@ -17,6 +17,7 @@ from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.lines import LINE_TAPS, LinedRows
 from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.sparse.plan import Plan
+from panoptic3d.sparse.scratch import Shelf
 from panoptic3d.sparse.sides import Side
 from panoptic3d.sparse.subcells import Subcells, subcells_of, weight_of_cells
 from panoptic3d.sparse.sum_blocks import SumBlock, sum_blocks
@@ -43,12 +44,13 @@ class ProductSums:
         weight = F.pad(weight, (0, -num_out % _WHOLE_LANES))
         sources = features if self.lines is None else self.lines.spread(features)
         planes = _by_plane(weight, self.num_planes, sources.shape[1])
-        out = features.new_empty(self.num_rows, weight.shape[2])
+        out, shelf = features.new_empty(self.num_rows, weight.shape[2]), Shelf(features)
 
         def work(block: SumBlock) -> None:
-            products = sources.new_empty(block.num_products + 1, weight.shape[2])
-            _multiply(sources, planes, block, products)
-            out[block.first : block.last] = F.embedding_bag(block.numbers, products, mode="sum")
+            with shelf.scratch() as scratch:
+                products = scratch.take(block.num_products + 1, weight.shape[2])
+                _multiply(sources, planes, block, products)
+                out[block.first : block.last] = F.embedding_bag(block.numbers, products, mode="sum")
 
         for _ in over_blocks(work, self.blocks, features.device):
             pass

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.sparse.plan import Plan
+from panoptic3d.sparse.scratch import Scratch, Shelf
 from panoptic3d.sparse.tiles import TileBlock, Tiles, tile_blocks, tiles_of
 from panoptic3d.sparse.winograd import from_cells, from_taps, to_cells
 
@@ -59,35 +60,41 @@ def conv_in_tiles(
     )
     num_out = weight.shape[2]
     convolve = _narrow(weight, tiles) if num_out <= _MOST_OUT_OF_NARROW else _by_points(weight, tiles)
-    out = features.new_empty(len(features), num_out)
+    out, shelf = features.new_empty(len(features), num_out), Shelf(features)
 
     def work(block: TileBlock) -> None:
-        gathered = features.index_select(0, block.sources).index_fill_(0, block.missing, 0)
-        cells = convolve(gathered.view(tiles.num_points, block.num_tiles, -1))
-        out.index_copy_(0, block.rows, cells.index_select(0, block.places)[:, :num_out])
+        with shelf.scratch() as scratch:
+            gathered = scratch.take(len(block.sources), features.shape[1])
+            torch.index_select(features, 0, block.sources, out=gathered).index_fill_(0, block.missing, 0)
+            cells = convolve(gathered.view(tiles.num_points, block.num_tiles, -1), scratch)
+            out.index_copy_(0, block.rows, cells.index_select(0, block.places)[:, :num_out])
 
     for _ in over_blocks(work, blocks, features.device):
         pass
     return out
 
 
-Convolve = Callable[[Float[Tensor, "p n cin"]], Float[Tensor, "o cout"]]  # of a block's tiles, cell by cell
+Convolve = Callable[[Float[Tensor, "p n cin"], Scratch], Float[Tensor, "o cout"]]  # of a block's tiles, cell by cell
 
 
 def _by_points(weight: Float[Tensor, "t cin cout"], tiles: Tiles) -> Convolve:
     weight = F.pad(weight, (0, -weight.shape[2] % _WHOLE_LANES))
+    num_points, num_out = tiles.num_points, weight.shape[2]
     taps, combine, separate = (
         from_taps(weight, tiles.size),
         from_cells(tiles.size, weight),
         to_cells(tiles.size, weight),
     )
 
-    def convolve(cells: Float[Tensor, "p n cin"]) -> Float[Tensor, "o cout"]:
-        points = (combine @ cells.flatten(1)).view(cells.shape)
-        products = torch.bmm(points[:, :-2], taps[0])
+    def convolve(cells: Float[Tensor, "p n cin"], scratch: Scratch) -> Float[Tensor, "o cout"]:
+        num_made = cells.shape[1] - 2
+        points, products = scratch.take(*cells.shape), scratch.take(num_points, num_made, num_out)
+        torch.mm(combine, cells.flatten(1), out=points.view(num_points, -1))
+        torch.bmm(points[:, :-2], taps[0], out=products)
         products.baddbmm_(points[:, 1:-1], taps[1])
         products.baddbmm_(points[:, 2:], taps[2])
-        return (separate @ products.flatten(1)).view(-1, weight.shape[2])
+        made = scratch.take(len(separate), num_made * num_out)
+        return torch.mm(separate, products.view(num_points, -1), out=made).view(-1, num_out)
 
     return convolve
 
@@ -101,8 +108,9 @@ def _narrow(weight: Float[Tensor, "t cin cout"], tiles: Tiles) -> Convolve:
     taps = taps.flatten(3).flatten(0, 1)
     lanes = F.pad(taps, (0, -taps.shape[2] % _WHOLE_LANES))
 
-    def convolve(cells: Float[Tensor, "p n cin"]) -> Float[Tensor, "o cout"]:
-        sums = torch.addbmm(cells.new_zeros(1), cells, lanes)[:, : taps.shape[2]]
+    def convolve(cells: Float[Tensor, "p n cin"], scratch: Scratch) -> Float[Tensor, "o cout"]:
+        sums = scratch.take(cells.shape[1], lanes.shape[2])
+        sums = torch.addbmm(cells.new_zeros(1), cells, lanes, out=sums)[:, : taps.shape[2]]
         in_front, here, behind = sums.unflatten(1, (3, -1)).unbind(1)
         made = in_front[:-2] + here[1:-1] + behind[2:]
         return made.view(len(made), size**2, num_out).transpose(0, 1).reshape(-1, num_out)

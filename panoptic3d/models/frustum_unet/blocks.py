@@ -34,7 +34,8 @@ class Shortcut(nn.Module):
     def forward(
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
-        return self.norm(self.conv(features, book.plan(source, target, self.conv.kernel)), target)
+        made = self.conv(features, book.plan(source, target, self.conv.kernel))
+        return self.norm(made, target, is_fresh=True)
 
 
 class BareShortcut(SparseConv3d):
@@ -66,10 +67,11 @@ class SparseBlock(nn.Module):
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
         hidden = self.conv1(features, book.plan(source, target, self.conv1.kernel))
-        hidden = rectified(self.norm1(hidden, target))
-        hidden = self.norm2(self.conv2(hidden, book.plan(target, target, self.conv2.kernel)), target)
+        hidden = rectified(self.norm1(hidden, target, is_fresh=True))
+        hidden = self.conv2(hidden, book.plan(target, target, self.conv2.kernel))
+        hidden = self.norm2(hidden, target, is_fresh=True)
         beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
-        return rectified(hidden + beside)
+        return rectified(hidden + beside if torch.is_grad_enabled() else hidden.add_(beside))
 
 
 class DenseBlock(nn.Module):
