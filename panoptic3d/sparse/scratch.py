@@ -19,7 +19,7 @@ class Scratch:
         size, number = math.prod(shape), self._num_taken
         if number == len(self._pieces):
             self._pieces.append(self._like.new_empty(size))
-        elif len(self._pieces[number]) < size:
+        elif self._pieces[number].numel() < size:  # Python's `len` of a tensor is slow
             self._pieces[number] = self._like.new_empty(size)
         self._num_taken += 1
         return self._pieces[number][:size].view(shape)

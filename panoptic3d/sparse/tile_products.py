@@ -1,8 +1,8 @@
 """Submanifold 3^3 convolution of thick sets in tiles, without a gradient, on a CPU.
 
 Winograd's points across i and j leave a quarter of the products with tiles of 4 x 4, four ninths with 2 x 2; along k there
-are three taps (points would pay fewer products with as many more sums). Empty cells of a tile cost as much as full ones. Where
-next to nothing comes out, the points are the cells themselves, and their products for all cells of the tile are added up.
+are three taps (points would pay fewer products with as many more sums). Empty cells of a tile cost as much as full ones. If
+next to nothing comes out, the points are the cells, and their products for all cells of the tile are added up.
 """
 
 from collections.abc import Callable
@@ -64,7 +64,7 @@ def conv_in_tiles(
 
     def work(block: TileBlock) -> None:
         with shelf.scratch() as scratch:
-            gathered = scratch.take(len(block.sources), features.shape[1])
+            gathered = scratch.take(block.sources.shape[0], features.shape[1])
             torch.index_select(features, 0, block.sources, out=gathered).index_fill_(0, block.missing, 0)
             cells = convolve(gathered.view(tiles.num_points, block.num_tiles, -1), scratch)
             out.index_copy_(0, block.rows, cells.index_select(0, block.places)[:, :num_out])
