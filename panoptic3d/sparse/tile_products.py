@@ -22,7 +22,7 @@ from panoptic3d.sparse.winograd import from_cells, from_taps, to_cells
 _LEAST_VOXELS = 1024
 _LEAST_FILL_OF_LINES = 0.7  # a set of thin lines fills no tiles: not worth a look
 _LEAST_FILL = {2: 0.55, 4: 0.45}  # measured (docs/sparse.md)
-_LEAST_PRODUCT = {2: 200, 4: 1024}  # of channels in and out
+_LEAST_PRODUCT = 200  # of channels in and out
 _MOST_OUT_OF_NARROW = 2
 _WHOLE_LANES = 16  # products of 13 columns take twice as long as those of 16
 
@@ -39,10 +39,12 @@ def paying_tiles(features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin 
     is_kernel = plan.is_mirrored and (plan.kernel.size, plan.kernel.dilation) == (3, 1)
     if not is_inference_on_a_cpu(features, weight) or not is_kernel or len(plan.fine) < _LEAST_VOXELS:
         return None
-    if plan.lined_rows().fill < _LEAST_FILL_OF_LINES:
+    num_in, num_out = weight.shape[1:]
+    is_little = num_in * num_out < _LEAST_PRODUCT and num_out > _MOST_OUT_OF_NARROW
+    if is_little or plan.lined_rows().fill < _LEAST_FILL_OF_LINES:
         return None
     for size in (4, 2):
-        if size <= plan.config.tile and _is_worth_it(size, *weight.shape[1:]):
+        if size <= plan.config.tile:
             tiles = plan.kept(("tiles", size), lambda size=size: tiles_of(plan.fine, size))
             if tiles.fill >= _LEAST_FILL[size]:
                 return tiles
@@ -116,8 +118,3 @@ def _narrow(weight: Float[Tensor, "t cin cout"], tiles: Tiles) -> Convolve:
         return made.view(len(made), size**2, num_out).transpose(0, 1).reshape(-1, num_out)
 
     return convolve
-
-
-def _is_worth_it(size: int, num_in: int, num_out: int) -> bool:
-    is_narrow = num_out <= _MOST_OUT_OF_NARROW
-    return size == 2 if is_narrow else num_in * num_out >= _LEAST_PRODUCT[size]

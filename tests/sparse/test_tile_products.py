@@ -28,11 +28,11 @@ def _drawn(plan: Plan, num_in: int, num_out: int) -> tuple[torch.Tensor, torch.T
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
     ("num_in", "num_out", "size", "tolerance"),
-    [(16, 16, 2, 2e-6), (20, 13, 2, 2e-6), (16, 1, 2, 2e-6), (8, 2, 2, 2e-6), (48, 32, 4, 2e-5)],
+    [(16, 16, 2, 2e-6), (20, 13, 2, 2e-6), (16, 1, 2, 2e-6), (8, 2, 4, 2e-6), (16, 13, 4, 2e-5), (48, 32, 4, 2e-5)],
 )
 def test_tiles_and_gathers_agree(num_in: int, num_out: int, size: int, tolerance: float, threads: int) -> None:
     torch.set_num_threads(threads)  # the fixture of this folder puts it back
-    plan = _plan(tile=4, gather_bytes=1 << 18)
+    plan = _plan(tile=size, gather_bytes=1 << 18)
     features, weight = _drawn(plan, num_in, num_out)
     tiles = paying_tiles(features, weight, plan)
     assert tiles is not None
@@ -52,6 +52,7 @@ def test_where_tiles_are_not_used() -> None:
     assert paying_tiles(features, weight.clone().requires_grad_(), plan) is None
     assert paying_tiles(features.double(), weight.double(), plan) is None
     assert paying_tiles(features, weight, _plan(tile=0)) is None
+    assert paying_tiles(*_drawn(plan, 8, 8), plan) is None
     thin = _plan(0.5, tile=4)
     assert paying_tiles(*_drawn(thin, 48, 48), thin) is None
 
