@@ -24,6 +24,17 @@ def linear_index(coords: Int[Tensor, "*n 3"], shape: tuple[int, int, int]) -> In
     return (i * shape[1] + j) * shape[2] + k
 
 
+def boxed_index(coords: Int[Tensor, "n 3"], margin: int) -> tuple[Int64[Tensor, " n"], tuple[int, int, int]]:
+    """Positions in the smallest box around the coordinates with a margin on all sides, and the size of that box: what is
+    looked up in a volume is looked up faster in a small one.
+    """
+    if not len(coords):
+        return coords.new_zeros(0, dtype=torch.int64), (1, 1, 1)
+    low = coords.amin(dim=0) - margin
+    nx, ny, nz = (coords.amax(dim=0) - low + 1 + margin).tolist()
+    return linear_index(coords - low, (nx, ny, nz)), (nx, ny, nz)
+
+
 def trilinear(volume: Float[Tensor, "x y z"], index: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
     """The volume at continuous grid indices; outside of the grid its border value continues."""
     limit = index.new_tensor(volume.shape) - 1

@@ -15,6 +15,9 @@ class SparseConfig(Config):
     backend: BackendName | Literal["auto"] = "auto"
     # A submanifold convolution of a set that fills this share of its box is computed densely within the mask.
     dense_from_occupancy: float | None = Field(default=0.8, gt=0, le=1)
+    # Submanifold convolutions without a gradient may use Winograd's tiles on a CPU: of 2 x 2 cells, which round as a direct
+    # convolution does, or up to 4 x 4, which are faster and round five times as much. 0 is never.
+    tile: Literal[0, 2, 4] = 2
     # Rows whose partial sums live at one time: about 3 x rows_per_block x channels values of scratch.
     rows_per_block: int = Field(default=32_768, ge=64)
     # Gathered inputs of one matrix product: in the cache, and large enough that two threads seldom wait for each other.

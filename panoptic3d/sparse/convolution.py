@@ -9,6 +9,7 @@ from panoptic3d.sparse.backends.choice import BACKENDS, resolved_name
 from panoptic3d.sparse.backends.protocol import Writes
 from panoptic3d.sparse.masked_dense import conv_in_mask, pays_densely
 from panoptic3d.sparse.plan import Plan
+from panoptic3d.sparse.tile_products import conv_in_tiles, paying_tiles
 
 
 def conv(
@@ -44,7 +45,10 @@ def _convolve(features: Tensor, weight: Tensor, plan: Plan, writes: Writes, bias
         name = "torch"
     elif obstacle is not None:
         raise InputError(f"the sparse back end '{name}' {obstacle}; or set sparse.backend to auto.")
-    if name == "torch" and writes == "coarse" and pays_densely(plan):
+    tiles = paying_tiles(features, weight, plan) if name == "torch" and writes == "coarse" else None
+    if tiles is not None:
+        out = conv_in_tiles(features, weight, plan, tiles)
+    elif name == "torch" and writes == "coarse" and pays_densely(plan):
         out = conv_in_mask(features, weight, plan)
     else:
         out = BACKENDS[name].convolve(features, weight, plan, writes)

@@ -18,13 +18,20 @@ def instance_norm(
     weight: Float[Tensor, " c"] | None = None,
     bias: Float[Tensor, " c"] | None = None,
     eps: float = 1e-8,
+    is_fresh: bool = False,
 ) -> Float[Tensor, "n c"]:
     """Every member of the batch and channel to mean 0 and (biased) variance 1 over its own voxels.
 
-    `eps` is added to the variance; its default is MinkowskiEngine's. Statistics are never below float32.
+    `eps` is added to the variance; its default is MinkowskiEngine's. Statistics are never below float32. Features that are
+    fresh (nobody else holds them) are written over where no gradient is wanted.
     """
     wide = features.to(torch.promote_types(features.dtype, torch.float32))
-    members = [_normalised(rows, weight, bias, eps) for rows in wide.split(voxels.counts)]
+    members = wide.split(voxels.counts)
+    if is_fresh and not torch.is_grad_enabled():
+        for rows in members:
+            _normalise_by_blocks(rows, weight, bias, eps, rows)
+        return wide.to(features.dtype)
+    members = [_normalised(rows, weight, bias, eps) for rows in members]
     return (members[0] if len(members) == 1 else torch.cat(members)).to(features.dtype)
 
 
@@ -42,9 +49,9 @@ def batch_norm(
 def _normalised(rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
     if not len(rows):
         return rows
-    weight, bias = (None if p is None else p.to(rows.dtype) for p in (weight, bias))
     if not torch.is_grad_enabled():
-        return _normalised_by_blocks(rows, weight, bias, eps)
+        return _normalise_by_blocks(rows, weight, bias, eps, torch.empty_like(rows))
+    weight, bias = (None if p is None else p.to(rows.dtype) for p in (weight, bias))
     return _Normalised.apply(rows, weight, bias, eps)  # pyright: ignore[reportReturnType]
 
 
@@ -77,9 +84,12 @@ class _Normalised(torch.autograd.Function):
 _ROWS_PER_BLOCK = 16_384  # of 16 channels they stay in the cache of a core
 
 
-def _normalised_by_blocks(rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float) -> Tensor:
-    """The same without a gradient: nothing is written but the result, and blocks go over threads."""
-    parts, out = rows.split(_ROWS_PER_BLOCK), torch.empty_like(rows)
+def _normalise_by_blocks(rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, out: Tensor) -> Tensor:
+    """The same without a gradient into `out`, which may be the rows: nothing else is written, and blocks go over threads."""
+    if not len(rows):
+        return out
+    weight, bias = (None if p is None else p.to(rows.dtype) for p in (weight, bias))
+    parts = rows.split(_ROWS_PER_BLOCK)
     mean = _sum(lambda part: part.sum(dim=0), parts, rows) / len(rows)
     centre = mean.to(rows.dtype)
     squares = _sum(lambda part: (part - centre).square_().sum(dim=0), parts, rows)

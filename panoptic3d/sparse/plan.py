@@ -42,7 +42,7 @@ class Plan:
     def side(self, writes: str) -> Side:
         table_bytes = self.config.table_bytes
         if writes == "lines":
-            lines = self._lined_rows()
+            lines = self.lined_rows()
             return self._worked_out(("side", writes), lambda: lined_side(self.fine, lines, table_bytes))
         make = {"coarse": coarse_side, "fine": fine_side}[writes]
         return self._worked_out(("side", writes), lambda: make(self.fine, self.coarse, self.kernel, table_bytes))
@@ -66,10 +66,10 @@ class Plan:
         is_possible = self.is_mirrored and (self.kernel.size, self.kernel.dilation) == (LINE_TAPS, 1) and len(self.fine)
         if not is_possible:
             return None
-        lines = self._lined_rows()
+        lines = self.lined_rows()
         return lines if lines.fill >= _least_fill(channel_product) else None
 
-    def _lined_rows(self) -> LinedRows:
+    def lined_rows(self) -> LinedRows:
         return self._worked_out("lines", lambda: lined_rows(self.fine))
 
     def _worked_out(self, key: Hashable, make: Callable[[], T]) -> T:

@@ -27,7 +27,7 @@ def voxel_set(
     """The distinct voxels among `coords` (batch, i, j, k), in order. A coordinate outside of the box is an error."""
     box = _box(batch_size, shape, origin)
     _refuse_outside(coords, box)
-    return _from_numbers(box, _distinct(box, box.number(coords)), stride)
+    return _from_numbers(box, distinct(box, box.number(coords)), stride)
 
 
 def voxels_of_mask(mask: Bool[Tensor, "b x y z"], stride: int = 1) -> SparseVoxels:
@@ -48,7 +48,7 @@ def coarsened(voxels: SparseVoxels, factor: int) -> SparseVoxels:
     coords = torch.div(voxels.coords, _per_axis(voxels, factor), rounding_mode="floor")
     origin, shape = _divided(voxels, factor)
     box = _box(voxels.batch_size, shape, origin)
-    return _from_numbers(box, _distinct(box, box.number(coords)), voxels.stride * factor)
+    return _from_numbers(box, distinct(box, box.number(coords)), voxels.stride * factor)
 
 
 def reached_coarse(voxels: SparseVoxels, kernel: Kernel) -> SparseVoxels:
@@ -59,7 +59,7 @@ def reached_coarse(voxels: SparseVoxels, kernel: Kernel) -> SparseVoxels:
     last = [(b - 1 + kernel.padding) // kernel.stride for b in high]
     box = _box(voxels.batch_size, _three([b + 1 - a for a, b in zip(origin, last, strict=True)]), origin)
     numbers = [_coarse_numbers(voxels, kernel, tap, box) for tap in _taps(kernel)]
-    return _from_numbers(box, _distinct(box, torch.cat(numbers)), voxels.stride * kernel.stride)
+    return _from_numbers(box, distinct(box, torch.cat(numbers)), voxels.stride * kernel.stride)
 
 
 def generated(voxels: SparseVoxels, kernel: Kernel, bounds: Bounds | None = None) -> SparseVoxels:
@@ -80,7 +80,7 @@ def generated(voxels: SparseVoxels, kernel: Kernel, bounds: Bounds | None = None
     steps = box.steps[1:]
     deltas = [sum(kernel.dilation * t * s for t, s in zip(tap, steps, strict=True)) for tap in _taps(kernel)]
     numbers = torch.cat([base + delta for delta in deltas])
-    fine = _from_numbers(box, _distinct(box, numbers), voxels.stride // kernel.stride)
+    fine = _from_numbers(box, distinct(box, numbers), voxels.stride // kernel.stride)
     return fine if bounds is None else clipped(fine, bounds)
 
 
@@ -104,7 +104,7 @@ def union(first: SparseVoxels, *others: SparseVoxels) -> SparseVoxels:
     _refuse_foreign(*sets)
     box = _common_box(sets)
     numbers = torch.cat([box.number(s.coords) for s in sets])
-    return _from_numbers(box, _distinct(box, numbers), first.stride)
+    return _from_numbers(box, distinct(box, numbers), first.stride)
 
 
 def intersection(first: SparseVoxels, second: SparseVoxels) -> SparseVoxels:
@@ -125,7 +125,7 @@ def rows_of_cells(voxels: SparseVoxels, cells: Int[Tensor, "m 4"]) -> Int64[Tens
     return table.rows(box.number(cells)).long()
 
 
-def _distinct(box: Box, numbers: Int64[Tensor, " n"]) -> Int64[Tensor, " m"]:
+def distinct(box: Box, numbers: Int64[Tensor, " n"]) -> Int64[Tensor, " m"]:
     """Ascending and without repetition: by marking cells while that is cheap, by sorting otherwise."""
     if len(numbers) < 2 or bool((numbers[1:] > numbers[:-1]).all()):
         return numbers

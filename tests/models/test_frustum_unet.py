@@ -4,7 +4,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 
-from panoptic3d.models.frustum_unet.blocks import DenseTail
+from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.net import FrustumUNet
@@ -157,3 +157,13 @@ def test_the_fast_way_is_taken_only_where_no_gradient_is_wanted() -> None:
         assert not pays(volume[..., :8], tail)
     assert pays(volume, tail.requires_grad_(False))
     assert not pays(volume.requires_grad_(), tail)
+
+
+def test_a_dense_block_by_tiles_is_the_block() -> None:
+    torch.manual_seed(0)
+    block, x = DenseBlock(16, 16), torch.randn(2, 16, 11, 12, 13)
+    slow = block(x)  # wants gradients: torch's own convolutions
+    with torch.no_grad():
+        fast = block(x)
+    assert not torch.equal(fast, slow)
+    torch.testing.assert_close(fast, slow, rtol=0, atol=1e-4)

@@ -60,7 +60,7 @@ def test_labels_twin(seed: int, count: int) -> None:
     distance = torch.rand(count, generator=random) * 3
     instance = torch.randint(0, 6, (count,), generator=random)
     semantic = torch.tensor([0, CHAIR, TABLE, WALL, FLOOR, CEILING])[torch.randint(0, 6, (count,), generator=random)]
-    labelled = panoptic_labels(coords, shape, distance, instance, semantic, 4, FRONT3D_TAXONOMY, FAITHFUL)
+    labelled = panoptic_labels(coords, distance, instance, semantic, 4, FRONT3D_TAXONOMY, FAITHFUL)
     ids, mapping = brute_force(shape, coords, distance, instance, semantic, 4)
     assert torch.equal(labelled.panoptic_ids, ids)
     assert labelled.class_of_id == mapping
@@ -69,14 +69,14 @@ def test_labels_twin(seed: int, count: int) -> None:
 def test_the_nearest_label_instead_of_the_first() -> None:
     coords = torch.tensor([[2, 2, 0], [2, 2, 3], [2, 2, 4]])
     semantic = torch.tensor([WALL, CHAIR, FLOOR])
-    arguments = (coords, (5, 5, 5), torch.ones(3), torch.zeros(3, dtype=torch.int64), semantic, 1, FRONT3D_TAXONOMY)
+    arguments = (coords, torch.ones(3), torch.zeros(3, dtype=torch.int64), semantic, 1, FRONT3D_TAXONOMY)
     assert panoptic_labels(*arguments, FAITHFUL).panoptic_ids.tolist() == [1, 1, 2]
     assert panoptic_labels(*arguments, KEEPING).panoptic_ids.tolist() == [1, 2, 2]
 
 
 def test_stuff_of_the_taxonomy_knows_the_ceiling() -> None:
     coords = torch.tensor([[0, 0, 0]])
-    arguments = (coords, (2, 2, 2), torch.ones(1), torch.zeros(1, dtype=torch.int64), torch.tensor([CEILING]), 1)
+    arguments = (coords, torch.ones(1), torch.zeros(1, dtype=torch.int64), torch.tensor([CEILING]), 1)
     config = InstanceDecodeConfig(stuff="taxonomy", clean="nothing")
     labelled = panoptic_labels(*arguments, MATTERPORT_TAXONOMY, config)
     assert labelled.panoptic_ids.tolist() == [3]
@@ -166,7 +166,7 @@ def test_pieces_are_those_of_a_dense_labelling() -> None:
     is_there = torch.rand(volume.shape, generator=random) < 0.8
     coords = is_there.nonzero()
     labels = volume[is_there]
-    piece = pieces_of(coords, (7, 6, 5), labels)
+    piece = pieces_of(coords, labels)
     for label in range(3):
         wanted, count = ndimage.label(((volume == label) & is_there).numpy())
         ours = piece[labels == label]

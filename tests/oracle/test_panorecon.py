@@ -252,7 +252,7 @@ def test_the_decoder_on_the_recorded_volumes(folder: OracleFolder, frame: str) -
     )
     num_detections = len(folder.recorded(frame, "detections")["locations"])
     config = InstanceDecodeConfig.model_validate(FAITHFUL["decode"])
-    labelled = panoptic_labels(coords, _SHAPE, distance, instance, semantic, num_detections, FRONT3D_TAXONOMY, config)
+    labelled = panoptic_labels(coords, distance, instance, semantic, num_detections, FRONT3D_TAXONOMY, config)
     summary = json.loads((folder.root / frame / "summary.json").read_text())["panoptic"]
     assert labelled.class_of_id == {int(number): class_id for number, class_id in summary["mapping"].items()}
     expected = torch.from_numpy(panoptic["panoptic_instances"]).long()[i, j, k]

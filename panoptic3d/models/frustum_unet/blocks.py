@@ -1,14 +1,20 @@
 """Residual blocks, sparse and dense, and the tails of heads."""
 
+from functools import lru_cache
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panoptic3d.sparse.config import SparseConfig
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.convolution import SparseConv3d
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
-from panoptic3d.sparse.plan import PlanBook
+from panoptic3d.sparse.plan import Plan, PlanBook, make_plan
+from panoptic3d.sparse.tile_products import conv_in_tiles, is_inference_on_a_cpu, paying_tiles
+from panoptic3d.sparse.voxels import all_voxels
+from panoptic3d.sparse.weights import from_dense_weight
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
@@ -28,7 +34,8 @@ class Shortcut(nn.Module):
     def forward(
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
-        return self.norm(self.conv(features, book.plan(source, target, self.conv.kernel)), target)
+        made = self.conv(features, book.plan(source, target, self.conv.kernel))
+        return self.norm(made, target, is_fresh=True)
 
 
 class BareShortcut(SparseConv3d):
@@ -60,10 +67,11 @@ class SparseBlock(nn.Module):
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
         hidden = self.conv1(features, book.plan(source, target, self.conv1.kernel))
-        hidden = rectified(self.norm1(hidden, target))
-        hidden = self.norm2(self.conv2(hidden, book.plan(target, target, self.conv2.kernel)), target)
+        hidden = rectified(self.norm1(hidden, target, is_fresh=True))
+        hidden = self.conv2(hidden, book.plan(target, target, self.conv2.kernel))
+        hidden = self.norm2(hidden, target, is_fresh=True)
         beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
-        return rectified(hidden + beside)
+        return rectified(hidden + beside if torch.is_grad_enabled() else hidden.add_(beside))
 
 
 class DenseBlock(nn.Module):
@@ -78,14 +86,32 @@ class DenseBlock(nn.Module):
             self.shortcut = nn.Conv3d(num_in, num_out, 4, stride, padding=1, bias=False)
 
     def forward(self, x: Float[Tensor, "b cin x y z"]) -> Float[Tensor, "b cout x2 y2 z2"]:
-        return self.finished(self.conv1(x), x if self.shortcut is None else self.shortcut(x))
+        return self.finished(_convolved(self.conv1, x), x if self.shortcut is None else self.shortcut(x))
 
     def finished(
         self, hidden: Float[Tensor, "b cout x y z"], beside: Float[Tensor, "b cout x y z"]
     ) -> Float[Tensor, "b cout x y z"]:
         """What comes behind the first convolution and the shortcut."""
         hidden = F.relu(F.instance_norm(hidden))
-        return F.relu(F.instance_norm(self.conv2(hidden)) + beside)
+        return F.relu(F.instance_norm(_convolved(self.conv2, hidden)) + beside)
+
+
+def _convolved(layer: nn.Conv3d, x: Float[Tensor, "b cin x y z"]) -> Float[Tensor, "b cout x2 y2 z2"]:
+    """The layer without a bias; at stride 1, for inference on a CPU, by the tiles of the sparse engine."""
+    if layer.stride[0] == 1 and is_inference_on_a_cpu(x, layer.weight):
+        plan = _whole_grid(x.shape[0], (x.shape[2], x.shape[3], x.shape[4]))
+        rows, weight = x.permute(0, 2, 3, 4, 1).reshape(-1, x.shape[1]), from_dense_weight(layer.weight)
+        tiles = paying_tiles(rows, weight, plan)
+        if tiles is not None:
+            made = conv_in_tiles(rows, weight, plan, tiles)
+            return made.view(x.shape[0], *x.shape[2:], -1).permute(0, 4, 1, 2, 3)
+    return layer(x)
+
+
+@lru_cache(maxsize=4)
+def _whole_grid(batch_size: int, shape: tuple[int, int, int]) -> Plan:
+    every = all_voxels(batch_size, shape)
+    return make_plan(every, every, Kernel(3), SparseConfig(tile=4))
 
 
 class SparseHead(nn.Module):

@@ -25,4 +25,4 @@ class FrustumUNetConfig(Config):
     threshold_64: float = Field(default=0.5, gt=0, lt=1)
     threshold_128: float = Field(default=0.5, gt=0, lt=1)
     threshold_256: float = Field(default=0.5, gt=0, lt=1)
-    sparse: SparseConfig = SparseConfig()
+    sparse: SparseConfig = SparseConfig(tile=4)

@@ -4,7 +4,6 @@ The weights and the arithmetic are those of the dense modules; a cell outside co
 """
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
@@ -34,7 +33,7 @@ def rows_of_bottleneck(
     plan, last_up = book.plan(asked, half, Kernel(4, 2)), bottleneck.up[0]
     assert isinstance(last_up, nn.ConvTranspose3d)
     made = conv_transpose(from_dense(inner, half), from_dense_transposed_weight(last_up.weight), plan)
-    made = rectified(instance_norm(made, asked, eps=_EPS))
+    made = rectified(instance_norm(made, asked, eps=_EPS, is_fresh=True))
     return torch.cat((moved_onto(encoded, voxels, asked), made), dim=1)
 
 
@@ -49,9 +48,9 @@ def rows_of_tail(
 def _block(block: nn.Module, rows: Float[Tensor, "n c"], asked: SparseVoxels, book: PlanBook) -> Float[Tensor, "n c"]:
     assert isinstance(block, DenseBlock)
     assert block.shortcut is None
-    hidden = rectified(instance_norm(_conv(block.conv1, rows, asked, book), asked, eps=_EPS))
-    hidden = instance_norm(_conv(block.conv2, hidden, asked, book), asked, eps=_EPS)
-    return F.relu(hidden + rows)
+    hidden = rectified(instance_norm(_conv(block.conv1, rows, asked, book), asked, eps=_EPS, is_fresh=True))
+    hidden = instance_norm(_conv(block.conv2, hidden, asked, book), asked, eps=_EPS, is_fresh=True)
+    return rectified(hidden + rows)
 
 
 def _conv(

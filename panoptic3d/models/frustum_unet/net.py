@@ -171,7 +171,7 @@ class Generate(nn.Module):
         self, features: Float[Tensor, "n cin"], coarse: SparseVoxels, fine: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
         hidden = self.conv(features, book.plan(fine, coarse, self.kernel))
-        hidden = rectified(self.norm(hidden, fine))
+        hidden = rectified(self.norm(hidden, fine, is_fresh=True))
         return hidden if self.block is None else self.block(hidden, fine, fine, book)
 
 

@@ -13,25 +13,10 @@ from jaxtyping import Float, Float64
 from torch import Tensor
 
 from panoptic3d.sparse.parallel import over_blocks
+from panoptic3d.sparse.weights import from_dense_weight
+from panoptic3d.sparse.winograd import from_cells, from_taps, to_cells
 
 _TILE, _POINTS = 4, 6  # outputs and inputs of a tile along an axis
-_FROM_CELLS = torch.tensor(
-    [
-        [4, 0, -5, 0, 1, 0],
-        [0, -4, -4, 1, 1, 0],
-        [0, 4, -4, -1, 1, 0],
-        [0, -2, -1, 2, 1, 0],
-        [0, 2, -1, -2, 1, 0],
-        [0, 4, 0, -5, 0, 1],
-    ],
-    dtype=torch.float64,
-)
-_FROM_TAPS = torch.tensor(
-    [[6, 0, 0], [-4, -4, -4], [-4, 4, -4], [1, 2, 4], [1, -2, 4], [0, 0, 24]], dtype=torch.float64
-) / torch.tensor([24])
-_TO_CELLS = torch.tensor(
-    [[1, 1, 1, 1, 1, 0], [0, 1, -1, 2, -2, 0], [0, 1, 1, 4, 4, 0], [0, 1, -1, 8, -8, 1]], dtype=torch.float64
-)
 
 
 class Frame(NamedTuple):
@@ -76,7 +61,7 @@ def room_for(shape: tuple[int, int, int], num_channels: int) -> Float[Tensor, "x
 def convolved(frame: Frame, weight: Float[Tensor, "cout cin 3 3 3"], out: Float[Tensor, "x y2 z cout"]) -> Convolved:
     """`conv3d(padding=1)` of the grid in the frame, in the room given (fresh memory would cost as much as the norm)."""
     nx, ny = frame.shape[:2]
-    taps = _transformed(weight)
+    taps = from_taps(from_dense_weight(weight), _TILE)
 
     def work(first: int) -> tuple[int, Tensor, Tensor]:
         last = min(first + _TILE, nx)
@@ -103,7 +88,7 @@ def _tiles(frame: Frame, taps: Float[Tensor, "3 p cin cout"], first: int) -> Ite
     gathered, points = cells.new_empty(num_points, step_y), cells.new_empty(num_points, step_y)
     products = cells.new_empty(num_points, num_made, num_out)
     lines = cells.new_empty(_TILE * _TILE, num_made * num_out)
-    combine, separate = _kron(_FROM_CELLS), _kron(_TO_CELLS)
+    combine, separate = from_cells(_TILE, cells), to_cells(_TILE, cells)
     along_z = points.view(num_points, num_cells, channels)
     for y in range(0, cells.shape[1] - 2, _TILE):
         corner = cells.storage_offset() + first * step_x + y * step_y
@@ -115,16 +100,6 @@ def _tiles(frame: Frame, taps: Float[Tensor, "3 p cin cout"], first: int) -> Ite
         products.baddbmm_(along_z[:, 2:], taps[2])
         torch.mm(separate, products.view(num_points, -1), out=lines)
         yield y, lines.view(_TILE, _TILE, num_made, num_out)
-
-
-def _transformed(weight: Float[Tensor, "cout cin 3 3 3"]) -> Float[Tensor, "3 p cin cout"]:
-    """For every tap along z and point the matrix from inputs to outputs."""
-    points = torch.einsum("pa,qb,oiabc->cpqio", _FROM_TAPS, _FROM_TAPS, weight.double())
-    return points.flatten(1, 2).float().contiguous()
-
-
-def _kron(matrix: Float64[Tensor, "a b"]) -> Float[Tensor, "a2 b2"]:
-    return torch.kron(matrix, matrix).float()
 
 
 def _moments(cells: Float[Tensor, "x y z c"]) -> tuple[int, Float64[Tensor, " c"], Float64[Tensor, " c"]]:

@@ -11,7 +11,7 @@ from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.instance_decode.labels import Labelled, panoptic_labels, stuff_classes
 from panoptic3d.models.instance_decode.pieces import is_island
-from panoptic3d.models.instance_decode.scores import detection_scores, mean_agreement
+from panoptic3d.models.instance_decode.scores import detection_scores, likeliest, mean_agreement
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.prediction import LevelPrediction, Prediction
@@ -41,24 +41,23 @@ class InstanceDecode:
         bias_vox = self.config.iso_vox - SURFACE_ISO_VOX
         distance = (finest.distance_vox[rows] - bias_vox).clamp(0, self.config.truncation_vox)
         if self.config.clean == "fragments":
-            is_kept = ~is_island(coords, grid.shape, distance < SURFACE_ISO_VOX, self.config)
+            is_kept = ~is_island(coords, distance < SURFACE_ISO_VOX, self.config)
             rows = rows.nonzero()[:, 0][is_kept]
             coords, distance = coords[is_kept], distance[is_kept]
-        channel = finest.instance_logits[rows].softmax(dim=1).max(dim=1)
-        instance = parted(channel.indices, coords, grid, instances, finest.instance_logits.shape[1])
-        semantic = finest.semantic_logits[rows].softmax(dim=1).max(dim=1)
+        channel, channel_probability = likeliest(finest.instance_logits[rows])
+        instance = parted(channel, coords, grid, instances, finest.instance_logits.shape[1])
+        semantic, class_probability = likeliest(finest.semantic_logits[rows])
         labelled = panoptic_labels(
             coords,
-            grid.shape,
             distance,
             instance,
-            semantic.indices,
+            semantic,
             self._num_kept(instances),
             self.taxonomy,
             self.config,
         )
         scene = self._dense(prediction, member, coords, distance, labelled)
-        return self._scored(scene, labelled.panoptic_ids, instances, instance, channel.values, semantic.values)
+        return self._scored(scene, labelled.panoptic_ids, instances, instance, channel_probability, class_probability)
 
     def _num_kept(self, instances: Instances2D) -> int:
         every = self.config.channels == "detections"

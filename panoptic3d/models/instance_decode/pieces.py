@@ -6,21 +6,18 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from panoptic3d.geometry.voxels import linear_index
+from panoptic3d.geometry.voxels import boxed_index
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 
 
-def pieces_of(
-    coords: Int[Tensor, "n 3"], shape: tuple[int, int, int], labels: Int64[Tensor, " n"]
-) -> Int64[Tensor, " n"]:
+def pieces_of(coords: Int[Tensor, "n 3"], labels: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
     """A number for each voxel, the same for two of one label that a path of such voxels joins, face to face."""
-    padded = (shape[0] + 1, shape[1] + 1, shape[2] + 1)
-    cells = linear_index(coords, padded)
-    row_at = torch.full((padded[0] * padded[1] * padded[2],), -1, dtype=torch.int32, device=cells.device)
+    cells, (nx, ny, nz) = boxed_index(coords, margin=1)
+    row_at = torch.full((nx * ny * nz,), -1, dtype=torch.int32, device=cells.device)
     row_at[cells] = torch.arange(len(cells), dtype=torch.int32, device=cells.device)
     rows, others = [], []
-    for stride in (padded[1] * padded[2], padded[2], 1):
-        other = row_at[(cells + stride).clamp(max=len(row_at) - 1)].long()
+    for stride in (ny * nz, nz, 1):
+        other = row_at[cells + stride].long()
         row = ((other >= 0) & (labels[other.clamp(min=0)] == labels)).nonzero()[:, 0]
         rows.append(row)
         others.append(other[row])
@@ -46,12 +43,11 @@ def is_fragment(
 
 def is_island(
     coords: Int[Tensor, "n 3"],
-    shape: tuple[int, int, int],
     is_surface: Bool[Tensor, " n"],
     config: InstanceDecodeConfig,
 ) -> Bool[Tensor, " n"]:
     """Voxels around a speck of surface that hangs in the air, whatever its label."""
     if not len(coords):
         return is_surface.clone()
-    piece = pieces_of(coords, shape, torch.zeros(len(coords), dtype=torch.int64, device=coords.device))
+    piece = pieces_of(coords, torch.zeros(len(coords), dtype=torch.int64, device=coords.device))
     return torch.bincount(piece, is_surface.double())[piece] < config.min_island_vox

@@ -7,6 +7,12 @@ from torch import Tensor
 from panoptic3d.structures.instances import Instances2D
 
 
+def likeliest(logits: Float[Tensor, "n c"]) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
+    """The channel of the greatest probability in each row, and that probability."""
+    best = logits.max(dim=1)
+    return best.indices, torch.exp(best.values - logits.logsumexp(dim=1))
+
+
 def detection_scores(
     instances: Instances2D, ids: Int64[Tensor, " n"], instance: Int64[Tensor, " n"], num_stuff: int
 ) -> dict[int, float]:

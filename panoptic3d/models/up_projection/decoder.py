@@ -12,6 +12,7 @@ from panoptic3d.backbones.norms import NormName, norm2d
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.config import Config
 from panoptic3d.models.slots import Panoptic2D, RayEstimate
+from panoptic3d.models.up_projection.enlarged import enlarged_conv
 from panoptic3d.structures.camera import Camera
 
 
@@ -34,7 +35,7 @@ class ConvNorm(nn.Sequential):
 
 
 class UpProjection(nn.Module):
-    """Resize first, then two branches that are added."""
+    """Resize first, then two branches that are added. Their first convolutions are worked out as one."""
 
     def __init__(self, num_in: int, num_out: int, norm: NormName) -> None:
         super().__init__()
@@ -43,8 +44,9 @@ class UpProjection(nn.Module):
         self.shortcut = ConvNorm(num_in, num_out, 5, norm)
 
     def forward(self, x: Float[Tensor, "b cin h w"], size: tuple[int, int]) -> Float[Tensor, "b cout h2 w2"]:
-        x = F.interpolate(x, size=size, mode="bilinear", align_corners=True)
-        return F.relu(self.refine(F.relu(self.narrow(x))) + self.shortcut(x))
+        both = torch.cat((self.narrow.conv.weight, self.shortcut.conv.weight))
+        narrow, beside = enlarged_conv(x, both, size).chunk(2, dim=1)
+        return F.relu(self.refine(F.relu(self.narrow.norm(narrow))) + self.shortcut.norm(beside))
 
 
 class DepthDecoder(nn.Module):

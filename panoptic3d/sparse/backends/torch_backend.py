@@ -9,6 +9,7 @@ from torch import Tensor
 from panoptic3d.sparse.backends.protocol import Writes
 from panoptic3d.sparse.memory import explained_memory
 from panoptic3d.sparse.plan import Plan
+from panoptic3d.sparse.product_sums import product_sums
 from panoptic3d.sparse.tap_gemm import apply_taps, apply_taps_and_correlate
 
 
@@ -29,6 +30,9 @@ class _TapConvolution(torch.autograd.Function):
         ctx.plan, ctx.writes = plan, writes
         num_rows = len(plan.coarse if writes == "coarse" else plan.fine)
         with _alone(features), explained_memory("a convolution", num_rows, plan.config):
+            sums = product_sums(plan, writes, weight.shape[1], weight.shape[2])
+            if sums is not None:
+                return sums(features, weight)
             work = plan.schedule(writes, weight.shape[1], weight.shape[2])
             return apply_taps(features, weight, work, num_rows, plan.config.gather_bytes)
 

@@ -21,8 +21,11 @@ class SparseInstanceNorm(nn.Module):
         self.weight = nn.Parameter(torch.ones(num_channels)) if affine else None
         self.bias = nn.Parameter(torch.zeros(num_channels)) if affine else None
 
-    def forward(self, features: Float[Tensor, "n c"], voxels: SparseVoxels) -> Float[Tensor, "n c"]:
-        return instance_norm(features, voxels, self.weight, self.bias, self.eps)
+    def forward(
+        self, features: Float[Tensor, "n c"], voxels: SparseVoxels, is_fresh: bool = False
+    ) -> Float[Tensor, "n c"]:
+        """Fresh features, which nobody else holds, are written over where no gradient is wanted."""
+        return instance_norm(features, voxels, self.weight, self.bias, self.eps, is_fresh)
 
 
 class SparseBatchNorm(nn.Module):
