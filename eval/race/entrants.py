@@ -10,27 +10,36 @@ from pydantic import Field, model_validator
 from eval.race.budget import checkpoint_of
 from eval.race.given_truth import GivenTruthPredictions, MapName
 from eval.race.mean_room import MeanRoomPredictions
-from eval.race.visible_surface import VisibleSurfacePredictions
+from eval.race.visible_surface import TrueSurfacePredictions, VisibleSurfacePredictions
 from panoptic3d.config import Config
 from panoptic3d.engine.evaluation_network import NetworkPredictions
 from panoptic3d.metrics.perturbations import OracleName
 
 
 class Entrant(Config):
-    """`path` is a run, a checkpoint, a folder of prediction files, or for a mean room the root of the training data."""
+    """`path` is a run, a checkpoint, a folder of prediction files, or for a mean room the root of the training data; a true
+    surface needs none.
+    """
 
-    kind: Literal["network", "visible-surface", "mean-room", "files"] = "network"
-    path: str
+    kind: Literal["network", "visible-surface", "true-surface", "mean-room", "files"] = "network"
+    path: str = ""
     given: tuple[MapName, ...] = ()  # maps of a network that are taken from the truth: no score
     oracles: tuple[OracleName, ...] = ()  # parts of the prediction that are taken from the truth: no score
     split: str | None = "train"  # of the mean room's data
     num_samples: int = Field(default=500, ge=1)  # of the mean room
 
     @model_validator(mode="after")
-    def _only_networks_have_maps(self) -> "Entrant":
+    def _is_meant(self) -> "Entrant":
         if self.given and self.kind != "network":
             raise ValueError(f"an entrant of kind {self.kind} has no maps to exchange; leave `given` out")
+        if not self.path and self.kind != "true-surface":
+            raise ValueError(f"an entrant of kind {self.kind} needs a `path`")
         return self
+
+    @property
+    def is_score(self) -> bool:
+        """Whether no part of it comes from the ground truth."""
+        return not self.given and not self.oracles and self.kind != "true-surface"
 
     @property
     def has_network(self) -> bool:
@@ -73,6 +82,8 @@ def predictions_of(entrant: Entrant, device: torch.device) -> Path | NetworkPred
     match entrant.kind:
         case "files":
             return path
+        case "true-surface":
+            return TrueSurfacePredictions(path, device)
         case "mean-room":
             return MeanRoomPredictions(path, device, split=entrant.split, num_samples=entrant.num_samples)
         case "visible-surface":

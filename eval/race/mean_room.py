@@ -2,7 +2,8 @@
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property
+from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -74,17 +75,9 @@ class MeanRoomPredictions(NetworkPredictions):
     num_samples: int = 500
     num_for_threshold: int = 50
 
-    @cached_property
+    @property
     def made(self) -> tuple[PredictedVoxels, dict[str, Any]]:
-        """The answer, and how it came about."""
-        data = open_root(self.folder)
-        keys = data.split(self.split).keys[: self.num_samples]
-        room = MeanRoom.of(data.read(key) for key in keys)
-        truths = [Truth.from_sample(data.read(key)) for key in _spread(keys, self.num_for_threshold)]
-        prq = prq_of_thresholds(room, truths, load_protocol("strict"))
-        threshold = max(prq, key=lambda each: prq[each])
-        facts = {"num_samples": len(keys), "threshold": threshold, "prq_on_training_samples": prq[threshold]}
-        return with_distances(room.voxels(threshold)), facts
+        return _made(self.folder, self.split, self.num_samples, self.num_for_threshold)
 
     @property
     def stamp(self) -> str:
@@ -96,6 +89,21 @@ class MeanRoomPredictions(NetworkPredictions):
 
     def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
         return self.made[0]
+
+
+@lru_cache(maxsize=1)
+def _made(
+    folder: Path, split: str | None, num_samples: int, num_for_threshold: int
+) -> tuple[PredictedVoxels, dict[str, Any]]:
+    """The answer, and how it came about."""
+    data = open_root(folder)
+    keys = data.split(split).keys[:num_samples]
+    room = MeanRoom.of(data.read(key) for key in keys)
+    truths = [Truth.from_sample(data.read(key)) for key in _spread(keys, num_for_threshold)]
+    prq = prq_of_thresholds(room, truths, load_protocol("strict"))
+    threshold = max(prq, key=lambda each: prq[each])
+    facts = {"num_samples": len(keys), "threshold": threshold, "prq_on_training_samples": prq[threshold]}
+    return with_distances(room.voxels(threshold)), facts
 
 
 def with_distances(surface: LabelledVoxels) -> PredictedVoxels:

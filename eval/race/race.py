@@ -79,7 +79,7 @@ def scored(config: RaceConfig, name: str, entrant: Entrant, split: Split) -> lis
     protocols = tuple(load_protocol(protocol) for protocol in config.protocols)
     plan = EvaluationPlan(open_root(config.data), predictions, protocols, entrant.oracles)
     records = evaluate_split(plan, split, folder / "records.jsonl", config.num_threads, partial(_report, name))
-    given = [*entrant.given, *entrant.oracles]
+    given = [*entrant.given, *entrant.oracles, *(["surface"] if entrant.kind == "true-surface" else [])]
     facts = predictions.facts if isinstance(predictions, NetworkPredictions) else {}
     results = [
         result_of(records, protocol, split, source={"entrant": name}, checkpoint=facts, oracles=given)
@@ -98,7 +98,7 @@ def entry(config: RaceConfig, name: str, entrant: Entrant, results: Sequence[Map
     checkpoint = checkpoint_of(Path(entrant.path)) if entrant.has_network else None
     made: dict[str, Any] = {
         **entrant.model_dump(mode="json", include={"kind", "given", "oracles"}),
-        "is_score": not entrant.given and not entrant.oracles,
+        "is_score": entrant.is_score,
         "results": {result["protocol"]: {key: result[key] for key in _SCORES} for result in results},
         "visibility": results[0]["visibility"],
         "voxels": {key: results[0]["voxels"][key] for key in ("mean_iou", "occupancy_iou")},

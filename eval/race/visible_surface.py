@@ -1,6 +1,7 @@
 """The visible surface alone: a network's own depth, classes of pixels and instances, and nothing that no pixel shows."""
 
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
@@ -40,6 +41,26 @@ class VisibleSurfacePredictions(NetworkPredictions):
         (scene,) = network.decode(said)
         scene = replace(moved(scene, "cpu"), camera=sample.camera)
         return PredictedVoxels.from_scene(visible_surface(depth_m.cpu(), logits.softmax(dim=0).cpu(), scene))
+
+
+@dataclass(frozen=True)
+class TrueSurfacePredictions(NetworkPredictions):
+    """True depth, classes of pixels and instances, and nothing behind: what a perfect look without completion gets."""
+
+    @property
+    def stamp(self) -> str:
+        return "true visible surface"
+
+    @property
+    def facts(self) -> dict[str, Any]:
+        return {"name": "true-surface"}
+
+    def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
+        sample = data.read(key)
+        assert sample.truth is not None, "read with voxels"
+        classes = F.one_hot(sample.semantic_2d.long(), len(sample.taxonomy)).movedim(-1, 0).float()
+        scene = PanopticScene.from_truth(sample.truth, sample.camera, sample.taxonomy)
+        return PredictedVoxels.from_scene(visible_surface(sample.depth_m, classes, scene))
 
 
 def visible_surface(

@@ -29,6 +29,7 @@ def _config(root: Path, folder: Path, **changes: object) -> RaceConfig:
         "twin": {"kind": "files", "path": str(folder / "perfect")},
         "Mean room": {"kind": "mean-room", "path": str(root), "split": None, "num_samples": 3},
         "told": {"kind": "files", "path": str(folder / "perfect"), "oracles": ["masks"]},
+        "looked": {"kind": "true-surface"},
     }
     split = folder / "all.txt"
     tree = {
@@ -84,6 +85,7 @@ def test_a_race_from_config_to_table(
     table = race_table(race)
     assert "| perfect | 100.00" in table
     assert "| told † | 100.00" in table
+    assert "| looked † | " in table
     assert json.loads((folder / "out" / "race.json").read_text()) == json.loads(json.dumps(race))
     monkeypatch.setattr(evaluation, "score_key", lambda plan, key: pytest.fail("scored a second time"))
     assert run(_config(rooms, folder)) == race
@@ -110,6 +112,8 @@ def test_a_race_runs_over_a_prefix_and_refuses_a_longer_one(rooms: Path, folder:
 def test_a_config_that_cannot_be_meant_is_refused(rooms: Path, folder: Path) -> None:
     with pytest.raises(ConfigError, match="no entrant"):
         _config(rooms, folder, reference="nobody")
+    with pytest.raises(ConfigError, match="needs a `path`"):
+        _config(rooms, folder, entrants={"a": {"kind": "files"}})
     twice = {name: {"kind": "files", "path": "x"} for name in ("a b", "A-B")}
     with pytest.raises(ConfigError, match="different folders"):
         _config(rooms, folder, entrants=twice)

@@ -88,6 +88,13 @@ def test_what_is_made_up_behind_the_surface_costs_precision_there_alone(view: Vi
     assert score_of(counts[SEEN]).recall == 1.0
 
 
+def test_what_is_made_up_in_free_space_costs_precision_of_what_is_seen(view: View) -> None:
+    floating = _slab(14)
+    counts = surface_counts(floating, _slab(20), view, _EVERYWHERE)
+    assert counts[SEEN, 3:].tolist() == [len(floating) - int(view.hides(floating).sum()), 0]
+    assert counts[SEEN, 3] > 0
+
+
 def test_a_surface_of_another_class_is_found_and_not_right(view: View) -> None:
     counts = surface_counts(_slab(20, semantic=11), _slab(20), view, _EVERYWHERE)
     assert counts[SEEN, FOUND] == counts[SEEN, TRUE]
