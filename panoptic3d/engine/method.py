@@ -2,6 +2,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import ClassVar
 
 from torch import Tensor, nn
@@ -21,6 +22,8 @@ class Method(nn.Module, ABC):
     settings_kind: ClassVar[type[Config]]  # of the constructor's only argument
     network: nn.Module  # what a checkpoint keeps and `predict` loads
     network_config: Config  # what is written beside the weights
+    # By part: the step from which the run trains it. A curriculum of a part counts from there; none given: from 0.
+    first_steps: Mapping[str, int] = MappingProxyType({})
 
     @abstractmethod
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:

@@ -97,6 +97,10 @@ class ClearviewMethod(Method):
     def _trains(self, part: str) -> bool:
         return any(parameter.requires_grad for module in self.parts()[part] for parameter in module.parameters())
 
+    def _volume_step(self, step: int) -> int:
+        """Counted from where the volume begins to learn."""
+        return max(step - self.first_steps.get("3d", 0), 0)
+
     def _map_terms(self, batch: Batch, panoptic: Panoptic2D, rays: LayeredEstimate) -> list[tuple[str, Tensor]]:
         """At the resolution of the maps, which is what voxels read."""
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
@@ -142,7 +146,7 @@ class ClearviewMethod(Method):
     ) -> Float[Tensor, "h w"]:
         config = self.config
         first, last = config.true_depth
-        share = first + (last - first) * min(step / config.true_depth_steps, 1.0)
+        share = first + (last - first) * min(self._volume_step(step) / config.true_depth_steps, 1.0)
         draw = torch_generator(self.config.seed, "true depth", step, key)
         if float(torch.rand((), generator=draw)) >= share:
             return own_m
@@ -165,7 +169,7 @@ class ClearviewMethod(Method):
             numbers.append(number)
             return places
 
-        until = 4 if step < self.config.steps_64 else 1
+        until = 4 if self._volume_step(step) < self.config.steps_64 else 1
         refined = net.run(lifted, until, keep, seed)
         return refined, numbers[0] if numbers else torch.zeros(0, dtype=torch.int64)
 

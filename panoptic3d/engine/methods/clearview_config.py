@@ -34,13 +34,11 @@ class ClearviewTrainingConfig(Config):
     imagenet: bool = True  # start the trunk from ImageNet weights
     imagenet_file: str = ""  # a local file; else the pip package of the trunk
     # The share of samples whose voxels read the true depth (blurred by `depth_jitter`) instead of the network's own: from
-    # the first value down to the second over so many steps.
+    # the first value down to the second over so many steps from where the volume begins to learn.
     true_depth: tuple[float, float] = (0.8, 0.1)
     true_depth_steps: int = Field(default=3000, ge=1)
     depth_jitter: float = Field(default=0.02, ge=0)  # relative, one for an image
     seed_jitter_cells: float = Field(default=0.6, ge=0)
     extra_seeds: int = Field(default=4, ge=0)  # strong places without a thing, which voxels must learn to refuse
-    spare: float = Field(
-        default=0.5, ge=0
-    )  # wrongly occupied voxels that are refined too, as a share of the right ones
-    steps_64: int = Field(default=200, ge=0)  # for which training ends at 64^3
+    spare: float = Field(default=0.5, ge=0)  # wrongly occupied voxels that are refined too, for each right one
+    steps_64: int = Field(default=200, ge=0)  # for so many steps the volume ends at 64^3

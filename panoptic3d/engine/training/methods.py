@@ -10,6 +10,7 @@ from pydantic import create_model
 from panoptic3d.config import load_config, parse_overrides, read_yaml_tree
 from panoptic3d.engine.method import Method
 from panoptic3d.engine.training.config import TrainingConfig
+from panoptic3d.engine.training.stages import first_steps
 from panoptic3d.errors import ConfigError
 from panoptic3d.randomness import seed_everything
 
@@ -53,6 +54,7 @@ def build_method(config: TrainingConfig) -> Method:
     """With weights drawn from the run's seed: the same on every rank."""
     seed_everything(config.seed, "weights")
     method = method_class(config.method)(config.settings)
+    method.first_steps = first_steps(method, config)
     if config.activation_checkpointing:
         switch: Any = getattr(method, "set_activation_checkpointing", None)
         if switch is None:

@@ -31,6 +31,14 @@ def stages_of(config: TrainingConfig) -> tuple[Stage, ...]:
     )
 
 
+def first_steps(method: Method, config: TrainingConfig) -> dict[str, int]:
+    """The step of the run from which each part learns; parts that no stage trains are left out."""
+    begins: dict[str, int] = {}
+    for stage in reversed(stages_of(config)):
+        begins |= dict.fromkeys(stage.config.train or method.parts(), stage.start)
+    return begins
+
+
 def check_parts(method: Method, stages: tuple[Stage, ...]) -> None:
     """Before the first step, not when the stage begins."""
     known = method.parts()

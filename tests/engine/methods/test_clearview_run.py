@@ -24,7 +24,7 @@ def test_the_debug_config_trains_by_stages(tmp_path: Path, monkeypatch: pytest.M
         "--stages",
         stages,
         "--settings.steps_64",
-        "3",
+        "1",
         "--validation.every",
         "4",
     ]

@@ -89,3 +89,13 @@ def test_an_average_soon_forgets_where_it_began() -> None:
     for step in range(100):
         average.update(step)
     assert average.state_dict()["weight"].item() == pytest.approx(network.weight.item(), abs=1e-3)
+
+
+def test_parts_begin_with_the_first_stage_that_trains_them(small_run: Callable[..., TrainingConfig]) -> None:
+    stages = [
+        {"name": "a", "steps": 3, "train": ["2d"]},
+        {"name": "b", "steps": 4, "train": ["3d"]},
+        {"name": "c", "steps": 5},
+    ]
+    assert build_method(small_run(stages=stages)).first_steps == {"2d": 0, "3d": 3}
+    assert build_method(small_run(stages=stages[:1])).first_steps == {"2d": 0}
