@@ -80,6 +80,8 @@ class Browser:
         self._call(
             "Emulation.setDeviceMetricsOverride", width=width, height=height, deviceScaleFactor=1, mobile=width < 500
         )
+        # The page hears of it before the next frame is drawn, not before this call returns.
+        self.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(() => done())))")
 
     def screenshot(self) -> bytes:
         return base64.b64decode(self._call("Page.captureScreenshot", format="png")["data"])

@@ -117,6 +117,7 @@ function pick(x, y) {
   const area = canvas.getBoundingClientRect();
   const at = new THREE.Vector2(((x - area.left) / area.width) * 2 - 1, 1 - ((y - area.top) / area.height) * 2);
   const ray = new THREE.Raycaster();
+  camera.updateMatrixWorld(); // it may have moved since the last frame was drawn
   ray.setFromCamera(at, camera);
   const meshes = [...parts.values()].map((part) => part.mesh).filter((mesh) => mesh && mesh.visible);
   const hit = ray.intersectObjects(meshes, false)[0];
