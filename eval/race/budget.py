@@ -44,9 +44,15 @@ def run_of(checkpoint: Path) -> Path | None:
     return run if is_of_run else None
 
 
+def samples_a_step(run: Path) -> int:
+    """Over all ranks."""
+    config, start = read_yaml_tree(run / "config.yaml"), json.loads((run / "run.json").read_text())["starts"][-1]
+    return config["loader"]["batch_size"] * config["accumulation"] * start["num_ranks"]
+
+
 def _chain(checkpoint: Path, run: Path) -> list[dict[str, Any]]:
     config = read_yaml_tree(run / "config.yaml")
-    own = _of_run(checkpoint, run, config)
+    own = _of_run(checkpoint, run)
     start = config.get("start_from")
     if start is None:
         return [own]
@@ -65,23 +71,23 @@ def _started_from(path: Path, run: Path) -> Path:
     raise InputError(f"{run} started from {path}, which is not there any more; its budget is unknown.")
 
 
-def _of_run(checkpoint: Path, run: Path, config: Mapping[str, Any]) -> dict[str, Any]:
+def _of_run(checkpoint: Path, run: Path) -> dict[str, Any]:
     step = json.loads((checkpoint / "origin.json").read_text())["step"]
     start = json.loads((run / "run.json").read_text())["starts"][-1]
-    samples_a_step = config["loader"]["batch_size"] * config["accumulation"] * start["num_ranks"]
+    a_step = samples_a_step(run)
     records = [r for r in read_json_lines(run / "metrics.jsonl") if "speed/samples_per_s" in r and r["step"] <= step]
     spans = _steps_of(records)
     has_cpu = bool(records) and all("speed/cpu_s" in record for record in records)
     return {
         "run": run.name,
         "steps": step,
-        "samples_seen": step * samples_a_step,
-        "wall_s": sum(n * samples_a_step / r["speed/samples_per_s"] for n, r in zip(spans, records, strict=True)),
+        "samples_seen": step * a_step,
+        "wall_s": sum(n * a_step / r["speed/samples_per_s"] for n, r in zip(spans, records, strict=True)),
         "cpu_s": sum(n * r["speed/cpu_s"] for n, r in zip(spans, records, strict=True)) if has_cpu else None,
         "hardware": start["hardware"],
         "num_threads": start["num_threads"],
         "commit": start["commit"],
-        "seed": config["seed"],
+        "seed": read_yaml_tree(run / "config.yaml")["seed"],
         "data": start["data"]["split"],
     }
 

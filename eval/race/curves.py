@@ -5,7 +5,7 @@ import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from eval.race.budget import budget_of, checkpoint_of
+from eval.race.budget import budget_of, checkpoint_of, samples_a_step
 from panoptic3d.config import read_yaml_tree
 from panoptic3d.errors import InputError
 from panoptic3d.tracking.json_lines import read_json_lines
@@ -22,7 +22,7 @@ def curves_of(runs: Mapping[str, str], metric: str) -> dict[str, Curve]:
 
 def _curve(run: Path, metric: str) -> Curve:
     config = read_yaml_tree(run / "config.yaml")
-    a_step = config["loader"]["batch_size"] * config["accumulation"]
+    a_step = samples_a_step(run)
     before = 0
     if config.get("start_from") is not None:
         budget = budget_of(checkpoint_of(run))

@@ -38,9 +38,8 @@ class SampleRecord:
     sensitivity: Mapping[str, Mapping[str, list]] = field(default_factory=dict)  # protocol -> change -> rows of sums
     surfaces: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)  # surface protocol -> scores
     voxels: Sequence[Sequence[int]] = ()  # true class, predicted class, number of voxels
-    visibility: Sequence[
-        Sequence[int]
-    ] = ()  # seen and hidden: counts of metrics/hidden_surface.py; none without a depth
+    # Seen and hidden: counts of metrics/hidden_surface.py; none without a depth map.
+    visibility: Sequence[Sequence[int]] = ()
 
     @property
     def scene(self) -> str:

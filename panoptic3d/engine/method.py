@@ -33,6 +33,10 @@ class Method(nn.Module, ABC):
     def parts(self) -> Mapping[str, Sequence[nn.Module]]:
         """Parts that a stage can train or freeze, by name, such as `2d` and `3d`. Together they are the whole network."""
 
+    def trains(self, part: str) -> bool:
+        """Whether the stage lets any parameter of a part learn."""
+        return any(parameter.requires_grad for module in self.parts()[part] for parameter in module.parameters())
+
     @abstractmethod
     def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
         """Decided scenes, one a sample, from the photo and the camera alone."""

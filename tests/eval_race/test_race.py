@@ -121,7 +121,7 @@ def test_a_config_that_cannot_be_meant_is_refused(rooms: Path, folder: Path) -> 
         _config(rooms, folder, entrants={"a": {"kind": "files", "path": "x", "given": ["depth"]}})
 
 
-def _run(folder: Path, steps: int, start_from: Path | None = None, has_cpu: bool = True) -> Path:
+def _run(folder: Path, steps: int, start_from: Path | None = None, has_cpu: bool = True, num_ranks: int = 1) -> Path:
     """The records of a training with a batch of 2 that logged every 10 steps, 4 samples a second."""
     checkpoint = folder / "checkpoints" / f"step-{steps:08d}"
     checkpoint.mkdir(parents=True)
@@ -130,7 +130,13 @@ def _run(folder: Path, steps: int, start_from: Path | None = None, has_cpu: bool
     (folder / "checkpoints" / "latest").symlink_to(checkpoint.name)
     config = {"loader": {"batch_size": 2}, "accumulation": 1, "seed": 3, "start_from": start_from and str(start_from)}
     (folder / "config.yaml").write_text(json.dumps(config))
-    start = {"num_ranks": 1, "hardware": "abacus", "num_threads": 1, "commit": "c", "data": {"split": {"size": 9}}}
+    start = {
+        "num_ranks": num_ranks,
+        "hardware": "abacus",
+        "num_threads": 1,
+        "commit": "c",
+        "data": {"split": {"size": 9}},
+    }
     (folder / "run.json").write_text(json.dumps({"starts": [start]}))
     records = []
     for step in range(10, steps + 20, 10):  # a step more than the checkpoint has
@@ -164,6 +170,8 @@ def test_curves_are_a_picture_of_the_records(tmp_path: Path) -> None:
     curves = curves_of({"a <b>": str(first), "c": str(second)}, "validation/prq")
     assert curves["a <b>"] == [(20, 0.1), (40, 0.2), (60, 0.3)]
     assert curves["c"][0] == (60, 0.1)
+    together = _run(tmp_path / "two ranks", 20, num_ranks=2)
+    assert curves_of({"d": str(together)}, "validation/prq")["d"] == [(40, 0.1), (80, 0.2), (120, 0.3)]
     picture = ElementTree.fromstring(draw(curves, "PRQ"))
     lines = [element for element in picture.iter() if element.tag.endswith("polyline")]
     assert [len(line.attrib["points"].split()) for line in lines] == [3, 3]

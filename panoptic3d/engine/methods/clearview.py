@@ -73,7 +73,7 @@ class ClearviewMethod(Method):
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
         """Everything is batched but the terms, which are the means over samples of each sample's own."""
-        network, trains_maps = self.network, self._trains("2d")
+        network, trains_maps = self.network, self.trains("2d")
         if self.config.imagenet:  # the statistics of a million photos are better than those of a small batch
             cast(FeaturePyramid, network.trunk).trunk.eval()
         fitted = network.fit(batch.image, batch.cameras)
@@ -82,7 +82,7 @@ class ClearviewMethod(Method):
             panoptic = network.panoptic(pyramid, fitted.cameras)
             rays = cast(LayeredEstimate, network.rays(pyramid, fitted.cameras, panoptic))
         terms = self._map_terms(batch, panoptic, rays) if trains_maps else []
-        if self._trains("3d"):
+        if self.trains("3d"):
             lifted = self._lifted(batch, step, panoptic, rays)
             things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
             bands = {stride: torch.stack([band_cells(truth, stride) for truth in batch.truths]) for stride in (4, 2, 1)}
@@ -93,9 +93,6 @@ class ClearviewMethod(Method):
         for name, value in terms:
             total[name] = total.get(name, 0.0) + weights[name] * value / len(batch)
         return total
-
-    def _trains(self, part: str) -> bool:
-        return any(parameter.requires_grad for module in self.parts()[part] for parameter in module.parameters())
 
     def _volume_step(self, step: int) -> int:
         """Counted from where the volume begins to learn."""

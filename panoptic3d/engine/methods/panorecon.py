@@ -69,14 +69,14 @@ class PanoReconMethod(Method):
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
         fitted = self.network.fit(batch.image, batch.cameras)
-        with torch.set_grad_enabled(torch.is_grad_enabled() and self._trains("2d")):
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains("2d")):
             pyramid = self.network.trunk(fitted.pixels)
             rays = self.network.rays(pyramid, fitted.cameras, Panoptic2D(()))
         truths = self._image_truths(batch, fitted, rays)
         samples: list[dict[str, Tensor]] = [{} for _ in truths]
-        if self._trains("2d"):
+        if self.trains("2d"):
             _add(samples, self._image_terms(batch, step, pyramid, rays, truths))
-        if self._trains("3d"):
+        if self.trains("3d"):
             _add(samples, self._voxel_terms(batch, step, pyramid, rays, truths))
         return {name: torch.stack([terms[name] for terms in samples]).mean() for name in samples[0]}
 
@@ -112,14 +112,9 @@ class PanoReconMethod(Method):
 
     def train(self, mode: bool = True) -> "PanoReconMethod":
         super().train(mode)
-        for module in (
-            module for part, modules in self.parts().items() if not self._trains(part) for module in modules
-        ):
+        for module in (module for part, modules in self.parts().items() if not self.trains(part) for module in modules):
             module.eval()
         return self
-
-    def _trains(self, part: str) -> bool:
-        return any(parameter.requires_grad for module in self.parts()[part] for parameter in module.parameters())
 
     def _image_truths(self, batch: Batch, fitted: FittedImage, rays: RayEstimate) -> tuple[ImageTruth, ...]:
         supply = self.settings.supply
