@@ -26,29 +26,47 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--weights", metavar="DIR", help="made by import-checkpoint (default: drawn at random)")
     parser.add_argument("--image", metavar="PNG", help="320x240 (default: noise)")
     parser.add_argument("--mode", choices=("faithful", "corrected"), default="faithful")
-    parser.add_argument("--threads", type=int, default=1, metavar="N")
+    parser.add_argument(
+        "--threads", type=int, nargs="+", default=[1], metavar="N", help="several: in turns, and compared"
+    )
     parser.add_argument("--section", choices=("infer", "train"), default="infer")
     parser.add_argument("--repeats", type=int, default=2, metavar="N", help="the one with the least CPU time counts")
 
 
 def measure(arguments: argparse.Namespace) -> dict:
-    torch.set_num_threads(arguments.threads)
+    torch.set_num_threads(max(arguments.threads))
     config = config_for_published_weights(arguments.mode)
     pipeline = load_folder(Path(arguments.weights), config) if arguments.weights else build_panorecon(config)
     image = _image(arguments.image)
     weights_mib = _peak_mib()
     measured = _stages if arguments.section == "infer" else _training_step
-    runs = [measured(pipeline, image) for _ in range(arguments.repeats)]
-    best = min(runs, key=lambda run: run["total"]["cpu_s"])
+    runs: dict[int, list[dict]] = {number: [] for number in arguments.threads}
+    for _ in range(arguments.repeats):
+        for number, so_far in runs.items():
+            torch.set_num_threads(number)
+            so_far.append(measured(pipeline, image))
+    best = {number: min(so_far, key=lambda run: run["total"]["cpu_s"]) for number, so_far in runs.items()}
     return {
         "section": arguments.section,
         "mode": arguments.mode,
-        "threads": arguments.threads,
         "weights": str(arguments.weights or "random"),
-        "stages": best,
+        "threads": {
+            str(number): {"stages": run, "wall_s_of_all": [each["total"]["wall_s"] for each in runs[number]]}
+            for number, run in best.items()
+        },
+        **_compared({number: run["total"]["wall_s"] for number, run in best.items()}),
         "peak_memory_above_weights_mib": round(_peak_mib() - weights_mib),
         "matrix_product_gflop_per_s": round(_matrix_rate(), 1),
     }
+
+
+def _compared(wall_s: dict[int, float]) -> dict[str, float]:
+    fewest = min(wall_s)
+    return (
+        {f"times_faster_than_{fewest}_threads": round(wall_s[fewest] / min(wall_s.values()), 2)}
+        if len(wall_s) > 1
+        else {}
+    )
 
 
 @torch.inference_mode()

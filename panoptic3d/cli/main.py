@@ -7,6 +7,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
+from panoptic3d.cli.process import settle
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.version import __version__
 
@@ -28,6 +29,8 @@ VERBS = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
+    if words is None:
+        settle(sys.argv[1:])
     words = list(sys.argv[1:] if words is None else words)
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]

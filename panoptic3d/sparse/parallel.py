@@ -35,6 +35,23 @@ def over_blocks(work: Callable[[T], R], blocks: Sequence[T], device: torch.devic
         yield running.popleft().result()
 
 
+def side_by_side(works: Sequence[Callable[[], R]], device: torch.device) -> list[R]:
+    """Independent works, as many at a time as there are threads, each on one core: threads that meet once wait less than
+    threads that meet at every layer. What does not fill the threads runs by itself with all of them, and so does everything
+    under autocast, which belongs to a thread, and where gradients are wanted.
+    """
+    num_threads = torch.get_num_threads()
+    is_alone = device.type != "cpu" or num_threads == 1 or torch.is_grad_enabled() or torch.is_autocast_enabled("cpu")
+    results: list[R] = []
+    for start in range(0, len(works), num_threads):
+        group = works[start : start + num_threads]
+        if is_alone or len(group) < num_threads:
+            results += [work() for work in group]
+        else:
+            results += over_blocks(lambda work: work(), group, device)
+    return results
+
+
 def on_one_core(work: Callable[[], R], device: torch.device) -> R:
     """For work that is many small operations: several cores would spend more time in waiting for each other."""
     num_threads = torch.get_num_threads()

@@ -1,6 +1,7 @@
 """Plans: which rows of two voxel sets a kernel joins. Built once, reused over layers and in backward."""
 
 import math
+import threading
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
@@ -33,6 +34,7 @@ class Plan:
     kernel: Kernel
     config: SparseConfig = DEFAULT_SPARSE_CONFIG
     _kept: dict = field(default_factory=dict, repr=False)
+    _lock: threading.RLock = field(default_factory=threading.RLock, repr=False)
 
     @property
     def is_mirrored(self) -> bool:
@@ -80,10 +82,11 @@ class Plan:
         return self.kept(("neighbours", writes), lambda: self.side(writes).neighbours(self.kernel.num_taps))
 
     def kept(self, key: Hashable, make: Callable[[], T]) -> T:
-        """What was made under this key before, or is made now."""
-        if key not in self._kept:
-            self._kept[key] = make()
-        return self._kept[key]
+        """What was made under this key before, or is made now; by one thread, for which the others wait."""
+        with self._lock:
+            if key not in self._kept:
+                self._kept[key] = make()
+            return self._kept[key]
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,11 +115,12 @@ class Schedule:
 
 
 class PlanBook:
-    """Keeps every plan of one forward pass, so that layers over the same voxels share it. Not shared between threads."""
+    """Keeps every plan of one forward pass, so that layers over the same voxels share it."""
 
     def __init__(self, config: SparseConfig = DEFAULT_SPARSE_CONFIG) -> None:
         self.config = config
         self._plans: dict[tuple[int, int, Kernel], Plan] = {}
+        self._lock = threading.Lock()
 
     def __len__(self) -> int:
         return len(self._plans)
@@ -124,9 +128,10 @@ class PlanBook:
     def plan(self, fine: SparseVoxels, coarse: SparseVoxels, kernel: Kernel) -> Plan:
         """The plan between two sets; for a submanifold convolution they are one and the same object."""
         key = (id(fine), id(coarse), kernel)  # a plan keeps its sets alive, so the ids stay theirs
-        if key not in self._plans:
-            self._plans[key] = make_plan(fine, coarse, kernel, self.config)
-        return self._plans[key]
+        with self._lock:
+            if key not in self._plans:
+                self._plans[key] = make_plan(fine, coarse, kernel, self.config)
+            return self._plans[key]
 
 
 def make_plan(

@@ -1,10 +1,12 @@
 """Threads change the time and nothing else."""
 
+import threading
+
 import pytest
 import torch
 
 from panoptic3d.sparse import Kernel, SparseConfig, conv, make_plan, voxels_of_mask
-from panoptic3d.sparse.parallel import over_blocks
+from panoptic3d.sparse.parallel import over_blocks, side_by_side
 
 
 @pytest.mark.parametrize("num_threads", [2, 4])
@@ -43,3 +45,36 @@ def test_threads_work_in_inference_mode() -> None:
     torch.set_num_threads(2)
     with torch.inference_mode():
         assert float(conv(features, weight, plan).max()) == 54
+
+
+def test_works_side_by_side_meet_and_what_is_left_over_has_all_threads() -> None:
+    torch.set_num_threads(2)
+    meeting = threading.Barrier(2)
+
+    def meet() -> int:
+        meeting.wait(timeout=20)  # nobody comes past this alone
+        return torch.get_num_threads()
+
+    with torch.no_grad():
+        assert side_by_side([meet, meet, torch.get_num_threads], torch.device("cpu")) == [1, 1, 2]
+
+
+def test_works_that_want_gradients_run_one_after_the_other() -> None:
+    torch.set_num_threads(2)
+    a = torch.ones(2, requires_grad=True)
+    for made in side_by_side([lambda: 2 * a, lambda: 3 * a], torch.device("cpu")):
+        assert made.requires_grad
+
+
+def test_threads_that_ask_a_plan_for_the_same_make_it_once() -> None:
+    voxels = voxels_of_mask(torch.ones(1, 4, 4, 4, dtype=torch.bool))
+    plan, made = make_plan(voxels, voxels, Kernel(3)), []
+    meeting = threading.Barrier(2)
+
+    def ask() -> int:
+        meeting.wait(timeout=20)
+        return plan.kept("number", lambda: made.append(1) or len(made))
+
+    torch.set_num_threads(2)
+    with torch.no_grad():
+        assert side_by_side([ask, ask], torch.device("cpu")) == [1, 1]

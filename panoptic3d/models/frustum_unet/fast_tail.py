@@ -4,6 +4,8 @@ Convolutions are Winograd's, norms are applied where their result is read next, 
 the cells that are asked for alone.
 """
 
+from functools import partial
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
@@ -18,7 +20,7 @@ from panoptic3d.models.frustum_unet.winograd import (
     over_planes,
     room_for,
 )
-from panoptic3d.sparse.parallel import over_blocks
+from panoptic3d.sparse.parallel import over_blocks, side_by_side
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 _EPS = 1e-5  # of `F.instance_norm`
@@ -40,17 +42,20 @@ def rows_of_tails(
     tails: tuple[DenseTail, ...], volume: Float[Tensor, "b c x y z"], asked: SparseVoxels
 ) -> tuple[Float[Tensor, "n cout"], ...]:
     """What each head says of the asked cells; the heads share the framed volume."""
-    rows: list[list[Tensor]] = [[] for _ in tails]
+    rows: list[list[Tensor]] = []
     for grid, coords in zip(volume, asked.coords[:, 1:].long().split(asked.counts), strict=True):
         frame = framed(grid)
-        channels = frame.cells.shape[3]
-        hidden, result = (empty_frame(frame.shape, channels) for _ in range(2))
-        room = room_for(frame.shape, channels)
-        for tail, collected in zip(tails, rows, strict=True):
-            for number, block in enumerate(tail.blocks):
-                _block(result if number else frame, hidden, result, room, block)
-            collected.append(_at(result, tail, coords))
-    return tuple(torch.cat(collected) for collected in rows)
+        rows.append(side_by_side([partial(_rows_of_tail, tail, frame, coords) for tail in tails], volume.device))
+    return tuple(torch.cat(of_tail) for of_tail in zip(*rows, strict=True))
+
+
+def _rows_of_tail(tail: DenseTail, frame: Frame, coords: Int64[Tensor, "n 3"]) -> Float[Tensor, "n cout"]:
+    channels = frame.cells.shape[3]
+    hidden, result = (empty_frame(frame.shape, channels) for _ in range(2))
+    room = room_for(frame.shape, channels)
+    for number, block in enumerate(tail.blocks):
+        _block(result if number else frame, hidden, result, room, block)
+    return _at(result, tail, coords)
 
 
 def _block(source: Frame, hidden: Frame, result: Frame, room: Tensor, block: nn.Module) -> None:

@@ -5,6 +5,7 @@ their instance and class; the next level is made from all of it (section 3.4 of 
 """
 
 from dataclasses import dataclass
+from functools import partial
 
 import torch
 from jaxtyping import Bool, Float
@@ -30,6 +31,7 @@ from panoptic3d.sparse.joining import join, prune
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.convolution import SparseConvTranspose3d
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
+from panoptic3d.sparse.parallel import side_by_side
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.sparse.voxels import coarsened, generated, pruned, voxels_of_mask
 from panoptic3d.structures.prediction import LevelPrediction
@@ -127,8 +129,9 @@ class FrustumUNet(nn.Module):
         is_kept = logit.sigmoid() > self.config.threshold_128
         features, kept = prune(features, made, is_kept)
         features, together = join([(encoded, voxels), (features, kept)], "concat")
-        instance = self.heads128.instance(features, together, book)
-        semantic = self.heads128.semantic(features, together, book)
+        heads = (self.heads128.instance, self.heads128.semantic)
+        works = [partial(head, features, together, book) for head in heads]
+        instance, semantic = side_by_side(works, features.device)
         said = LevelPrediction(made, logit, together, is_kept, semantic, instance)
         return Level(torch.cat((features, instance, semantic), dim=1), together, said)
 
@@ -138,14 +141,17 @@ class FrustumUNet(nn.Module):
         logit = self.heads256["occupancy"](features, made, book)[:, 0]
         is_kept = logit.sigmoid() > self.config.threshold_256
         features, kept = prune(features, made, is_kept)
+        heads = (self.heads256[name] for name in ("semantic", "instance", "surface"))
+        works = [partial(head, features, kept, book) for head in heads]
+        semantic, instance, distance = side_by_side(works, features.device)
         return LevelPrediction(
             candidates=made,
             occupancy_logit=logit,
             voxels=kept,
             is_kept=is_kept,
-            semantic_logits=self.heads256["semantic"](features, kept, book),
-            instance_logits=self.heads256["instance"](features, kept, book),
-            distance_vox=self.heads256["surface"](features, kept, book)[:, 0],
+            semantic_logits=semantic,
+            instance_logits=instance,
+            distance_vox=distance[:, 0],
         )
 
     def _finest(self, coarse: SparseVoxels) -> SparseVoxels:

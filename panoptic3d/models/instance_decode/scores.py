@@ -18,9 +18,13 @@ def detection_scores(
 ) -> dict[int, float]:
     """Confidence of the detection behind each thing."""
     confident = instances.confident.scores.tolist()
-    is_thing = ids > num_stuff
-    pairs = torch.stack((ids[is_thing] - num_stuff, instance[is_thing]), dim=1).unique(dim=0).tolist()
-    return {thing: confident[number - 1] for thing, number in pairs if 0 < number <= len(confident)}
+    is_detected = (ids > num_stuff) & (instance > 0) & (instance <= len(confident))
+    things, numbers = ids[is_detected] - num_stuff, instance[is_detected]
+    is_pair = torch.zeros(
+        int(ids.max()) + 1 if len(ids) else 1, len(confident) + 1, dtype=torch.bool, device=ids.device
+    )
+    is_pair[things, numbers] = True
+    return {thing: confident[number - 1] for thing, number in is_pair.nonzero().tolist()}
 
 
 def mean_agreement(ids: Int64[Tensor, " n"], probability: Float[Tensor, " n"]) -> dict[int, float]:
