@@ -106,9 +106,9 @@ def grown(checkpoint: Checkpoint) -> Checkpoint:
     return replace(checkpoint, weights=_whole(checkpoint.weights), training=training)
 
 
-def product_weights(checkpoint: Checkpoint) -> dict[str, Tensor]:
+def product_weights(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
     """To predict with, in half floats."""
-    return _halved(checkpoint.weights)
+    return _halved(weights)
 
 
 def _halved(tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:

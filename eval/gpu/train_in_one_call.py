@@ -216,7 +216,7 @@ def _keep(call: Call, carried: Carried) -> None:
     assert newest is not None, "pack_run has read it"
     checkpoint = read_checkpoint(newest)
     call.weights.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomically(call.weights / "model.safetensors", save(product_weights(checkpoint)))
+    write_bytes_atomically(call.weights / "model.safetensors", save(product_weights(checkpoint.weights)))
     for name, tree in (("config.json", checkpoint.network_config), ("origin.json", checkpoint.origin)):
         write_text_atomically(call.weights / name, json.dumps(tree, indent=1) + "\n")
     is_small = (call.weights / "model.safetensors").stat().st_size <= PART_BYTES

@@ -118,8 +118,11 @@ def prediction_bytes(scene: PanopticScene, **further: Any) -> bytes:
 def _halved(distance_vox: Float32[np.ndarray, "x y z"]) -> Float16[np.ndarray, "x y z"]:
     """Half floats, rounded towards the surface: 0.9999 rounded to 1 would leave the shell in which surfaces are compared."""
     half = distance_vox.astype(np.float16)
-    is_farther = np.abs(half.astype(np.float32)) > np.abs(distance_vox)
-    half[is_farther] = np.nextafter(half[is_farther], np.float16(0))
+    is_near = np.abs(distance_vox) < DISTANCE_TRUNCATION_VOX
+    near, rounded = distance_vox[is_near], half[is_near]
+    is_farther = np.abs(rounded.astype(np.float32)) > np.abs(near)
+    rounded[is_farther] = np.nextafter(rounded[is_farther], np.float16(0))
+    half[is_near] = rounded
     return half
 
 

@@ -15,6 +15,7 @@ from panoptic3d.viewer.sheet import Panel, draw_sheet
 
 PANEL_WIDTH = 480
 _OVERLAY = 0.6
+_PNG_LEVEL = 2  # a tenth larger than the default, in a third of the time
 _SKY = (233, 237, 241)
 
 
@@ -45,7 +46,7 @@ def preview_png(
         camera, moved = _orbit(vertices_m, yaw, panels[0].picture.shape[:2])
         panels.append(Panel(title, shade(moved, faces, colors, camera, _SKY)))
     buffer = io.BytesIO()
-    draw_sheet(panels, legend).save(buffer, "PNG")
+    draw_sheet(panels, legend).save(buffer, "PNG", compress_level=_PNG_LEVEL)
     return buffer.getvalue()
 
 

@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float, Float32, Int64, UInt8
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from panoptic3d.geometry.pinhole import project
@@ -11,6 +12,7 @@ from panoptic3d.structures.camera import Camera
 
 _NEAR_M = 0.05
 _MAX_PIXELS_AT_ONCE = 2_000_000
+_ROUNDING = 1e-9  # of a share: a pixel on the edge of two faces is never in neither
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,20 +63,31 @@ def _draw(
 ) -> None:
     """Enter faces into the buffer of keys: depth bits above, face number below, the smallest key wins."""
     steps = torch.arange(reach)
-    offset = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).view(1, -1, 2)
+    offset = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).view(-1, 2)
+    planes, is_flat = _planes(corners - first[:, None], inverse_depth)
+    here = F.pad(offset.double(), (0, 1), value=1.0)
+    *shares, inverse = (planes @ here.T).unbind(1)
     pixel = first[:, None] + offset
-    a, b, c = corners[:, None].unbind(2)
-    point = pixel.double()
-    area = _cross(b - a, c - a)
-    share = torch.stack((_cross(c - b, point - b), _cross(a - c, point - c), _cross(b - a, point - a)), dim=-1)
-    share = share / torch.where(area == 0, 1.0, area)[..., None]
     in_picture = (pixel[..., 0] < width) & (pixel[..., 1] < height)
-    is_inside = (share >= 0).all(dim=-1) & (area != 0) & in_picture
-    depth = 1 / (share * inverse_depth[:, None]).sum(dim=-1)[is_inside]  # 1/z is linear in the picture
-    bits = depth.float().view(torch.int32).long()  # positive floats order as their bits do
+    inside = torch.minimum(torch.minimum(shares[0], shares[1]), shares[2]) >= -_ROUNDING
+    is_inside = inside & in_picture & ~is_flat[:, None]
+    bits = inverse[is_inside].reciprocal_().float().view(torch.int32).long()  # positive floats order as their bits do
     number = ids[:, None].expand(is_inside.shape)[is_inside]
     at = (pixel[..., 1] * width + pixel[..., 0])[is_inside]
     keys.scatter_reduce_(0, at, bits << 32 | number, reduce="amin")
+
+
+def _planes(
+    corners: Float64[Tensor, "f 3 2"], inverse_depth: Float64[Tensor, "f 3"]
+) -> tuple[Float64[Tensor, "f 4 3"], Bool[Tensor, " f"]]:
+    """Of each face the factors of x, y and 1 in the shares of its corners and in 1/z; and whether it is a line."""
+    a, b, c = corners.unbind(1)
+    area = _cross(b - a, c - a)
+    is_flat = area == 0
+    edges = ((b, c), (c, a), (a, b))  # of the corner opposite to each
+    shares = torch.stack([torch.stack((p[:, 1] - q[:, 1], q[:, 0] - p[:, 0], _cross(p, q)), 1) for p, q in edges], 1)
+    shares /= torch.where(is_flat, 1.0, area)[:, None, None]
+    return torch.cat((shares, (shares * inverse_depth[..., None]).sum(dim=1, keepdim=True)), dim=1), is_flat
 
 
 def _cross(a: Tensor, b: Tensor) -> Tensor:

@@ -7,19 +7,30 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from eval.race.budget import budget_of, checkpoint_of
 from eval.race.curves import curves_of, draw
 from eval.race.entrants import RaceConfig
 from eval.race.race import run
+from eval.race.ship import ship
 from eval.race.table import ablation_table, race_table
 from panoptic3d.config import validate_config
 from panoptic3d.data.predictions import prediction_path, write_prediction
 from panoptic3d.data.roots import open_root
 from panoptic3d.engine import evaluation
 from panoptic3d.errors import ConfigError, InputError
+from panoptic3d.models.clearview.build import build_clearview
+from panoptic3d.models.clearview.config import ClearviewConfig, RayConfig, TrunkConfig, VoxelNetConfig
+from panoptic3d.models.registry import load_network
 from panoptic3d.structures.scene import PanopticScene
 
+_SMALL = ClearviewConfig(
+    trunk=TrunkConfig(width=16),
+    rays=RayConfig(width=8),
+    voxel_net=VoxelNetConfig(channels_64=(8, 8, 8), channels_128=8, channels_256=8),
+)
 _KEYS = ("a/0000", "a/0001", "b/0000")
 
 
@@ -187,3 +198,17 @@ def test_the_table_of_ablations_has_a_row_an_idea(race: dict[str, Any]) -> None:
     assert "| **all ideas** | 100.00" in table
     assert "| the other name | 100.00" in table
     assert "5 steps." in table
+
+
+def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path) -> None:
+    steps = 4
+    run_folder, network = _run(tmp_path / "run", steps), build_clearview(_SMALL)
+    checkpoint = run_folder / "checkpoints" / "latest"
+    (checkpoint / "config.json").write_text(_SMALL.model_dump_json())
+    save_file(network.state_dict(), checkpoint / "model.safetensors")
+    shipped = tmp_path / "weights" / "small"
+    ship(run_folder, shipped)
+    assert (shipped / "model.safetensors").stat().st_size < 0.6 * (checkpoint / "model.safetensors").stat().st_size
+    assert json.loads((shipped / "origin.json").read_text())["budget"]["samples_seen"] == 2 * steps
+    for name, tensor in load_network(shipped).state_dict().items():
+        torch.testing.assert_close(tensor, network.state_dict()[name], rtol=1e-3, atol=1e-6)
