@@ -1,8 +1,11 @@
-"""A run's weights as a checkpoint of the package, in half floats: `python -m eval.race.ship RUN NAME`."""
+"""A run's weights as a checkpoint of the package, in half floats: `python -m eval.race.ship RUN NAME`.
+
+`--set seeds.min_score=0.12` changes what only the decoder reads, chosen on the validation split.
+"""
 
 import argparse
 import json
-import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from safetensors.torch import save
@@ -17,7 +20,7 @@ from panoptic3d.models.shipped import weights_folder
 from panoptic3d.models.weights import WEIGHTS
 
 
-def ship(run: Path, folder: Path) -> None:
+def ship(run: Path, folder: Path, changes: Sequence[str] = ()) -> None:
     """`origin.json` says what the weights have cost. A model card that is there already stays as it is."""
     source = checkpoint_of(run)
     budget = budget_of(source)
@@ -25,21 +28,35 @@ def ship(run: Path, folder: Path) -> None:
         raise InputError(
             f"{run} has no records of its training; ship a run, so that the card can say what it has cost."
         )
+    config = json.loads((source / CONFIG).read_text())
+    for change in changes:
+        _change(config, change)
     folder.mkdir(parents=True, exist_ok=True)
     write_bytes_atomically(folder / WEIGHTS, save(product_weights(read_weights(source))))
-    shutil.copyfile(source / CONFIG, folder / CONFIG)
-    origin = json.loads((source / ORIGIN).read_text()) | {"budget": budget}
+    write_text_atomically(folder / CONFIG, json.dumps(config, indent=2) + "\n")
+    origin = json.loads((source / ORIGIN).read_text()) | {"budget": budget, "changed_after_training": list(changes)}
     write_text_atomically(folder / ORIGIN, json.dumps(origin, indent=1) + "\n")
     load_network(folder)  # what cannot be loaded is not shipped in silence
+
+
+def _change(config: dict, change: str) -> None:
+    path, _, value = change.partition("=")
+    *parents, name = path.split(".")
+    for parent in parents:
+        config = config.get(parent, {})
+    if name not in config:
+        raise InputError(f"the config has no {path!r} to change.")
+    config[name] = json.loads(value)
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("run", type=Path)
     parser.add_argument("name")
+    parser.add_argument("--set", action="append", default=[], metavar="KEY=VALUE")
     arguments = parser.parse_args()
     folder = weights_folder() / arguments.name
-    ship(arguments.run, folder)
+    ship(arguments.run, folder, arguments.set)
     size_mb = (folder / WEIGHTS).stat().st_size / 1e6
     print(f"{folder}: {size_mb:.1f} MB; write its MODEL_CARD.md")
 

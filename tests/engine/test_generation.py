@@ -171,7 +171,7 @@ def test_the_recipe_of_the_benchmark_keeps_its_splits_apart() -> None:
 def test_the_committed_sample_is_sound_and_begins_the_benchmark(repository: Path) -> None:
     root = open_root(repository / "data" / "rooms-sample")
     keys = root.keys()
-    assert len(keys) == 6
+    assert len(keys) == 20
     assert list(root.split("test").keys) == keys
     sample = root.read(keys[0])
     assert sample.truth is not None

@@ -207,7 +207,10 @@ def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path
     (checkpoint / "config.json").write_text(_SMALL.model_dump_json())
     save_file(network.state_dict(), checkpoint / "model.safetensors")
     shipped = tmp_path / "weights" / "small"
-    ship(run_folder, shipped)
+    ship(run_folder, shipped, ["seeds.min_score=0.125"])
+    assert json.loads((shipped / "config.json").read_text())["seeds"]["min_score"] == 0.125
+    with pytest.raises(InputError, match="has no 'seeds"):
+        ship(run_folder, shipped, ["seeds.score=1"])
     assert (shipped / "model.safetensors").stat().st_size < 0.6 * (checkpoint / "model.safetensors").stat().st_size
     assert json.loads((shipped / "origin.json").read_text())["budget"]["samples_seen"] == 2 * steps
     for name, tensor in load_network(shipped).state_dict().items():
