@@ -18,11 +18,9 @@ $(STAMP): pyproject.toml constraints.txt
 	touch $@
 
 demo: $(STAMP)
-	mkdir -p out/demo
-	$(BIN)/panoptic3d data verify data/tiny
-	$(BIN)/panoptic3d data inspect data/tiny --out out/demo/sample.png --scene out/demo/box-room --overwrite
-	@echo "No trained network is shipped yet: what you see is the ground truth of the bundled sample."
-	@echo "Turn it: $(BIN)/panoptic3d view out/demo/box-room"
+	$(BIN)/panoptic3d predict data/photos --out out/demo --overwrite
+	@echo "Three photos of rooms that no training has seen (rendered: data/README.md), and what the shipped network makes of them:"
+	@echo "look at out/demo/*/preview.png, open out/demo/*/index.html, or turn one: $(BIN)/panoptic3d view out/demo/bedroom"
 
 test: $(STAMP)
 	$(BIN)/python -m pytest -n $(WORKERS)

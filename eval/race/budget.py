@@ -19,14 +19,16 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def budget_of(checkpoint: Path) -> dict[str, Any] | None:
-    """Samples seen and seconds up to this checkpoint, summed over the chain of `start_from`; None without a run's records.
+    """Samples seen and seconds up to this checkpoint, summed over the chain of `start_from`; what was shipped says so itself;
+    None without any records.
 
     Seconds are those in which steps were made: without validation, saving and starting. `cpu_s` leaves out loader workers and
     is None where an older version kept no such record.
     """
     run = run_of(checkpoint)
     if run is None:
-        return None
+        origin = checkpoint / "origin.json"
+        return json.loads(origin.read_text()).get("budget") if origin.is_file() else None
     chain = _chain(checkpoint, run)
     cpu = [part["cpu_s"] for part in chain]
     return {

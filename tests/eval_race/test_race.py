@@ -212,6 +212,8 @@ def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path
     with pytest.raises(InputError, match="has no 'seeds"):
         ship(run_folder, shipped, ["seeds.score=1"])
     assert (shipped / "model.safetensors").stat().st_size < 0.6 * (checkpoint / "model.safetensors").stat().st_size
-    assert json.loads((shipped / "origin.json").read_text())["budget"]["samples_seen"] == 2 * steps
+    budget = budget_of(shipped)
+    assert budget is not None
+    assert budget["samples_seen"] == 2 * steps
     for name, tensor in load_network(shipped).state_dict().items():
         torch.testing.assert_close(tensor, network.state_dict()[name], rtol=1e-3, atol=1e-6)

@@ -1,0 +1,58 @@
+"""The weights that came with the package, on photos and on rooms that no training has seen."""
+
+import json
+from pathlib import Path
+
+import pytest
+from safetensors import safe_open
+
+from panoptic3d.cli.main import main
+from panoptic3d.models.shipped import find_checkpoint
+from panoptic3d.predictor.predictor import Predictor
+
+_GOLDEN_PRQ, _TOLERANCE = 10.32, 1.0  # percent; rounding on another processor may turn a match or two
+
+
+def test_twenty_rooms_score_what_they_did(repository: Path, tmp_path: Path) -> None:
+    out = tmp_path / "score.json"
+    rooms = str(repository / "data" / "rooms-sample")
+    words = [
+        "evaluate",
+        "--checkpoint",
+        "tiny",
+        "--data",
+        rooms,
+        "--split",
+        "test",
+        "--json",
+        str(out),
+        "--workers",
+        "1",
+    ]
+    assert main(words) == 0
+    (result,) = json.loads(out.read_text())
+    assert result["split"]["size"] == 20
+    assert 100 * result["prq"] == pytest.approx(_GOLDEN_PRQ, abs=_TOLERANCE)
+
+
+def test_every_bundled_photo_becomes_a_furnished_room(repository: Path) -> None:
+    predictor, photos = Predictor(), sorted((repository / "data" / "photos").glob("*.jpg"))
+    assert len(photos) == 3
+    for photo in photos:
+        scene = predictor(photo)
+        assert scene.provenance["camera_source"].startswith("EXIF")
+        classes = {scene.taxonomy[segment.class_id].name for segment in scene.segments}
+        assert {"wall", "floor"} <= classes
+        assert any(segment.is_thing for segment in scene.segments)
+
+
+def test_what_is_shipped_is_small_and_says_what_it_is() -> None:
+    folder = find_checkpoint(None)
+    weights = folder / "model.safetensors"
+    assert weights.stat().st_size < 25e6
+    with safe_open(weights, "pt") as file:
+        kinds = {str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118 it is no mapping
+    assert "F32" not in kinds
+    card = (folder / "MODEL_CARD.md").read_text()
+    assert all(word in card for word in ("rooms-v1", "Apache-2.0", "strict", "Limits"))
+    assert json.loads((folder / "origin.json").read_text())["budget"]["samples_seen"] > 0
