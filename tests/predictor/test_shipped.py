@@ -30,7 +30,7 @@ def test_twenty_rooms_score_what_they_did(repository: Path, tmp_path: Path) -> N
         "1",
     ]
     assert main(words) == 0
-    (result,) = json.loads(out.read_text())
+    result = json.loads(out.read_text())
     assert result["split"]["size"] == 20
     assert 100 * result["prq"] == pytest.approx(_GOLDEN_PRQ, abs=_TOLERANCE)
 
