@@ -7,6 +7,7 @@ import argparse
 import json
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from safetensors.torch import save
 
@@ -31,12 +32,19 @@ def ship(run: Path, folder: Path, changes: Sequence[str] = ()) -> None:
     config = json.loads((source / CONFIG).read_text())
     for change in changes:
         _change(config, change)
-    folder.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomically(folder / WEIGHTS, save(product_weights(read_weights(source))))
-    write_text_atomically(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     origin = json.loads((source / ORIGIN).read_text()) | {"budget": budget, "changed_after_training": list(changes)}
+    weights = save(product_weights(read_weights(source)))
+    with TemporaryDirectory() as scratch:  # what cannot be loaded is not shipped
+        _write(Path(scratch), weights, config, origin)
+        load_network(Path(scratch))
+    _write(folder, weights, config, origin)
+
+
+def _write(folder: Path, weights: bytes, config: dict, origin: dict) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(folder / WEIGHTS, weights)
+    write_text_atomically(folder / CONFIG, json.dumps(config, indent=2) + "\n")
     write_text_atomically(folder / ORIGIN, json.dumps(origin, indent=1) + "\n")
-    load_network(folder)  # what cannot be loaded is not shipped in silence
 
 
 def _change(config: dict, change: str) -> None:

@@ -29,11 +29,12 @@ VERBS = {
 
 
 def main(words: Sequence[str] | None = None) -> int:
-    if words is None:
-        settle(sys.argv[1:])
+    is_own_process = words is None
     words = list(sys.argv[1:] if words is None else words)
     is_debug = "--debug" in words
     words = [word for word in words if word != "--debug"]
+    if is_own_process:
+        settle(words)
     try:
         arguments = build_parser(words).parse_args(words)
         return arguments.run(arguments) or 0

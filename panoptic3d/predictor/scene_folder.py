@@ -4,12 +4,11 @@ import io
 import json
 import math
 import os
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import torch
 from jaxtyping import Float32, Int64, UInt8
@@ -26,13 +25,12 @@ from panoptic3d.export.segments import VertexColors, photo_colors, segment_meshe
 from panoptic3d.export.usd import ENDINGS as USD_ENDINGS
 from panoptic3d.export.usd import usd_bytes
 from panoptic3d.files import write_bytes_atomically
+from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.viewer.page import scene_page
 from panoptic3d.viewer.palette import instance_colors
 from panoptic3d.viewer.preview import preview_png
 from panoptic3d.viewer.raster import Fragments, rasterize
-
-T = TypeVar("T")
 
 _SEEN_TOLERANCE_VOX = 1.0
 
@@ -95,30 +93,23 @@ def scene_files(scene: PanopticScene, title: str, simplify_vox: float = 0.0) -> 
     """The seconds of each stage go into scene.json, which is why it comes last. What needs nothing of each other runs in two
     threads: deflating and work on large tensors leave Python's lock.
     """
-    seconds: dict[str, float] = {}
+    watch = Stopwatch()
     with ThreadPoolExecutor(1, thread_name_prefix="scene") as beside:
-        npz = beside.submit(_timed, seconds, "npz", lambda: prediction_bytes(scene))
-        built = _timed(seconds, "meshes and colours", lambda: build_scene(scene, simplify_vox))
+        npz = beside.submit(watch.timed, "npz", lambda: prediction_bytes(scene))
+        built = watch.timed("meshes and colours", lambda: build_scene(scene, simplify_vox))
         picture = scene.photo if scene.photo is not None else _class_picture(built)
-        preview = beside.submit(_timed, seconds, "preview", lambda: _preview(built, picture))
-        glb = _timed(seconds, "glb", lambda: scene_glb(built))
-        page = _timed(seconds, "page", lambda: _page(built, title, glb, picture))
+        preview = beside.submit(watch.timed, "preview", lambda: _preview(built, picture))
+        glb = watch.timed("glb", lambda: scene_glb(built))
+        page = watch.timed("page", lambda: _page(built, title, glb, picture))
         files = {
             "scene.npz": npz.result(),
             "scene.glb": glb,
             "preview.png": preview.result(),
             "index.html": page,
         }
-    facts = built.facts | {"seconds": {**(built.facts["seconds"] or {}), **seconds}}
+    facts = built.facts | {"seconds": {**(built.facts["seconds"] or {}), **watch.seconds}}
     files["scene.json"] = (json.dumps(facts, indent=2, allow_nan=False) + "\n").encode()
     return files
-
-
-def _timed(seconds: dict[str, float], stage: str, work: Callable[[], T]) -> T:
-    start_s = time.perf_counter()
-    result = work()
-    seconds[stage] = round(time.perf_counter() - start_s, 4)
-    return result
 
 
 def _page(built: BuiltScene, title: str, glb: bytes, picture: UInt8[Tensor, "3 h w"]) -> bytes:

@@ -15,7 +15,7 @@ from panoptic3d.structures.sample import Sample, VoxelTruth
 from panoptic3d.viewer.palette import class_colors, instance_colors, scale_colors
 from panoptic3d.viewer.raster import shade
 
-_GAP, _TITLE, _INK, _PAPER = 8, 22, (25, 25, 25), (255, 255, 255)
+_GAP, _TITLE, _LEGEND, _INK, _PAPER = 8, 22, 22, (25, 25, 25), (255, 255, 255)
 
 
 @dataclass(frozen=True, eq=False)
@@ -37,24 +37,37 @@ class ColoredMesh:
 def draw_sheet(
     panels: Sequence[Panel], legend: Sequence[tuple[str, tuple[int, int, int]]], columns: int = 3
 ) -> Image.Image:
-    """Panels in rows of one size, then the legend."""
+    """Panels in rows of one size, then the legend in as many rows as it needs."""
     width = max(panel.picture.shape[1] for panel in panels)
     height = max(panel.picture.shape[0] for panel in panels)
     rows = -(-len(panels) // columns)
     cell_w, cell_h = width + _GAP, height + _TITLE + _GAP
-    sheet = Image.new("RGB", (columns * cell_w + _GAP, rows * cell_h + _GAP + 30), _PAPER)
-    draw = ImageDraw.Draw(sheet)
     font = ImageFont.load_default(14)
+    widths = [34 + int(font.getlength(name)) for name, _ in legend]
+    corners = _wrapped(widths, columns * cell_w - _GAP)
+    legend_h = _LEGEND * (1 + max((row for _, row in corners), default=0))
+    sheet = Image.new("RGB", (columns * cell_w + _GAP, rows * cell_h + 2 * _GAP + legend_h), _PAPER)
+    draw = ImageDraw.Draw(sheet)
     for number, panel in enumerate(panels):
         x, y = _GAP + number % columns * cell_w, _GAP + number // columns * cell_h
         draw.text((x, y), panel.title, fill=_INK, font=font)
         sheet.paste(Image.fromarray(np.ascontiguousarray(panel.picture.numpy())), (x, y + _TITLE))
-    x, y = _GAP, _GAP + rows * cell_h
-    for name, color in legend:
+    for (name, color), (left, row) in zip(legend, corners, strict=True):
+        x, y = _GAP + left, _GAP + rows * cell_h + row * _LEGEND
         draw.rectangle((x, y + 3, x + 14, y + 17), fill=color, outline=_INK)
         draw.text((x + 19, y + 1), name, fill=_INK, font=font)
-        x += 34 + int(draw.textlength(name, font=font))
     return sheet
+
+
+def _wrapped(widths: Sequence[int], room: int) -> list[tuple[int, int]]:
+    """Left edge and row of each piece, as words are set in lines."""
+    corners, x, row = [], 0, 0
+    for width in widths:
+        if x and x + width > room:
+            x, row = 0, row + 1
+        corners.append((x, row))
+        x += width
+    return corners
 
 
 def sample_panels(sample: Sample, mesh: ColoredMesh | None) -> list[Panel]:

@@ -47,6 +47,14 @@ def test_a_wrong_call_is_one_sentence_and_exit_code_2(words: list[str], capsys: 
     assert captured.err.count("\n") == 1
 
 
+def test_debug_changes_nothing_of_how_the_process_is_settled(monkeypatch: pytest.MonkeyPatch) -> None:
+    settled: list[list[str]] = []
+    monkeypatch.setattr(sys.modules[main.__module__], "settle", settled.append)
+    monkeypatch.setattr(sys, "argv", ["panoptic3d", "--debug", "train", "no-such.yaml"])
+    assert main() == 2
+    assert settled == [["train", "no-such.yaml"]]
+
+
 def test_debug_shows_the_traceback(capsys: pytest.CaptureFixture) -> None:
     assert main(["--debug", "view", "x"]) == 2
     assert "Traceback" in capsys.readouterr().err

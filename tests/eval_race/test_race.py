@@ -20,7 +20,7 @@ from panoptic3d.config import validate_config
 from panoptic3d.data.predictions import prediction_path, write_prediction
 from panoptic3d.data.roots import open_root
 from panoptic3d.engine import evaluation
-from panoptic3d.errors import ConfigError, InputError
+from panoptic3d.errors import BadFileError, ConfigError, InputError
 from panoptic3d.models.clearview.build import build_clearview
 from panoptic3d.models.clearview.config import ClearviewConfig, RayConfig, TrunkConfig, VoxelNetConfig
 from panoptic3d.models.registry import load_network
@@ -211,6 +211,9 @@ def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path
     assert json.loads((shipped / "config.json").read_text())["seeds"]["min_score"] == 0.125
     with pytest.raises(InputError, match="has no 'seeds"):
         ship(run_folder, shipped, ["seeds.score=1"])
+    with pytest.raises(BadFileError):
+        ship(run_folder, tmp_path / "half", ["voxel_net.channels_128=16"])  # weights of another width
+    assert not (tmp_path / "half").exists()
     assert (shipped / "model.safetensors").stat().st_size < 0.6 * (checkpoint / "model.safetensors").stat().st_size
     budget = budget_of(shipped)
     assert budget is not None
