@@ -102,8 +102,7 @@ def _normalise_by_blocks(rows: Tensor, weight: Tensor | None, bias: Tensor | Non
         if bias is not None:
             target.add_(bias)
 
-    for _ in over_blocks(write, list(zip(parts, out.split(_ROWS_PER_BLOCK), strict=True)), rows.device):
-        pass
+    over_blocks(write, list(zip(parts, out.split(_ROWS_PER_BLOCK), strict=True)), rows.device)
     return out
 
 

@@ -5,13 +5,13 @@ of a millisecond would wait for each other a thousand times. Results come in the
 computed on one core, so that they are the same bits whatever the number of threads.
 """
 
+import itertools
 import os
 import threading
-from collections import deque
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from functools import cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 import torch
 
@@ -19,20 +19,26 @@ T = TypeVar("T")
 R = TypeVar("R")
 
 
-def over_blocks(work: Callable[[T], R], blocks: Sequence[T], device: torch.device) -> Iterator[R]:
-    """`map(work, blocks)` on as many threads as torch has been given, without gradients; on a GPU one after the other."""
+def over_blocks(work: Callable[[T], R], blocks: Sequence[T], device: torch.device) -> list[R]:
+    """`map(work, blocks)` on as many threads as torch has been given, without gradients; on a GPU one after the other.
+
+    Every thread takes the next block when it is done with its last: handing out one by one cost as much as small blocks take.
+    """
     num_threads = torch.get_num_threads()
     if device.type != "cpu" or num_threads == 1 or len(blocks) < 2:
-        yield from map(work, blocks)
-        return
-    pool, is_inference = _pool(num_threads, os.getpid()), torch.is_inference_mode_enabled()
-    running: deque[Future[R]] = deque()
-    for block in blocks:
-        if len(running) > num_threads:  # finished blocks wait for their turn: keep few
-            yield running.popleft().result()
-        running.append(pool.submit(_without_gradients, work, block, is_inference))
-    while running:
-        yield running.popleft().result()
+        return [work(block) for block in blocks]
+    results: list[R | None] = [None] * len(blocks)
+    numbers, is_inference = itertools.count(), torch.is_inference_mode_enabled()
+
+    def take_turns() -> None:
+        with torch.inference_mode(is_inference), torch.no_grad():  # the modes belong to a thread
+            while (number := next(numbers)) < len(blocks):  # one bytecode's worth of C: two threads never get the same
+                results[number] = work(blocks[number])
+
+    pool = _pool(num_threads, os.getpid())
+    for taker in [pool.submit(take_turns) for _ in range(min(num_threads, len(blocks)))]:
+        taker.result()
+    return cast(list[R], results)
 
 
 def side_by_side(works: Sequence[Callable[[], R]], device: torch.device) -> list[R]:
@@ -58,12 +64,12 @@ def on_one_core(work: Callable[[], R], device: torch.device) -> R:
     if device.type != "cpu" or num_threads == 1:
         return work()
     is_inference = torch.is_inference_mode_enabled()
-    return _pool(num_threads, os.getpid()).submit(_without_gradients, lambda _: work(), None, is_inference).result()
 
+    def alone() -> R:
+        with torch.inference_mode(is_inference), torch.no_grad():
+            return work()
 
-def _without_gradients(work: Callable[[T], R], block: T, is_inference: bool) -> R:
-    with torch.inference_mode(is_inference), torch.no_grad():  # the modes belong to a thread
-        return work(block)
+    return _pool(num_threads, os.getpid()).submit(alone).result()
 
 
 @cache

@@ -52,8 +52,7 @@ class ProductSums:
                 _multiply(sources, planes, block, products)
                 out[block.first : block.last] = F.embedding_bag(block.numbers, products, mode="sum")
 
-        for _ in over_blocks(work, self.blocks, features.device):
-            pass
+        over_blocks(work, self.blocks, features.device)
         return out if num_out == out.shape[1] else out[:, :num_out].contiguous()
 
 

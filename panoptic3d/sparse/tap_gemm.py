@@ -16,6 +16,8 @@ from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.sparse.plan import Schedule
 from panoptic3d.sparse.schedule import Block, Chunk
 
+_PARTS_AT_ONCE = 16  # gradients of the weight, one a block, that wait for being added
+
 
 def apply_taps(
     features: Float[Tensor, "m cin"],
@@ -38,8 +40,7 @@ def apply_taps(
                     torch.mm(gathered, taps, out=scratch.sums[chunk.start + piece.first : chunk.start + piece.last])
             _add_up(block, scratch.sums, out)
 
-    for _ in over_blocks(work, schedule.blocks, features.device):
-        pass
+    over_blocks(work, schedule.blocks, features.device)
     return out
 
 
@@ -83,15 +84,14 @@ def apply_taps_and_correlate(
                 _add_up(block, scratch.sums, by_features)
         return by_weight
 
-    parts = over_blocks(work, schedule.blocks, gradient.device)
     if not needs_weight:
-        for _ in parts:
-            pass
+        over_blocks(work, schedule.blocks, gradient.device)
         return by_features, None
     total = torch.zeros(num_in, num_steps, num_at_once, dtype=wide, device=gradient.device)
-    for part in parts:
-        assert part is not None
-        total += part
+    for first in range(0, len(schedule.blocks), _PARTS_AT_ONCE):
+        for part in over_blocks(work, schedule.blocks[first : first + _PARTS_AT_ONCE], gradient.device):
+            assert part is not None
+            total += part
     total = total.view(num_in, num_taps, num_out)
     total = total.flip(1) if schedule.is_flipped else total
     return by_features, total.transpose(0, 1).to(weight.dtype)

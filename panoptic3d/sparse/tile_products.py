@@ -71,8 +71,7 @@ def conv_in_tiles(
             cells = convolve(gathered.view(tiles.num_points, block.num_tiles, -1), scratch)
             out.index_copy_(0, block.rows, cells.index_select(0, block.places)[:, :num_out])
 
-    for _ in over_blocks(work, blocks, features.device):
-        pass
+    over_blocks(work, blocks, features.device)
     return out
 
 

@@ -103,4 +103,4 @@ def _at(frame: Frame, tail: DenseTail, coords: Int64[Tensor, "n 3"]) -> Float[Te
         gathered = runs.index_select(0, (part[:, None] + beside).view(-1)).view(len(part), -1)
         return torch.addmm(bias, gathered, weight)
 
-    return torch.cat(list(over_blocks(work, corner.split(_ROWS_PER_PRODUCT), cells.device)))
+    return torch.cat(over_blocks(work, corner.split(_ROWS_PER_PRODUCT), cells.device))

@@ -69,14 +69,13 @@ def convolved(frame: Frame, weight: Float[Tensor, "cout cin 3 3 3"], out: Float[
             out[first:last, y : y + _TILE].copy_(lines[: last - first])
         return _moments(out[first:last, :ny])
 
-    mean, variance = _joined(list(over_blocks(work, range(0, nx, _TILE), out.device)))
+    mean, variance = _joined(over_blocks(work, range(0, nx, _TILE), out.device))
     return Convolved(out[:, :ny], mean, variance)
 
 
 def over_planes(work: Callable[[int], None], frame: Frame) -> None:
     """`work` for every x of a grid, over threads."""
-    for _ in over_blocks(work, range(frame.shape[0]), frame.cells.device):
-        pass
+    over_blocks(work, range(frame.shape[0]), frame.cells.device)
 
 
 def _tiles(frame: Frame, taps: Float[Tensor, "3 p cin cout"], first: int) -> Iterator[tuple[int, Tensor]]:
