@@ -60,9 +60,10 @@ def _is_seen_from_better(space: FreeSpace, shell: Shell, centres: np.ndarray) ->
 def _without_small_patches(quads: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
     """Small patches of either kind within the other kind change over: first those that stay, then the holes."""
     sides = np.sort(np.stack((quads, np.roll(quads, -1, axis=1)), axis=2).reshape(-1, 2), axis=1)
-    order = np.lexsort((sides[:, 1], sides[:, 0]))
+    key = sides[:, 0] * (int(quads.max(initial=0)) + 1) + sides[:, 1]
+    order = np.argsort(key, kind="stable")
     owner = np.repeat(np.arange(len(quads)), 4)[order]
-    is_joint = (sides[order][1:] == sides[order][:-1]).all(axis=1)
+    is_joint = key[order][1:] == key[order][:-1]
     one, other = owner[:-1][is_joint], owner[1:][is_joint]
     for kind in (True, False):
         is_same = is_kept[one] == is_kept[other]

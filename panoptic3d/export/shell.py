@@ -13,6 +13,7 @@ from jaxtyping import Float, Int64
 from scipy.sparse import coo_matrix
 
 from panoptic3d.export.free_space import SHELL_VOX, FreeSpace
+from panoptic3d.export.numbering import numbered
 from panoptic3d.export.planes import Planes, planes_at
 
 _NEIGHBOUR_SHARE = 0.5  # of the planes of neighbouring vertices: so that a vertex finds the crease beside its cell
@@ -48,7 +49,7 @@ def make_shell(space: FreeSpace) -> Shell:
     free_end, shell_end, axis, is_up = _edges(space)
     groups, quads = _quads(space, free_end, np.minimum(free_end, shell_end), axis, is_up)
     offsets = _corner_offsets(space)
-    points = np.unique((groups.cell[:, None] + offsets)[groups.has_corner])
+    points, _ = numbered((groups.cell[:, None] + offsets)[groups.has_corner], len(space.field))
     planes = planes_at(space, points)
     crossing = _crossings(space, free_end, shell_end)
     vertices, normals = _vertices(space, groups, quads, planes, crossing)
@@ -74,15 +75,14 @@ def _quads(
     u, v = space.strides[(axis + 1) % 3], space.strides[(axis + 2) % 3]
     around = np.stack((lower_end, lower_end - u, lower_end - u - v, lower_end - v), axis=1)
     around = np.where(is_up[:, None], around, around[:, ::-1])
-    cells, in_cell = np.unique(around, return_inverse=True)
-    in_cell = in_cell.reshape(around.shape)
+    cells, in_cell = numbered(around, len(space.field))
     offsets = _corner_offsets(space)
     is_free = space.is_free[cells[:, None] + offsets]
     lowest = _lowest_of_group()[(is_free << np.arange(8)).sum(axis=1)]
     corner = np.searchsorted(offsets, free_end[:, None] - around)
-    keys, quads = np.unique(in_cell * 8 + lowest[in_cell, corner], return_inverse=True)
+    keys, quads = numbered(in_cell * 8 + lowest[in_cell, corner], len(cells) * 8)
     has_corner = is_free[keys // 8] & (lowest[keys // 8] == (keys % 8)[:, None])
-    return _Groups(cells[keys // 8], has_corner), quads.reshape(around.shape)
+    return _Groups(cells[keys // 8], has_corner), quads
 
 
 def _corner_offsets(space: FreeSpace) -> Int64[np.ndarray, "8"]:

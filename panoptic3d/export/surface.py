@@ -4,6 +4,7 @@ Free space falls into regions; each is wrapped in a shell that is put back onto 
 that this gives one stays (`layers`). So a wall is one sheet, a box is closed, and known space ends in open borders.
 """
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +17,7 @@ from torch import Tensor
 from panoptic3d.export.free_space import TRUNCATION_VOX, FreeSpace, find_free_space
 from panoptic3d.export.layers import one_layer
 from panoptic3d.export.mesh import Mesh
+from panoptic3d.export.numbering import numbered
 from panoptic3d.export.shell import Shell, make_shell
 from panoptic3d.export.simplify import simplified
 
@@ -48,13 +50,18 @@ def extract_surface(
         return Surface(Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long)), empty.to(torch.uint8), empty)
     shell = make_shell(space)
     shell = shell.chosen(one_layer(space, shell, eye))
-    used, quads = np.unique(shell.quads, return_inverse=True)
+    with ThreadPoolExecutor(1, thread_name_prefix="labels") as beside:
+        labels = beside.submit(_labels, space, shell, semantic, instance)
+        mesh = _mesh(shell)
+    face_semantic, face_instance = (torch.from_numpy(np.tile(of_quad, 2)) for of_quad in labels.result())
+    return Surface(mesh, face_semantic.to(torch.uint8), face_instance.long())
+
+
+def _mesh(shell: Shell) -> Mesh:
+    used, quads = numbered(shell.quads, len(shell.vertices))
     vertices = shell.vertices[used]
-    faces = _triangles(vertices, quads.reshape(-1, 4))
-    vertices, faces = _split_pinches(vertices, faces)
-    mesh = Mesh(torch.from_numpy(vertices.astype(np.float32)), torch.from_numpy(faces))
-    labels = [torch.from_numpy(np.tile(volume, 2)) for volume in _labels(space, shell, semantic, instance)]
-    return Surface(mesh, labels[0].to(torch.uint8), labels[1].long())
+    vertices, faces = _split_pinches(vertices, _triangles(vertices, quads))
+    return Mesh(torch.from_numpy(vertices.astype(np.float32)), torch.from_numpy(faces))
 
 
 def simplified_surface(surface: Surface, cell_vox: float) -> Surface:
@@ -106,8 +113,9 @@ def _split_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
         links.append([by_face[face[e]][faces[face[e]] == vertex[:, None]] for e in (one, other)])
     rows, columns = (np.concatenate([link[side] for link in links]) for side in (0, 1))
     graph = coo_matrix((np.ones(len(rows), np.bool_), (rows, columns)), shape=(faces.size, faces.size))
-    _, fan = connected_components(graph, directed=False)
-    _, representative = np.unique(fan, return_index=True)
+    num_fans, fan = connected_components(graph, directed=False)
+    representative = np.empty(num_fans, np.int64)
+    representative[fan[::-1]] = corner[::-1]  # the first of each: what is written last stays
     return vertices[faces.ravel()[representative]], fan.astype(np.int64).reshape(faces.shape)
 
 
@@ -123,20 +131,29 @@ def _pairs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     Where two sheets touch along an edge its four faces pair up in the order of their angle, so that sheets do not cross.
     """
     edge, face, _ = _face_edges(faces)
-    middle = (vertices[edge[:, 0]] + vertices[edge[:, 1]]) / 2
-    along = vertices[edge[:, 1]] - vertices[edge[:, 0]]
-    third = vertices[faces[face].sum(axis=1) - edge.sum(axis=1)] - middle
-    across = np.cross(along, np.eye(3)[np.abs(along).argmin(axis=1)])
-    angle = np.arctan2(
-        np.einsum("ek,ek->e", third, np.cross(along, across)) / np.maximum(np.linalg.norm(along, axis=1), 1e-12),
-        np.einsum("ek,ek->e", third, across),
-    )
-    order = np.lexsort((angle, edge[:, 1], edge[:, 0]))
+    key = edge[:, 0] * (len(vertices) + 1) + edge[:, 1]
+    order = np.argsort(key, kind="stable")
     is_new = np.ones(len(order), np.bool_)
-    is_new[1:] = (edge[order[1:]] != edge[order[:-1]]).any(axis=1)
+    is_new[1:] = key[order[1:]] != key[order[:-1]]
     group = np.cumsum(is_new) - 1
     count, first = np.bincount(group), np.flatnonzero(is_new)
+    is_shared = (count > 2)[group]  # the order of two does not matter, and few edges have more
+    touching = order[is_shared]
+    angle = _angles(vertices, edge[touching], faces[face[touching]])
+    order[is_shared] = touching[np.lexsort((angle, group[is_shared]))]
     rank = np.arange(len(order)) - first[group]
     is_even = count[group] % 2 == 0
     leads = np.flatnonzero(is_even & (rank % 2 == 0))
     return order[leads], order[leads + 1], order[~is_even]
+
+
+def _angles(vertices: np.ndarray, edge: np.ndarray, faces: np.ndarray) -> np.ndarray:
+    """Of each face around its edge, from a direction that is common to all faces of the edge."""
+    middle = (vertices[edge[:, 0]] + vertices[edge[:, 1]]) / 2
+    along = vertices[edge[:, 1]] - vertices[edge[:, 0]]
+    third = vertices[faces.sum(axis=1) - edge.sum(axis=1)] - middle
+    across = np.cross(along, np.eye(3)[np.abs(along).argmin(axis=1)])
+    return np.arctan2(
+        np.einsum("ek,ek->e", third, np.cross(along, across)) / np.maximum(np.linalg.norm(along, axis=1), 1e-12),
+        np.einsum("ek,ek->e", third, across),
+    )

@@ -2,6 +2,7 @@
 
 import io
 import math
+from concurrent.futures import ThreadPoolExecutor
 
 import torch
 from jaxtyping import Float32, Int64, UInt8
@@ -41,10 +42,14 @@ def preview_png(
         Panel(f"depth of the result, {low:.2f} .. {high:.2f} m", _panel(scale_colors(seen.depth_m, low, high))),
         Panel("panoptic", _panel(mixed.round().to(torch.uint8))),
     ]
-    views = (("from the left, photo colours", -0.55, face_photo), ("from the right, panoptic", 0.55, face_panoptic))
-    for title, yaw, colors in views:
+
+    def view(title: str, yaw: float, colors: Tensor) -> Panel:
         camera, moved = _orbit(vertices_m, yaw, panels[0].picture.shape[:2])
-        panels.append(Panel(title, shade(moved, faces, colors, camera, _SKY)))
+        return Panel(title, shade(moved, faces, colors, camera, _SKY))
+
+    views = (("from the left, photo colours", -0.55, face_photo), ("from the right, panoptic", 0.55, face_panoptic))
+    with ThreadPoolExecutor(len(views), thread_name_prefix="preview") as beside:
+        panels += beside.map(view, *zip(*views, strict=True))
     buffer = io.BytesIO()
     draw_sheet(panels, legend).save(buffer, "PNG", compress_level=_PNG_LEVEL)
     return buffer.getvalue()

@@ -1,5 +1,6 @@
 """A small z-buffer in plain tensors: pictures of meshes without a GPU, a window or a graphics library."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -11,7 +12,9 @@ from panoptic3d.geometry.pinhole import project
 from panoptic3d.structures.camera import Camera
 
 _NEAR_M = 0.05
-_MAX_PIXELS_AT_ONCE = 2_000_000
+_MAX_PIXELS_AT_ONCE = 200_000
+_LADDER = 1.4  # from one size of boxes to the next
+_NOTHING = torch.iinfo(torch.int64).max
 _ROUNDING = 1e-9  # of a share: a pixel on the edge of two faces is never in neither
 
 
@@ -26,29 +29,42 @@ class Fragments:
 def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], camera: Camera) -> Fragments:
     """The nearest face of every pixel centre. Vertices in the camera frame; faces that reach behind it are left out."""
     width, height = camera.width, camera.height
-    keys = torch.full((height * width,), torch.iinfo(torch.int64).max, dtype=torch.int64)
+    keys = torch.full((height * width,), _NOTHING, dtype=torch.int64)
     pixels, depth_m = project(vertices_m.double(), camera.intrinsics)
     visible = (depth_m[faces] > _NEAR_M).all(dim=1).nonzero().squeeze(1)
     corners = pixels[faces[visible]]
     first = corners.amin(dim=1).ceil().clamp(min=0).long()
     size = torch.tensor([width, height])
     last = corners.amax(dim=1).floor().long().minimum(size - 1)
-    extent = (last - first + 1).amax(dim=1)
-    on_screen = ((last >= first).all(dim=1)).nonzero().squeeze(1)
-    reach = 1
-    while on_screen.numel():  # groups of like size, so that a large face does not make the small ones expensive
-        in_group = (extent[on_screen] <= reach) & (extent[on_screen] > reach // 2)
-        for part in on_screen[in_group].split(max(1, _MAX_PIXELS_AT_ONCE // reach**2)):
-            inverse_depth = 1 / depth_m[faces[visible[part]]]
-            _draw(keys, corners[part], inverse_depth, first[part], visible[part], reach, width, height)
-        if reach > max(width, height):
-            break
-        reach *= 2
-    is_hit = keys < torch.iinfo(torch.int64).max
+    on_screen = (last >= first).all(dim=1).nonzero().squeeze(1)
+    for rows, reach in _of_like_size((last - first + 1)[on_screen]):
+        part = on_screen[rows]
+        inverse_depth = 1 / depth_m[faces[visible[part]]]
+        _draw(keys, corners[part], inverse_depth, first[part], visible[part], reach, width, height)
+    is_hit = keys < _NOTHING
     face = torch.where(is_hit, keys & 0xFFFFFFFF, -1)
     bits = torch.where(is_hit, keys >> 32, 0).to(torch.int32)
     depth = torch.where(is_hit, bits.view(torch.float32), torch.inf)
     return Fragments(face.view(height, width), depth.view(height, width))
+
+
+def _of_like_size(extent: Int64[Tensor, "f 2"]) -> Iterator[tuple[Int64[Tensor, " g"], tuple[int, int]]]:
+    """Faces whose boxes are about as wide and as high, with the width and height that hold them all, so that a large face
+    does not make the small ones expensive; not too many at a time.
+    """
+    if not len(extent):
+        return
+    ladder = [1]
+    while ladder[-1] < int(extent.max()):
+        ladder.append(max(ladder[-1] + 1, int(ladder[-1] * _LADDER)))
+    column, row = torch.bucketize(extent, torch.tensor(ladder)).unbind(1)
+    key = column * len(ladder) + row
+    groups = key.argsort(stable=True).split(key.bincount().tolist())
+    for number, rows in enumerate(groups):
+        reach = ladder[number // len(ladder)], ladder[number % len(ladder)]
+        for part in rows.split(max(1, _MAX_PIXELS_AT_ONCE // (reach[0] * reach[1]))):
+            if len(part):
+                yield part, reach
 
 
 def _draw(
@@ -57,24 +73,25 @@ def _draw(
     inverse_depth: Tensor,
     first: Tensor,
     ids: Tensor,
-    reach: int,
+    reach: tuple[int, int],
     width: int,
     height: int,
 ) -> None:
     """Enter faces into the buffer of keys: depth bits above, face number below, the smallest key wins."""
-    steps = torch.arange(reach)
-    offset = torch.stack(torch.meshgrid(steps, steps, indexing="xy"), dim=-1).view(-1, 2)
+    columns, rows = (torch.arange(size) for size in reach)
+    offset = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).view(-1, 2)
     planes, is_flat = _planes(corners - first[:, None], inverse_depth)
     here = F.pad(offset.double(), (0, 1), value=1.0)
     *shares, inverse = (planes @ here.T).unbind(1)
-    pixel = first[:, None] + offset
-    in_picture = (pixel[..., 0] < width) & (pixel[..., 1] < height)
     inside = torch.minimum(torch.minimum(shares[0], shares[1]), shares[2]) >= -_ROUNDING
-    is_inside = inside & in_picture & ~is_flat[:, None]
-    bits = inverse[is_inside].reciprocal_().float().view(torch.int32).long()  # positive floats order as their bits do
-    number = ids[:, None].expand(is_inside.shape)[is_inside]
-    at = (pixel[..., 1] * width + pixel[..., 0])[is_inside]
-    keys.scatter_reduce_(0, at, bits << 32 | number, reduce="amin")
+    hit = (inside & ~is_flat[:, None]).view(-1).nonzero()[:, 0]
+    face, place = hit // len(offset), hit % len(offset)
+    column, row = (first.index_select(0, face) + offset.index_select(0, place)).unbind(1)
+    bits = (
+        inverse.reshape(-1)[hit].reciprocal_().float().view(torch.int32).long()
+    )  # positive floats order as their bits do
+    key = torch.where((column < width) & (row < height), bits << 32 | ids[face], _NOTHING)
+    keys.scatter_reduce_(0, (row * width + column).clamp_(max=len(keys) - 1), key, reduce="amin")
 
 
 def _planes(
