@@ -1,9 +1,12 @@
 """One training for every idea, without it, on a small and equal budget; then one race among them.
 
     python -m eval.race.ablations --data ROOT --test ROOT --out DIR [--scale 0.1] [--num 100] [--only no-planes ...]
+                                  [--maps RUN]
 
 `configs/clearview/ablations/NAME.yaml` takes one idea out of tiny.yaml and says in its first line which. `--scale` shortens
 every stage, warm-up and curriculum alike. What is trained stays trained: the same command goes on after an interruption.
+With `--maps`, a run of the first stage, everybody starts from its weights and trains what follows; then only ideas that this
+stage does not see can be asked about.
 OUT/ablations.json is what `table.py --ablations` reads.
 """
 
@@ -28,6 +31,7 @@ from panoptic3d.files import write_text_atomically
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "clearview"
 WHOLE = "all-ideas"
 _STEPS_OF_SETTINGS = ("true_depth_steps", "steps_64")
+_BEHIND_MAPS = ("network.voxel_net", "network.seeds", "network.lift", "weights.shell", "true_depth")  # of the settings
 
 
 def known_ablations() -> dict[str, Path]:
@@ -66,12 +70,33 @@ def scaled(config: TrainingConfig, scale: float) -> TrainingConfig:
     )
 
 
+def has_same_maps(path: Path) -> bool:
+    """Whether the first stage of an ablation is that of tiny.yaml to the last number."""
+
+    def seen(config: Path) -> dict[str, Any]:
+        whole = load_training_config(config, ["--folder=x"]).model_dump()
+        for name in _BEHIND_MAPS:
+            *parents, last = name.split(".")
+            part = whole["settings"]
+            for parent in parents:
+                part = part[parent]
+            del part[last]
+        return whole
+
+    return seen(path) == seen(CONFIGS / "tiny.yaml")
+
+
+def behind(maps: str, config: TrainingConfig) -> TrainingConfig:
+    return config.model_copy(update={"stages": config.stages[1:], "start_from": maps})
+
+
 def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
     """The run's folder; nothing is done where its last step is saved."""
     folder = Path(asked.out) / "runs" / name
     words = [f"--data={{root: {asked.data}, split: {asked.split}}}", f"--seed={asked.seed}", f"--folder={folder}"]
     words += ["--validation.every=0", "--checkpoint.keep=1", *(f"--{word}" for word in asked.set)]
-    config = scaled(load_training_config(path, words), asked.scale)
+    config = load_training_config(path, words)
+    config = scaled(behind(asked.maps, config) if asked.maps else config, asked.scale)
     file = Path(asked.out) / f"{name}.yaml"
     text = dump_yaml(config)
     if file.exists() and file.read_text() != text:
@@ -94,10 +119,13 @@ def is_done(folder: Path, num_steps: int) -> bool:
 
 def carry_out(asked: argparse.Namespace) -> dict[str, Any]:
     known = known_ablations()
-    chosen = asked.only or list(known)
+    possible = [name for name, path in known.items() if not asked.maps or has_same_maps(path)]
+    chosen = asked.only or possible
     for name in chosen:
         if name not in known:
             raise InputError(f"there is no ablation {name!r}; choose from {', '.join(known)}.")
+        if name not in possible:
+            raise InputError(f"{name} needs maps of its own; leave --maps out, or choose from {', '.join(possible)}.")
     Path(asked.out).mkdir(parents=True, exist_ok=True)
     paths = {WHOLE: CONFIGS / "tiny.yaml"} | {name: known[name] for name in chosen}
     runs: dict[str, Path] = {}
@@ -124,7 +152,8 @@ def _race(runs: dict[str, Path], asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _note(asked: argparse.Namespace) -> str:
-    return f"Every stage of tiny.yaml times {asked.scale:g}, seed {asked.seed}."
+    what = "What follows the maps in tiny.yaml, all from the same maps," if asked.maps else "Every stage of tiny.yaml"
+    return f"{what} times {asked.scale:g}, seed {asked.seed}."
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:
@@ -136,6 +165,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--num", type=int, metavar="N", help="only the first samples of it")
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--scale", type=float, default=0.1, help="of the steps of tiny.yaml (0.1)")
+    parser.add_argument("--maps", metavar="RUN", help="weights of the first stage, from which everybody starts")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(known_ablations())}")
     parser.add_argument("--threads", type=int, default=2)

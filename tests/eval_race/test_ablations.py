@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.race.ablations import CONFIGS, carry_out, idea_of, known_ablations, parse, scaled
+from eval.race.ablations import CONFIGS, behind, carry_out, has_same_maps, idea_of, known_ablations, parse, scaled
 from panoptic3d.engine.methods.clearview_config import ClearviewTrainingConfig
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.methods import load_training_config
@@ -67,6 +67,16 @@ def test_a_scaled_run_keeps_its_shape() -> None:
     assert small.settings.true_depth_steps == whole.settings.true_depth_steps // 100
     assert scaled(whole, 1.0) == whole
     assert min(stage.steps for stage in scaled(whole, 1e-9).stages) == 1
+
+
+def test_maps_are_shared_by_ideas_that_they_do_not_see(tmp_path: Path) -> None:
+    shared = {name for name, path in known_ablations().items() if has_same_maps(path)}
+    assert shared == {"embeddings-only", "narrow", "no-shell-term", "no-true-depth", "surface-only", "votes-only"}
+    rest = behind("runs/maps", _load(CONFIGS / "tiny.yaml"))
+    assert [stage.name for stage in rest.stages] == ["joint"]
+    words = ["--data", "x", "--test", "y", "--out", str(tmp_path), "--maps", "runs/maps", "--only", "no-planes"]
+    with pytest.raises(InputError, match="no-planes needs maps of its own"):
+        carry_out(parse(words))
 
 
 @pytest.mark.slow
