@@ -56,8 +56,8 @@ def test_gradients_of_convolution(kernel: Kernel) -> None:
     plan = make_plan(fine, coarse, kernel)
     weight = torch.randn(kernel.num_taps, 2, 2, dtype=torch.float64, requires_grad=True)
     bias = torch.randn(2, dtype=torch.float64, requires_grad=True)
-    assert gradcheck(lambda x, w, b: conv(x, w, plan, b), (_features(fine), weight, bias))
-    assert gradcheck(lambda x, w, b: conv_transpose(x, w, plan, b), (_features(coarse), weight, bias))
+    assert gradcheck(lambda x, w, b: conv(x, w, plan, b), (_features(fine), weight, bias), fast_mode=True)
+    assert gradcheck(lambda x, w, b: conv_transpose(x, w, plan, b), (_features(coarse), weight, bias), fast_mode=True)
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
@@ -87,7 +87,7 @@ def test_pooling_equals_a_loop_and_differentiates(kernel: Kernel, reduction: str
         there = features[found[found >= 0]]
         want = there.amax(0) if reduction == "max" else getattr(there, reduction)(0)
         torch.testing.assert_close(pooled[row], want)
-    assert gradcheck(lambda x: pool(x, plan, reduction), (features,))
+    assert gradcheck(lambda x: pool(x, plan, reduction), (features,), fast_mode=True)
 
 
 def test_pooling_over_nothing_is_zero() -> None:
@@ -104,7 +104,7 @@ def test_unpooling_copies_the_parent() -> None:
     features = _features(coarse)
     plan = make_plan(fine, coarse, Kernel(2, 2))
     assert torch.equal(unpool(features, plan), from_parent(features, coarse, fine))
-    assert gradcheck(lambda x: from_parent(x, coarse, fine), (features,))
+    assert gradcheck(lambda x: from_parent(x, coarse, fine), (features,), fast_mode=True)
 
 
 @pytest.mark.parametrize("reduction", ["sum", "mean", "max"])
@@ -115,7 +115,7 @@ def test_global_pooling_counts_the_voxels_that_are_there(reduction: str) -> None
     own = features[voxels.coords[:, 0] == 2]
     torch.testing.assert_close(pooled[2], own.amax(0) if reduction == "max" else getattr(own, reduction)(0))
     assert torch.equal(pooled[1], torch.zeros(2, dtype=torch.float64))
-    assert gradcheck(lambda x: global_pool(x, voxels, reduction), (features,))
+    assert gradcheck(lambda x: global_pool(x, voxels, reduction), (features,), fast_mode=True)
 
 
 def test_dense_and_back_is_the_identity_and_the_rest_is_fill() -> None:
@@ -124,8 +124,8 @@ def test_dense_and_back_is_the_identity_and_the_rest_is_fill() -> None:
     volume = to_dense(features, voxels, fill=-7.0)
     assert torch.equal(from_dense(volume, voxels), features)
     assert (volume == -7).sum() == volume.numel() - features.numel()
-    assert gradcheck(lambda x: to_dense(x, voxels), (features,))
-    assert gradcheck(lambda v: from_dense(v, voxels), (volume.detach().requires_grad_(),))
+    assert gradcheck(lambda x: to_dense(x, voxels), (features,), fast_mode=True)
+    assert gradcheck(lambda v: from_dense(v, voxels), (volume.detach().requires_grad_(),), fast_mode=True)
 
 
 @pytest.mark.parametrize("how", ["sum", "concat"])
@@ -135,7 +135,9 @@ def test_joining_equals_the_dense_sum_or_concatenation(how: str) -> None:
     dense = [to_dense(f, v) for f, v in parts]
     want = sum(dense) if how == "sum" else torch.cat(dense, dim=1)
     assert torch.equal(to_dense(features, together), want)
-    assert gradcheck(lambda a, b: join([(a, parts[0][1]), (b, parts[1][1])], how)[0], (parts[0][0], parts[1][0]))
+    assert gradcheck(
+        lambda a, b: join([(a, parts[0][1]), (b, parts[1][1])], how)[0], (parts[0][0], parts[1][0]), fast_mode=True
+    )
 
 
 def test_meeting_and_moving_keep_rows_with_their_voxels() -> None:
@@ -145,7 +147,7 @@ def test_meeting_and_moving_keep_rows_with_their_voxels() -> None:
     assert torch.equal(ours, from_dense(to_dense(a, first), common))
     assert torch.equal(theirs, from_dense(to_dense(b, second), common))
     assert torch.equal(moved_onto(a, first, second), from_dense(to_dense(a, first), second))
-    assert gradcheck(lambda x: moved_onto(x, first, second), (a,))
+    assert gradcheck(lambda x: moved_onto(x, first, second), (a,), fast_mode=True)
 
 
 def test_pruning_keeps_features_with_their_voxels() -> None:
@@ -154,7 +156,7 @@ def test_pruning_keeps_features_with_their_voxels() -> None:
     kept, fewer = prune(features, voxels, keep)
     assert torch.equal(kept, features[keep])
     assert torch.equal(fewer.coords, voxels.coords[keep])
-    assert gradcheck(lambda x: prune(x, voxels, keep)[0], (features,))
+    assert gradcheck(lambda x: prune(x, voxels, keep)[0], (features,), fast_mode=True)
 
 
 @pytest.mark.parametrize("how", ["first", "mean", "sum", "max"])
@@ -167,7 +169,7 @@ def test_scattering_equals_a_loop_in_any_case_of_repetition(how: str) -> None:
         points = features[(coords == cell).all(1)]
         want = {"first": points[0], "mean": points.mean(0), "sum": points.sum(0), "max": points.amax(0)}[how]
         torch.testing.assert_close(out[row], want)
-    assert gradcheck(lambda x: scatter(x, coords, 2, (3, 3, 3), how)[0], (features,))
+    assert gradcheck(lambda x: scatter(x, coords, 2, (3, 3, 3), how)[0], (features,), fast_mode=True)
 
 
 def test_scattering_nothing_gives_nothing() -> None:
@@ -185,7 +187,7 @@ def test_interpolation_in_a_full_set_is_trilinear() -> None:
     member = torch.zeros(50, dtype=torch.int64)
     want = points @ torch.tensor([1.0, -2.0, 0.5], dtype=torch.float64)
     torch.testing.assert_close(interpolated(features, voxels, points, member)[:, 0], want)
-    assert gradcheck(lambda x: interpolated(x, voxels, points[:5], member[:5]), (features,))
+    assert gradcheck(lambda x: interpolated(x, voxels, points[:5], member[:5]), (features,), fast_mode=True)
 
 
 def test_interpolation_beside_absent_voxels_leaves_them_out() -> None:
@@ -213,7 +215,7 @@ def test_image_features_equal_grid_sample() -> None:
     for b in (0, 1):
         want = F.grid_sample(features[b : b + 1], grid[member == b][None, None], align_corners=True)[0, :, 0].t()
         torch.testing.assert_close(ours[member == b], want)
-    assert gradcheck(lambda x: image_features_at(x, pixels[:6], member[:6]), (features,))
+    assert gradcheck(lambda x: image_features_at(x, pixels[:6], member[:6]), (features,), fast_mode=True)
 
 
 def test_instance_norm_is_that_of_each_member_alone() -> None:
@@ -224,8 +226,8 @@ def test_instance_norm_is_that_of_each_member_alone() -> None:
     own = features[voxels.coords[:, 0] == 2]
     want = (own - own.mean(0)) / torch.sqrt(own.var(0, correction=0) + 1e-8) * weight + bias
     torch.testing.assert_close(normed[voxels.coords[:, 0] == 2], want)
-    assert gradcheck(lambda x: instance_norm(x, voxels), (features,))
-    assert gradcheck(lambda x: batch_norm(x), (features,))
+    assert gradcheck(lambda x: instance_norm(x, voxels), (features,), fast_mode=True)
+    assert gradcheck(lambda x: batch_norm(x), (features,), fast_mode=True)
 
 
 def test_norms_take_one_voxel_and_none() -> None:
