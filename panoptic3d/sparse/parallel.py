@@ -5,11 +5,10 @@ of a millisecond would wait for each other a thousand times. Results come in the
 computed on one core, so that they are the same bits whatever the number of threads.
 """
 
-import itertools
 import os
 import threading
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from functools import cache
 from typing import TypeVar, cast
 
@@ -28,15 +27,17 @@ def over_blocks(work: Callable[[T], R], blocks: Sequence[T], device: torch.devic
     if device.type != "cpu" or num_threads == 1 or len(blocks) < 2:
         return [work(block) for block in blocks]
     results: list[R | None] = [None] * len(blocks)
-    numbers, is_inference = itertools.count(), torch.is_inference_mode_enabled()
+    todo, is_inference = enumerate(blocks), torch.is_inference_mode_enabled()
 
     def take_turns() -> None:
         with torch.inference_mode(is_inference), torch.no_grad():  # the modes belong to a thread
-            while (number := next(numbers)) < len(blocks):  # one bytecode's worth of C: two threads never get the same
-                results[number] = work(blocks[number])
+            for number, block in todo:  # shared: nobody gets what another has got
+                results[number] = work(block)
 
     pool = _pool(num_threads, os.getpid())
-    for taker in [pool.submit(take_turns) for _ in range(min(num_threads, len(blocks)))]:
+    takers = [pool.submit(take_turns) for _ in range(min(num_threads, len(blocks)))]
+    wait(takers)  # an error comes out when nobody works any more
+    for taker in takers:
         taker.result()
     return cast(list[R], results)
 

@@ -87,9 +87,8 @@ def _draw(
     hit = (inside & ~is_flat[:, None]).view(-1).nonzero()[:, 0]
     face, place = hit // len(offset), hit % len(offset)
     column, row = (first.index_select(0, face) + offset.index_select(0, place)).unbind(1)
-    bits = (
-        inverse.reshape(-1)[hit].reciprocal_().float().view(torch.int32).long()
-    )  # positive floats order as their bits do
+    # Positive floats order as their bits do.
+    bits = inverse.reshape(-1)[hit].reciprocal_().float().view(torch.int32).long()
     key = torch.where((column < width) & (row < height), bits << 32 | ids[face], _NOTHING)
     keys.scatter_reduce_(0, (row * width + column).clamp_(max=len(keys) - 1), key, reduce="amin")
 

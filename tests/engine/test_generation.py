@@ -188,6 +188,11 @@ def test_the_command(made: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert "--out" in capsys.readouterr().err
     assert main([*words, "--out", str(made), "--check"]) == 2
     assert main(["data", "generate", "--out", str(made), "--recipe", "rooms-v1"]) == 2
+    capsys.readouterr()
+    recipe = ["data", "generate", "--out", str(made), "--recipe", "rooms-v1", "--split", "test"]
+    for option in (["--views", "1"], ["--seed", "7"], ["--extra-truth"]):  # a recipe would pass them over
+        assert main([*recipe, *option]) == 2
+        assert f"what {option[0]} would" in capsys.readouterr().err
 
 
 @pytest.mark.slow

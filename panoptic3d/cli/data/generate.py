@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 from panoptic3d.errors import InputError
 
+_FIXED_BY_A_RECIPE = ("seed", "renderer", "format", "views", "camera", "extra_truth", "config", "rooms")
+
 if TYPE_CHECKING:
     from panoptic3d.engine.generation import GenerationPlan, Shard
 
@@ -63,6 +65,9 @@ def _plan(arguments: argparse.Namespace) -> "GenerationPlan":
     if arguments.recipe is not None:
         if arguments.split is None:
             raise InputError("a recipe has several splits; say which: --split train, val or test.")
+        fixed = [name for name in _FIXED_BY_A_RECIPE if getattr(arguments, name)]
+        if fixed:
+            raise InputError(f"a recipe says itself what --{fixed[0].replace('_', '-')} would; leave out one of them.")
         return load_recipe(arguments.recipe).plan(arguments.split, arguments.num)
     if arguments.split is not None or arguments.check:
         raise InputError("--split and --check belong to a recipe; give --recipe rooms-v1 with them.")
