@@ -103,8 +103,8 @@ def _triangles(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
 
 def _split_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A vertex at which several fans of faces only touch becomes one vertex a fan, so that every edge has two faces."""
-    edge, face, _ = _face_edges(faces)
-    one, other, _ = _pairs(vertices, faces)
+    edge, face = _face_edges(faces)
+    one, other = _pairs(vertices, faces, edge, face)
     corner = np.arange(faces.size)
     by_face = corner.reshape(faces.shape)
     links = []
@@ -119,18 +119,19 @@ def _split_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     return vertices[faces.ravel()[representative]], fan.astype(np.int64).reshape(faces.shape)
 
 
-def _face_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """The three edges of every face: sorted ends, face, and whether the face runs along it from the lower to the higher."""
-    directed = np.concatenate((faces[:, [0, 1]], faces[:, [1, 2]], faces[:, [2, 0]]))
-    return np.sort(directed, axis=1), np.tile(np.arange(len(faces)), 3), directed[:, 0] < directed[:, 1]
+def _face_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The three edges of every face: sorted ends, and the face."""
+    one, other = faces.T.ravel(), faces[:, [1, 2, 0]].T.ravel()
+    return np.stack((np.minimum(one, other), np.maximum(one, other)), axis=1), np.tile(np.arange(len(faces)), 3)
 
 
-def _pairs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Which two occurrences of an edge are one fold of one sheet, and which occurrences have no partner.
+def _pairs(
+    vertices: np.ndarray, faces: np.ndarray, edge: np.ndarray, face: np.ndarray
+) -> tuple[np.ndarray, np.ndarray]:
+    """Which two occurrences of an edge are one fold of one sheet.
 
     Where two sheets touch along an edge its four faces pair up in the order of their angle, so that sheets do not cross.
     """
-    edge, face, _ = _face_edges(faces)
     key = edge[:, 0] * (len(vertices) + 1) + edge[:, 1]
     order = np.argsort(key, kind="stable")
     is_new = np.ones(len(order), np.bool_)
@@ -144,7 +145,7 @@ def _pairs(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndar
     rank = np.arange(len(order)) - first[group]
     is_even = count[group] % 2 == 0
     leads = np.flatnonzero(is_even & (rank % 2 == 0))
-    return order[leads], order[leads + 1], order[~is_even]
+    return order[leads], order[leads + 1]
 
 
 def _angles(vertices: np.ndarray, edge: np.ndarray, faces: np.ndarray) -> np.ndarray:

@@ -3,6 +3,7 @@
 import itertools
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -80,8 +81,9 @@ def image_features_at(
 
 def _mix_of(found: Int64[Tensor, "m k"], weights: Float[Tensor, "m k"], num_sources: int) -> RowMix:
     """Row r reads `found[r, i]` with `weights[r, i]`; -1 is nothing."""
-    rows, places = (found >= 0).nonzero(as_tuple=True)
-    return RowMix.build(rows, found[rows, places], weights[rows, places], len(found), num_sources)
+    is_found = found >= 0
+    starts = F.pad(is_found.sum(dim=1).cumsum(dim=0), (1, 0))
+    return RowMix(num_sources, starts, found[is_found], weights[is_found])
 
 
 def _factor(coarse: SparseVoxels, fine: SparseVoxels) -> int:

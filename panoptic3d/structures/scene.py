@@ -53,12 +53,14 @@ class PanopticScene:
         semantic, instance = self.semantic[is_surface].long(), self.instance[is_surface].long()
         num_classes = len(self.taxonomy)
         things = []
-        for instance_id in torch.unique(instance[instance > 0]).tolist():
-            class_ids = semantic[instance == instance_id]
-            class_id = int(torch.bincount(class_ids, minlength=num_classes)[1:num_classes].argmax()) + 1
+        ids, number = torch.unique(instance[instance > 0], return_inverse=True)
+        width = max(num_classes, int(semantic.max()) + 1) if len(ids) else num_classes
+        counts = torch.bincount(number * width + semantic[instance > 0], minlength=len(ids) * width).view(-1, width)
+        for instance_id, of_class in zip(ids.tolist(), counts, strict=True):
+            class_id = int(of_class[1:num_classes].argmax()) + 1
             name = f"{self.taxonomy[class_id].name}-{instance_id}"
             score = self.scores.get(instance_id)
-            things.append(Segment(name, class_id, instance_id, True, score, class_ids.numel()))
+            things.append(Segment(name, class_id, instance_id, True, score, int(of_class.sum())))
         stuff_counts = torch.bincount(semantic[instance == 0], minlength=num_classes).tolist()
         stuff = [
             Segment(

@@ -1,6 +1,5 @@
 """A small z-buffer in plain tensors: pictures of meshes without a GPU, a window or a graphics library."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass
 
 import torch
@@ -9,6 +8,7 @@ from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from panoptic3d.geometry.pinhole import project
+from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.structures.camera import Camera
 
 _NEAR_M = 0.05
@@ -32,15 +32,22 @@ def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], cam
     keys = torch.full((height * width,), _NOTHING, dtype=torch.int64)
     pixels, depth_m = project(vertices_m.double(), camera.intrinsics)
     visible = (depth_m[faces] > _NEAR_M).all(dim=1).nonzero().squeeze(1)
-    corners = pixels[faces[visible]]
+    corners = pixels.index_select(0, faces.index_select(0, visible).view(-1)).view(-1, 3, 2)
     first = corners.amin(dim=1).ceil().clamp(min=0).long()
     size = torch.tensor([width, height])
     last = corners.amax(dim=1).floor().long().minimum(size - 1)
     on_screen = (last >= first).all(dim=1).nonzero().squeeze(1)
-    for rows, reach in _of_like_size((last - first + 1)[on_screen]):
-        part = on_screen[rows]
-        inverse_depth = 1 / depth_m[faces[visible[part]]]
-        _draw(keys, corners[part], inverse_depth, first[part], visible[part], reach, width, height)
+    order, groups = _of_like_size((last - first + 1).index_select(0, on_screen))
+    shown = on_screen.index_select(0, order)
+    ids, corners, first = (values.index_select(0, shown) for values in (visible, corners, first))
+    inverse_depth = 1 / depth_m[faces.index_select(0, ids)]
+
+    def drawn(group: tuple[slice, tuple[int, int]]) -> tuple[Tensor, Tensor]:
+        rows, reach = group
+        return _drawn(corners[rows], inverse_depth[rows], first[rows], ids[rows], reach, width, height)
+
+    for place, key in over_blocks(drawn, groups, faces.device):
+        keys.scatter_reduce_(0, place, key, reduce="amin")
     is_hit = keys < _NOTHING
     face = torch.where(is_hit, keys & 0xFFFFFFFF, -1)
     bits = torch.where(is_hit, keys >> 32, 0).to(torch.int32)
@@ -48,27 +55,25 @@ def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], cam
     return Fragments(face.view(height, width), depth.view(height, width))
 
 
-def _of_like_size(extent: Int64[Tensor, "f 2"]) -> Iterator[tuple[Int64[Tensor, " g"], tuple[int, int]]]:
-    """Faces whose boxes are about as wide and as high, with the width and height that hold them all, so that a large face
-    does not make the small ones expensive; not too many at a time.
+def _of_like_size(extent: Int64[Tensor, "f 2"]) -> tuple[Int64[Tensor, " f"], list[tuple[slice, tuple[int, int]]]]:
+    """An order in which faces whose boxes are about as wide and as high follow each other, and these groups with the width
+    and height that hold them all, so that a large face does not make the small ones expensive; none too large.
     """
-    if not len(extent):
-        return
     ladder = [1]
-    while ladder[-1] < int(extent.max()):
+    while ladder[-1] < int(extent.max() if len(extent) else 0):
         ladder.append(max(ladder[-1] + 1, int(ladder[-1] * _LADDER)))
     column, row = torch.bucketize(extent, torch.tensor(ladder)).unbind(1)
     key = column * len(ladder) + row
-    groups = key.argsort(stable=True).split(key.bincount().tolist())
-    for number, rows in enumerate(groups):
+    groups, end = [], 0
+    for number, count in enumerate(key.bincount().tolist()):
         reach = ladder[number // len(ladder)], ladder[number % len(ladder)]
-        for part in rows.split(max(1, _MAX_PIXELS_AT_ONCE // (reach[0] * reach[1]))):
-            if len(part):
-                yield part, reach
+        start, end = end, end + count
+        step = max(1, _MAX_PIXELS_AT_ONCE // (reach[0] * reach[1]))
+        groups += [(slice(low, min(low + step, end)), reach) for low in range(start, end, step)]
+    return key.argsort(stable=True), groups
 
 
-def _draw(
-    keys: Tensor,
+def _drawn(
     corners: Tensor,
     inverse_depth: Tensor,
     first: Tensor,
@@ -76,8 +81,8 @@ def _draw(
     reach: tuple[int, int],
     width: int,
     height: int,
-) -> None:
-    """Enter faces into the buffer of keys: depth bits above, face number below, the smallest key wins."""
+) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]:
+    """Pixels that faces hit, and the keys that they enter there: depth bits above, face number below, the smallest wins."""
     columns, rows = (torch.arange(size) for size in reach)
     offset = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).view(-1, 2)
     planes, is_flat = _planes(corners - first[:, None], inverse_depth)
@@ -90,7 +95,7 @@ def _draw(
     # Positive floats order as their bits do.
     bits = inverse.reshape(-1)[hit].reciprocal_().float().view(torch.int32).long()
     key = torch.where((column < width) & (row < height), bits << 32 | ids[face], _NOTHING)
-    keys.scatter_reduce_(0, (row * width + column).clamp_(max=len(keys) - 1), key, reduce="amin")
+    return (row * width + column).clamp_(max=width * height - 1), key
 
 
 def _planes(
