@@ -5,8 +5,8 @@
 
 `configs/clearview/ablations/NAME.yaml` takes one idea out of tiny.yaml and says in its first line which. `--scale` shortens
 every stage, warm-up and curriculum alike. What is trained stays trained: the same command goes on after an interruption.
-With `--maps`, a run of the first stage, everybody starts from its weights and trains what follows; then only ideas that this
-stage does not see can be asked about.
+With `--maps`, a run of the first stage, everybody starts from what it has learnt in 2D and trains what follows: ideas are
+taken out behind the maps then, and those that are about how maps come to be cannot be asked about.
 OUT/ablations.json is what `table.py --ablations` reads.
 """
 
@@ -18,20 +18,35 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from safetensors.torch import save
+
+from eval.race.budget import budget_of, checkpoint_of
 from eval.race.entrants import Entrant, RaceConfig
 from eval.race.race import run as run_race
 from eval.race.table import ablation_table
 from panoptic3d.config import dump_yaml
+from panoptic3d.engine.training.checkpoint import CONFIG, ORIGIN, read_weights
 from panoptic3d.engine.training.config import ScheduleConfig, StageConfig, TrainingConfig
-from panoptic3d.engine.training.methods import load_training_config
+from panoptic3d.engine.training.methods import build_method, load_training_config
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
 from panoptic3d.errors import InputError, Panoptic3dError
-from panoptic3d.files import write_text_atomically
+from panoptic3d.files import write_bytes_atomically, write_text_atomically
+from panoptic3d.models.weights import WEIGHTS
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "clearview"
 WHOLE = "all-ideas"
 _STEPS_OF_SETTINGS = ("true_depth_steps", "steps_64")
-_BEHIND_MAPS = ("network.voxel_net", "network.seeds", "network.lift", "weights.shell", "true_depth")  # of the settings
+_BEHIND_MAPS = (
+    "settings.network.voxel_net",
+    "settings.network.seeds",
+    "settings.network.lift",
+    "settings.network.rays.has_layout",
+    "settings.network.rays.has_planes",
+    "settings.weights.shell",
+    "settings.true_depth",
+    "loader.augment",
+)
+_VOLUME = "voxel_net."  # of the network's weights
 
 
 def known_ablations() -> dict[str, Path]:
@@ -70,24 +85,35 @@ def scaled(config: TrainingConfig, scale: float) -> TrainingConfig:
     )
 
 
-def has_same_maps(path: Path) -> bool:
-    """Whether the first stage of an ablation is that of tiny.yaml to the last number."""
+def can_share_maps(path: Path) -> bool:
+    """Whether an ablation is tiny.yaml to the last number but for what can be taken out behind the first stage."""
 
-    def seen(config: Path) -> dict[str, Any]:
+    def rest(config: Path) -> dict[str, Any]:
         whole = load_training_config(config, ["--folder=x"]).model_dump()
         for name in _BEHIND_MAPS:
             *parents, last = name.split(".")
-            part = whole["settings"]
+            part = whole
             for parent in parents:
                 part = part[parent]
             del part[last]
         return whole
 
-    return seen(path) == seen(CONFIGS / "tiny.yaml")
+    return rest(path) == rest(CONFIGS / "tiny.yaml")
 
 
 def behind(maps: str, config: TrainingConfig) -> TrainingConfig:
     return config.model_copy(update={"stages": config.stages[1:], "start_from": maps})
+
+
+def write_maps(run: Path, config: TrainingConfig, folder: Path) -> None:
+    """What a run has learnt in 2D, as far as the config's network has it, and what that has cost."""
+    source = checkpoint_of(run)
+    wanted = build_method(config.model_copy(update={"start_from": None})).network.state_dict().keys()
+    weights = {k: v for k, v in read_weights(source).items() if k in wanted and not k.startswith(_VOLUME)}
+    folder.mkdir(parents=True, exist_ok=True)
+    write_bytes_atomically(folder / WEIGHTS, save(weights))
+    write_text_atomically(folder / CONFIG, (source / CONFIG).read_text())
+    write_text_atomically(folder / ORIGIN, json.dumps({"maps_of": run.name, "budget": budget_of(source)}) + "\n")
 
 
 def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
@@ -96,7 +122,8 @@ def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
     words = [f"--data={{root: {asked.data}, split: {asked.split}}}", f"--seed={asked.seed}", f"--folder={folder}"]
     words += ["--validation.every=0", "--checkpoint.keep=1", *(f"--{word}" for word in asked.set)]
     config = load_training_config(path, words)
-    config = scaled(behind(asked.maps, config) if asked.maps else config, asked.scale)
+    maps = Path(asked.out) / "maps" / name
+    config = scaled(behind(str(maps), config) if asked.maps else config, asked.scale)
     file = Path(asked.out) / f"{name}.yaml"
     text = dump_yaml(config)
     if file.exists() and file.read_text() != text:
@@ -104,6 +131,8 @@ def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
     write_text_atomically(file, text)
     if is_done(folder, config.num_steps):
         return folder
+    if asked.maps and not maps.exists():
+        write_maps(Path(asked.maps), config, maps)
     code = subprocess.run([sys.executable, "-m", "panoptic3d", "train", str(file)], check=False).returncode
     if code == EXIT_TO_BE_RESTARTED:
         raise Panoptic3dError(f"{name} was asked to stop and is saved; the same command goes on.")
@@ -119,7 +148,7 @@ def is_done(folder: Path, num_steps: int) -> bool:
 
 def carry_out(asked: argparse.Namespace) -> dict[str, Any]:
     known = known_ablations()
-    possible = [name for name, path in known.items() if not asked.maps or has_same_maps(path)]
+    possible = [name for name, path in known.items() if not asked.maps or can_share_maps(path)]
     chosen = asked.only or possible
     for name in chosen:
         if name not in known:
@@ -152,8 +181,12 @@ def _race(runs: dict[str, Path], asked: argparse.Namespace) -> dict[str, Any]:
 
 
 def _note(asked: argparse.Namespace) -> str:
-    what = "What follows the maps in tiny.yaml, all from the same maps," if asked.maps else "Every stage of tiny.yaml"
-    return f"{what} times {asked.scale:g}, seed {asked.seed}."
+    steps = f"times {asked.scale:g}, seed {asked.seed}"
+    if not asked.maps:
+        return f"Every stage of tiny.yaml {steps}."
+    return (
+        f"What follows the maps in tiny.yaml {steps}; all start from the same maps, which have learnt with every idea."
+    )
 
 
 def parse(words: Sequence[str] | None) -> argparse.Namespace:

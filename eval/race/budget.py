@@ -59,10 +59,10 @@ def _chain(checkpoint: Path, run: Path) -> list[dict[str, Any]]:
     if start is None:
         return [own]
     before = _started_from(Path(start), run)
-    earlier = run_of(before)
+    earlier = budget_of(before)
     if earlier is None:
         raise InputError(f"{run} started from {start}, which has no records of its training; its budget is unknown.")
-    return [*_chain(before, earlier), own]
+    return [*earlier["runs"], own]
 
 
 def _started_from(path: Path, run: Path) -> Path:

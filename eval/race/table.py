@@ -35,8 +35,8 @@ def ablation_table(ablations: Mapping[str, Any]) -> str:
         interval = "" if change is None else f"[{_signed(change['interval'][0])}, {_signed(change['interval'][1])}]"
         idea = "**all ideas**" if name == reference else ablations["ideas"].get(name, name)
         shares = [_percent(quality[key]) for key in ("prq", "rsq", "rrq")]
-        rows.append([idea, *shares, gain, interval, _percent(hidden["f1"]), *_budget_cells(entry)])
-    header = ["without", "PRQ", "RSQ", "RRQ", "the idea adds", "95 %", "hidden F1", "samples seen", "wall"]
+        rows.append([idea, *shares, gain, interval, _percent(hidden["f1"]), *_effort_cells(entry)])
+    header = ["without", "PRQ", "RSQ", "RRQ", "the idea adds", "95 %", "hidden F1", "samples seen", "CPU time"]
     note = f"`{protocol}`, {_split_text(race)}; differences paired over scenes. {ablations.get('note', '')}".strip()
     return f"{_markdown(header, rows)}\n\n{note}\n"
 
@@ -132,6 +132,11 @@ def _budget_cells(entry: Mapping[str, Any]) -> list[str]:
         return ["", ""]
     minutes = budget["wall_s"] / 60
     return [f"{budget['samples_seen']:,}", f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"]
+
+
+def _effort_cells(entry: Mapping[str, Any]) -> list[str]:
+    samples, _ = _budget_cells(entry)
+    return [samples, f"{entry['budget']['cpu_s'] / 60:.0f} min" if entry["budget"] else ""]
 
 
 def _marked(name: str, entry: Mapping[str, Any]) -> str:

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from eval.race.ablations import CONFIGS, behind, carry_out, has_same_maps, idea_of, known_ablations, parse, scaled
+from eval.race.ablations import CONFIGS, behind, can_share_maps, carry_out, idea_of, known_ablations, parse, scaled
 from panoptic3d.engine.methods.clearview_config import ClearviewTrainingConfig
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.methods import load_training_config
@@ -54,7 +54,14 @@ def test_ablations_see_as_many_samples() -> None:
     whole = _load(CONFIGS / "tiny.yaml")
     for path in known_ablations().values():
         for scale in (1.0, 0.1):
-            assert scaled(_load(path), scale).num_steps == scaled(whole, scale).num_steps
+            if path.stem != "no-maps-stage":
+                assert scaled(_load(path), scale).num_steps == scaled(whole, scale).num_steps
+
+
+def test_what_has_no_stage_for_the_maps_gets_its_cpu_time() -> None:
+    maps, joint = (stage.steps for stage in _load(CONFIGS / "tiny.yaml").stages)
+    alone = _load(known_ablations()["no-maps-stage"]).num_steps
+    assert joint + maps / 6 < alone < joint + maps / 4  # a step with voxels costs as much as four to six without
 
 
 def test_a_scaled_run_keeps_its_shape() -> None:
@@ -69,13 +76,13 @@ def test_a_scaled_run_keeps_its_shape() -> None:
     assert min(stage.steps for stage in scaled(whole, 1e-9).stages) == 1
 
 
-def test_maps_are_shared_by_ideas_that_they_do_not_see(tmp_path: Path) -> None:
-    shared = {name for name, path in known_ablations().items() if has_same_maps(path)}
-    assert shared == {"embeddings-only", "narrow", "no-shell-term", "no-true-depth", "surface-only", "votes-only"}
+def test_maps_are_shared_by_ideas_that_can_be_taken_out_behind_them(tmp_path: Path) -> None:
+    alone = {name for name, path in known_ablations().items() if not can_share_maps(path)}
+    assert alone == {"no-imagenet", "no-maps-stage"}
     rest = behind("runs/maps", _load(CONFIGS / "tiny.yaml"))
     assert [stage.name for stage in rest.stages] == ["joint"]
-    words = ["--data", "x", "--test", "y", "--out", str(tmp_path), "--maps", "runs/maps", "--only", "no-planes"]
-    with pytest.raises(InputError, match="no-planes needs maps of its own"):
+    words = ["--data", "x", "--test", "y", "--out", str(tmp_path), "--maps", "runs/maps", "--only", "no-imagenet"]
+    with pytest.raises(InputError, match="no-imagenet needs maps of its own"):
         carry_out(parse(words))
 
 
