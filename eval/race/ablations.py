@@ -1,12 +1,12 @@
 """One training for every idea, without it, on a small and equal budget; then one race among them.
 
     python -m eval.race.ablations --data ROOT --test ROOT --out DIR [--scale 0.1] [--num 100] [--only no-planes ...]
-                                  [--maps RUN]
+                                  [--maps RUN [--own-maps no-imagenet=RUN]]
 
 `configs/clearview/ablations/NAME.yaml` takes one idea out of tiny.yaml and says in its first line which. `--scale` shortens
 every stage, warm-up and curriculum alike. What is trained stays trained: the same command goes on after an interruption.
 With `--maps`, a run of the first stage, everybody starts from what it has learnt in 2D and trains what follows: ideas are
-taken out behind the maps then, and those that are about how maps come to be cannot be asked about.
+taken out behind the maps then. One that is about how maps come to be needs a run of its own, of as many steps: `--own-maps`.
 OUT/ablations.json is what `table.py --ablations` reads.
 """
 
@@ -123,7 +123,8 @@ def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
     words += ["--validation.every=0", "--checkpoint.keep=1", *(f"--{word}" for word in asked.set)]
     config = load_training_config(path, words)
     maps = Path(asked.out) / "maps" / name
-    config = scaled(behind(str(maps), config) if asked.maps else config, asked.scale)
+    learnt = own_maps(asked).get(name, asked.maps)
+    config = scaled(behind(str(maps), config) if learnt else config, asked.scale)
     file = Path(asked.out) / f"{name}.yaml"
     text = dump_yaml(config)
     if file.exists() and file.read_text() != text:
@@ -131,14 +132,22 @@ def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
     write_text_atomically(file, text)
     if is_done(folder, config.num_steps):
         return folder
-    if asked.maps and not maps.exists():
-        write_maps(Path(asked.maps), config, maps)
+    if learnt and not maps.exists():
+        write_maps(Path(learnt), config, maps)
     code = subprocess.run([sys.executable, "-m", "panoptic3d", "train", str(file)], check=False).returncode
     if code == EXIT_TO_BE_RESTARTED:
         raise Panoptic3dError(f"{name} was asked to stop and is saved; the same command goes on.")
     if code:
         raise Panoptic3dError(f"the training of {name} ended with exit code {code}; {folder}/train.log says why.")
     return folder
+
+
+def own_maps(asked: argparse.Namespace) -> dict[str, str]:
+    pairs = [word.partition("=") for word in asked.own_maps]
+    for name, _, run in pairs:
+        if name not in known_ablations() or not run or not asked.maps:
+            raise InputError(f"--own-maps {name} is not understood; give --maps RUN --own-maps NAME=RUN.")
+    return {name: run for name, _, run in pairs}
 
 
 def is_done(folder: Path, num_steps: int) -> bool:
@@ -148,13 +157,14 @@ def is_done(folder: Path, num_steps: int) -> bool:
 
 def carry_out(asked: argparse.Namespace) -> dict[str, Any]:
     known = known_ablations()
-    possible = [name for name, path in known.items() if not asked.maps or can_share_maps(path)]
+    own = own_maps(asked)
+    possible = [name for name, path in known.items() if not asked.maps or name in own or can_share_maps(path)]
     chosen = asked.only or possible
     for name in chosen:
         if name not in known:
             raise InputError(f"there is no ablation {name!r}; choose from {', '.join(known)}.")
         if name not in possible:
-            raise InputError(f"{name} needs maps of its own; leave --maps out, or choose from {', '.join(possible)}.")
+            raise InputError(f"{name} needs maps of its own; give --own-maps, or choose from {', '.join(possible)}.")
     Path(asked.out).mkdir(parents=True, exist_ok=True)
     paths = {WHOLE: CONFIGS / "tiny.yaml"} | {name: known[name] for name in chosen}
     runs: dict[str, Path] = {}
@@ -184,8 +194,9 @@ def _note(asked: argparse.Namespace) -> str:
     steps = f"times {asked.scale:g}, seed {asked.seed}"
     if not asked.maps:
         return f"Every stage of tiny.yaml {steps}."
+    own = "".join(f", {name} from its own" for name in own_maps(asked))
     return (
-        f"What follows the maps in tiny.yaml {steps}; all start from the same maps, which have learnt with every idea."
+        f"What follows the maps in tiny.yaml {steps}; all start from the same maps, which learnt with every idea{own}."
     )
 
 
@@ -199,6 +210,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--out", required=True, metavar="DIR")
     parser.add_argument("--scale", type=float, default=0.1, help="of the steps of tiny.yaml (0.1)")
     parser.add_argument("--maps", metavar="RUN", help="weights of the first stage, from which everybody starts")
+    parser.add_argument("--own-maps", nargs="+", default=[], metavar="NAME=RUN", help="but this ablation, from these")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(known_ablations())}")
     parser.add_argument("--threads", type=int, default=2)

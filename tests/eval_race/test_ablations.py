@@ -84,6 +84,9 @@ def test_maps_are_shared_by_ideas_that_can_be_taken_out_behind_them(tmp_path: Pa
     words = ["--data", "x", "--test", "y", "--out", str(tmp_path), "--maps", "runs/maps", "--only", "no-imagenet"]
     with pytest.raises(InputError, match="no-imagenet needs maps of its own"):
         carry_out(parse(words))
+    for wrong in ("no-imagenet", "nonsense=run"):
+        with pytest.raises(InputError, match="is not understood"):
+            carry_out(parse([*words, "--own-maps", wrong]))
 
 
 @pytest.mark.slow
@@ -103,3 +106,21 @@ def test_ablations_train_go_on_and_end_in_a_table(repository: Path, tmp_path: Pa
         carry_out(parse([*words, "--only", "votes-only", "--seed", "1"]))
     with pytest.raises(InputError, match="no ablation 'nonsense'"):
         carry_out(parse([*words, "--only", "nonsense"]))
+
+
+@pytest.mark.slow
+def test_ablations_start_from_a_run_of_the_maps(repository: Path, tmp_path: Path) -> None:
+    rooms = repository / "data" / "rooms-sample"
+    small = ["settings.network.fit={width: 80, height: 60}", "settings.imagenet=false", "device=cpu"]
+    words = ["--data", str(rooms), "--split", "test", "--test", str(rooms), "--num", "2", "--threads", "1"]
+    words += ["--scale", "0.0001", "--set", *small]
+    carry_out(parse([*words, "--out", str(tmp_path / "first"), "--only", "no-imagenet"]))
+    maps, other = (str(tmp_path / "first" / "runs" / name) for name in ("all-ideas", "no-imagenet"))
+    words += ["--out", str(tmp_path / "then"), "--maps", maps, "--own-maps", f"no-imagenet={other}"]
+    entrants = carry_out(parse([*words, "--only", "narrow", "no-planes", "no-imagenet"]))["race"]["entrants"]
+    assert set(entrants) == {"all-ideas", "narrow", "no-planes", "no-imagenet"}
+    for name, entry in entrants.items():
+        assert entry["budget"]["samples_seen"] == 4 + 2, name  # a step of each stage, then one of the last
+        assert [part["run"] for part in entry["budget"]["runs"]][-1] == name
+    origin = tmp_path / "then" / "maps" / "no-imagenet" / "origin.json"
+    assert json.loads(origin.read_text())["maps_of"] == "no-imagenet"
