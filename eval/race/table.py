@@ -24,21 +24,31 @@ def race_table(race: Race) -> str:
 
 
 def ablation_table(ablations: Mapping[str, Any]) -> str:
-    """A row an idea: what the network is worth without it, and what it adds."""
+    """A row an idea: what the network is worth without it, and what it adds. With little training the F1 of surfaces tells
+    more than PRQ, for which a thing that is a little out of place does not exist.
+    """
     race, reference = ablations["race"], ablations["race"]["reference"]
     (protocol, *_) = race["config"]["protocols"]
     rows = []
     for name, entry in race["entrants"].items():
-        quality, hidden = entry["results"][protocol], entry["visibility"]["hidden"]
-        change = race["differences"].get(name, {}).get("protocols", {}).get(protocol)
-        gain = "" if change is None else _signed(change["prq"])
-        interval = "" if change is None else f"[{_signed(change['interval'][0])}, {_signed(change['interval'][1])}]"
         idea = "**all ideas**" if name == reference else ablations["ideas"].get(name, name)
-        shares = [_percent(quality[key]) for key in ("prq", "rsq", "rrq")]
-        rows.append([idea, *shares, gain, interval, _percent(hidden["f1"]), *_effort_cells(entry)])
-    header = ["without", "PRQ", "RSQ", "RRQ", "the idea adds", "95 %", "hidden F1", "samples seen", "CPU time"]
+        found = race["differences"].get(name)
+        cells = [_percent(entry["results"][protocol]["prq"]), _added(found and found["protocols"].get(protocol))]
+        for side in ("seen", "hidden"):
+            cells += [_percent(entry["visibility"][side]["f1"]), _added(found and found["visibility"][side]["f1"])]
+        rows.append([idea, *cells, *_effort_cells(entry)])
+    quantities = ("PRQ", "F1 of seen surface", "F1 of hidden surface")
+    header = ["without", *(cell for name in quantities for cell in (name, "it adds")), "samples seen", "CPU time"]
     note = f"`{protocol}`, {_split_text(race)}; differences paired over scenes. {ablations.get('note', '')}".strip()
     return f"{_markdown(header, rows)}\n\n{note}\n"
+
+
+def _added(change: Mapping[str, Any] | None) -> str:
+    if change is None:
+        return ""
+    if "interval" in change:
+        change = {"difference": change["prq"], "low": change["interval"][0], "high": change["interval"][1]}
+    return f"{_signed(change['difference'])} [{_signed(change['low'])}, {_signed(change['high'])}]"
 
 
 def _heading(race: Race) -> str:

@@ -196,7 +196,8 @@ def test_the_table_of_ablations_has_a_row_an_idea(race: dict[str, Any]) -> None:
     rows = [line for line in table.splitlines() if line.startswith("|")]
     assert len(rows) == 2 + len(race["entrants"])
     assert "| **all ideas** | 100.00" in table
-    assert "| the other name | 100.00" in table
+    nothing = "+0.00 [+0.00, +0.00]"
+    assert f"| the other name | 100.00 | {nothing} | 100.00 | {nothing} | 100.00 | {nothing} |" in table
     assert "5 steps." in table
 
 
