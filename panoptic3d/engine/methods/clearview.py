@@ -74,7 +74,8 @@ class ClearviewMethod(Method):
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
         """Everything is batched but the terms, which are the means over samples of each sample's own."""
         network, trains_maps = self.network, self.trains("2d")
-        if self.config.imagenet:  # the statistics of a million photos are better than those of a small batch
+        keeps_norms = self.config.imagenet if self.config.keeps_norms is None else self.config.keeps_norms
+        if keeps_norms:  # the statistics of a million photos are better than those of a small batch
             cast(FeaturePyramid, network.trunk).trunk.eval()
         fitted = network.fit(batch.image, batch.cameras)
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains_maps):

@@ -31,7 +31,10 @@ class ClearviewTrainingConfig(Config):
     network: ClearviewConfig = ClearviewConfig()
     weights: ClearviewWeights = ClearviewWeights()
     seed: int = 0  # of what is drawn in training: true depths and places of seeds
-    imagenet: bool = True  # start the trunk from ImageNet weights, and keep the statistics of its norms as they are
+    imagenet: bool = True  # start the trunk from ImageNet weights
+    keeps_norms: bool | None = (
+        None  # the statistics of the trunk's norms stay as they came; if not given: as `imagenet`
+    )
     imagenet_file: str = ""  # a local file; else the pip package of the trunk
     # The share of samples whose voxels read the true depth (blurred by `depth_jitter`) instead of the network's own: from
     # the first value down to the second over so many steps from where the volume begins to learn.

@@ -17,7 +17,7 @@ class MovingAverage:
 
     @torch.no_grad()
     def update(self, step: int) -> None:
-        """`step` counts from 0: the first steps forget where they began faster than `decay` would."""
+        """`step` counts from 0 in each stage: its first steps forget where it began faster than `decay` would."""
         decay = min(self.decay, (1 + step) / (10 + step))
         for name, tensor in self._network.state_dict().items():
             average = self._average[name]

@@ -161,7 +161,7 @@ class Trainer:
             self.scaler.step(self.optimizer)  # skips by itself what has overflowed
             self.scaler.update()
             if self.average is not None and is_finite:
-                self.average.update(self.step)
+                self.average.update(self.step - self.stage.start)  # forgets what nobody trained before this stage
         return norm, is_finite
 
     def _give_up(self, batch: Batch, complaint: str, buffers: Mapping[str, Tensor]) -> None:

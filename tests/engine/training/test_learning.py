@@ -9,6 +9,7 @@ from panoptic3d.engine.training.config import OptimizerConfig, TrainingConfig
 from panoptic3d.engine.training.ema import MovingAverage
 from panoptic3d.engine.training.methods import build_method
 from panoptic3d.engine.training.optimizer import build_optimizer, parameter_groups, set_rate
+from panoptic3d.engine.training.run import Resume, train
 from panoptic3d.engine.training.stages import check_parts, learnable_names, set_trained_parts, stages_of
 from panoptic3d.errors import ConfigError
 from tests.engine.small_method import SmallConfig, SmallMethod
@@ -89,6 +90,16 @@ def test_an_average_soon_forgets_where_it_began() -> None:
     for step in range(100):
         average.update(step)
     assert average.state_dict()["weight"].item() == pytest.approx(network.weight.item(), abs=1e-3)
+
+
+def test_an_average_begins_anew_with_every_stage(
+    small_run: Callable[..., TrainingConfig], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+    monkeypatch.setattr(MovingAverage, "update", lambda _, step: seen.append(step))
+    stages = [{"name": "a", "steps": 3, "train": ["2d"]}, {"name": "b", "steps": 2}]
+    assert train(small_run(stages=stages, ema_decay=0.9), Resume()) == 0
+    assert seen == [0, 1, 2, 0, 1]
 
 
 def test_parts_begin_with_the_first_stage_that_trains_them(small_run: Callable[..., TrainingConfig]) -> None:
