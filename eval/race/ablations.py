@@ -5,8 +5,8 @@
 
 `configs/clearview/ablations/NAME.yaml` takes one idea out of tiny.yaml and says in its first line which. `--scale` shortens
 every stage, warm-up and curriculum alike. What is trained stays trained: the same command goes on after an interruption.
-With `--maps`, a run of the first stage, everybody starts from what it has learnt in 2D and trains what follows: ideas are
-taken out behind the maps then. One that is about how maps come to be needs a run of its own, of as many steps: `--own-maps`.
+With `--maps`, a run of the first stage, everybody starts from what it has learnt in 2D, with all ideas, and trains what comes
+next without one. An ablation about how maps come to be needs a run of its own, of as many samples: `--own-maps`.
 OUT/ablations.json is what `table.py --ablations` reads.
 """
 
@@ -20,18 +20,19 @@ from typing import Any
 
 from safetensors.torch import save
 
-from eval.race.budget import budget_of, checkpoint_of
+from eval.race.budget import budget_of, checkpoint_of, run_of
 from eval.race.entrants import Entrant, RaceConfig
 from eval.race.race import run as run_race
 from eval.race.table import ablation_table
 from panoptic3d.config import dump_yaml
-from panoptic3d.engine.training.checkpoint import CONFIG, ORIGIN, read_weights
+from panoptic3d.engine.methods.clearview_config import ClearviewTrainingConfig
+from panoptic3d.engine.training.checkpoint import CONFIG, ORIGIN, WEIGHTS, read_weights
 from panoptic3d.engine.training.config import ScheduleConfig, StageConfig, TrainingConfig
-from panoptic3d.engine.training.methods import build_method, load_training_config
+from panoptic3d.engine.training.methods import load_training_config
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import write_bytes_atomically, write_text_atomically
-from panoptic3d.models.weights import WEIGHTS
+from panoptic3d.models.clearview.build import build_clearview
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "clearview"
 WHOLE = "all-ideas"
@@ -102,18 +103,39 @@ def can_share_maps(path: Path) -> bool:
 
 
 def behind(maps: str, config: TrainingConfig) -> TrainingConfig:
-    return config.model_copy(update={"stages": config.stages[1:], "start_from": maps})
+    """What follows the first stage. The trunk's norms have learnt by now, or came trained: they stay, for everybody."""
+    settings = config.settings.model_copy(update={"keeps_norms": True})
+    return config.model_copy(update={"stages": config.stages[1:], "start_from": maps, "settings": settings})
 
 
 def write_maps(run: Path, config: TrainingConfig, folder: Path) -> None:
     """What a run has learnt in 2D, as far as the config's network has it, and what that has cost."""
-    source = checkpoint_of(run)
-    wanted = build_method(config.model_copy(update={"start_from": None})).network.state_dict().keys()
-    weights = {k: v for k, v in read_weights(source).items() if k in wanted and not k.startswith(_VOLUME)}
+    assert isinstance(config.settings, ClearviewTrainingConfig)
+    source, budget = checkpoint_of(run), budget_of_maps(run)
+    origin = json.dumps({"maps_of": str(source), "budget": budget}) + "\n"
+    if (folder / ORIGIN).exists():
+        if (folder / ORIGIN).read_text() != origin:
+            raise InputError(f"{folder} was taken from another run; give the same maps, or another --out.")
+        return
+    learnt = read_weights(source)
+    wanted = [k for k in build_clearview(config.settings.network).state_dict() if not k.startswith(_VOLUME)]
+    missing = [k for k in wanted if k not in learnt]
+    if missing:
+        raise InputError(f"{run} lacks {len(missing)} weights, such as {missing[0]}; give a run of tiny.yaml as maps.")
     folder.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomically(folder / WEIGHTS, save(weights))
+    write_bytes_atomically(folder / WEIGHTS, save({k: learnt[k] for k in wanted}))
     write_text_atomically(folder / CONFIG, (source / CONFIG).read_text())
-    write_text_atomically(folder / ORIGIN, json.dumps({"maps_of": run.name, "budget": budget_of(source)}) + "\n")
+    write_text_atomically(folder / ORIGIN, origin)  # last: it says that the others are there
+
+
+def budget_of_maps(run: Path) -> dict[str, Any]:
+    source = checkpoint_of(run)
+    budget, trained = budget_of(source), run_of(source)
+    if budget is None:
+        raise InputError(f"{run} has no records of its training; give a run, or shipped weights, as maps.")
+    if trained is not None and "end" not in json.loads((trained / "run.json").read_text()):
+        raise InputError(f"{run} has not come to its end; its maps can be shared when it has.")
+    return budget
 
 
 def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
@@ -123,8 +145,11 @@ def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
     words += ["--validation.every=0", "--checkpoint.keep=1", *(f"--{word}" for word in asked.set)]
     config = load_training_config(path, words)
     maps = Path(asked.out) / "maps" / name
-    learnt = own_maps(asked).get(name, asked.maps)
-    config = scaled(behind(str(maps), config) if learnt else config, asked.scale)
+    run_of_maps = own_maps(asked).get(name, asked.maps)
+    if run_of_maps:
+        write_maps(Path(run_of_maps), config, maps)
+        config = behind(str(maps), config)
+    config = scaled(config, asked.scale)
     file = Path(asked.out) / f"{name}.yaml"
     text = dump_yaml(config)
     if file.exists() and file.read_text() != text:
@@ -132,8 +157,6 @@ def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
     write_text_atomically(file, text)
     if is_done(folder, config.num_steps):
         return folder
-    if learnt and not maps.exists():
-        write_maps(Path(learnt), config, maps)
     code = subprocess.run([sys.executable, "-m", "panoptic3d", "train", str(file)], check=False).returncode
     if code == EXIT_TO_BE_RESTARTED:
         raise Panoptic3dError(f"{name} was asked to stop and is saved; the same command goes on.")
@@ -143,11 +166,21 @@ def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
 
 
 def own_maps(asked: argparse.Namespace) -> dict[str, str]:
-    pairs = [word.partition("=") for word in asked.own_maps]
-    for name, _, run in pairs:
+    own = dict(word.partition("=")[::2] for word in asked.own_maps)
+    for name, run in own.items():
         if name not in known_ablations() or not run or not asked.maps:
-            raise InputError(f"--own-maps {name} is not understood; give --maps RUN --own-maps NAME=RUN.")
-    return {name: run for name, _, run in pairs}
+            known = ", ".join(known_ablations())
+            raise InputError(f"--own-maps wants NAME=RUN beside --maps, NAME being one of {known}; got {name}={run}.")
+    return own
+
+
+def check_maps(asked: argparse.Namespace, chosen: Sequence[str]) -> None:
+    """All maps must have seen as many samples."""
+    own = {name: run for name, run in own_maps(asked).items() if name in chosen}
+    seen = {run: budget_of_maps(Path(run))["samples_seen"] for run in (asked.maps, *own.values()) if run}
+    if len(set(seen.values())) > 1:
+        told = ", ".join(f"{run} {samples:,}" for run, samples in seen.items())
+        raise InputError(f"maps to be compared must have seen as many samples; these have: {told}.")
 
 
 def is_done(folder: Path, num_steps: int) -> bool:
@@ -157,22 +190,35 @@ def is_done(folder: Path, num_steps: int) -> bool:
 
 def carry_out(asked: argparse.Namespace) -> dict[str, Any]:
     known = known_ablations()
-    own = own_maps(asked)
-    possible = [name for name, path in known.items() if not asked.maps or name in own or can_share_maps(path)]
+    possible = [name for name, path in known.items() if _is_possible(name, path, asked)]
     chosen = asked.only or possible
     for name in chosen:
         if name not in known:
             raise InputError(f"there is no ablation {name!r}; choose from {', '.join(known)}.")
         if name not in possible:
-            raise InputError(f"{name} needs maps of its own; give --own-maps, or choose from {', '.join(possible)}.")
+            raise InputError(
+                f"{name} cannot start from these maps; leave --maps out, give it some with --own-maps if it has a stage for "
+                f"them, or choose from {', '.join(possible)}."
+            )
+    check_maps(asked, chosen)
     Path(asked.out).mkdir(parents=True, exist_ok=True)
     paths = {WHOLE: CONFIGS / "tiny.yaml"} | {name: known[name] for name in chosen}
     runs: dict[str, Path] = {}
     for name, path in paths.items():  # a table after each training: whatever stops the next one, this much is known
         runs[name] = train(name, path, asked)
-        result = {"race": _race(runs, asked), "ideas": {n: idea_of(known[n]) for n in chosen}, "note": _note(asked)}
+        result = {
+            "race": _race(runs, asked),
+            "ideas": {n: idea_of(known[n]) for n in chosen},
+            "note": _note(asked, chosen),
+        }
         write_text_atomically(Path(asked.out) / "ablations.json", json.dumps(result, indent=1) + "\n")
     return result
+
+
+def _is_possible(name: str, path: Path, asked: argparse.Namespace) -> bool:
+    if not asked.maps or can_share_maps(path):
+        return True
+    return name in own_maps(asked) and len(load_training_config(path, ["--folder=x"]).stages) > 1
 
 
 def _race(runs: dict[str, Path], asked: argparse.Namespace) -> dict[str, Any]:
@@ -190,11 +236,12 @@ def _race(runs: dict[str, Path], asked: argparse.Namespace) -> dict[str, Any]:
     return run_race(config)
 
 
-def _note(asked: argparse.Namespace) -> str:
-    steps = f"times {asked.scale:g}, seed {asked.seed}"
+def _note(asked: argparse.Namespace, chosen: Sequence[str]) -> str:
+    changes = "".join(f", `{change}`" for change in asked.set)
+    steps = f"times {asked.scale:g}{changes}, seed {asked.seed}"
     if not asked.maps:
         return f"Every stage of tiny.yaml {steps}."
-    own = "".join(f", {name} from its own" for name in own_maps(asked))
+    own = "".join(f", {idea_of(known_ablations()[name])}: from its own" for name in own_maps(asked) if name in chosen)
     return (
         f"What follows the maps in tiny.yaml {steps}; all start from the same maps, which learnt with every idea{own}."
     )

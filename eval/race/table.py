@@ -35,8 +35,9 @@ def ablation_table(ablations: Mapping[str, Any]) -> str:
         found = race["differences"].get(name)
         cells = [_percent(entry["results"][protocol]["prq"]), _added(found and found["protocols"].get(protocol))]
         for side in ("seen", "hidden"):
-            cells += [_percent(entry["visibility"][side]["f1"]), _added(found and found["visibility"][side]["f1"])]
-        rows.append([idea, *cells, *_effort_cells(entry)])
+            change = found and found["visibility"].get(side, {}).get("f1")  # none within a single scene
+            cells += [_percent(entry["visibility"][side]["f1"]), _added(change)]
+        rows.append([idea, *cells, *_budget_cells(entry, "cpu_s")])
     quantities = ("PRQ", "F1 of seen surface", "F1 of hidden surface")
     header = ["without", *(cell for name in quantities for cell in (name, "it adds")), "samples seen", "CPU time"]
     note = f"`{protocol}`, {_split_text(race)}; differences paired over scenes. {ablations.get('note', '')}".strip()
@@ -136,17 +137,16 @@ def _differences(race: Race, protocols: Sequence[str]) -> str:
     return _markdown(header, rows)
 
 
-def _budget_cells(entry: Mapping[str, Any]) -> list[str]:
+def _budget_cells(entry: Mapping[str, Any], clock: str = "wall_s") -> list[str]:
+    """Samples seen, and time; by `cpu_s` where others ran on the machine."""
     budget = entry["budget"]
     if budget is None:
         return ["", ""]
-    minutes = budget["wall_s"] / 60
-    return [f"{budget['samples_seen']:,}", f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"]
+    return [f"{budget['samples_seen']:,}", "" if budget[clock] is None else _duration(budget[clock] / 60)]
 
 
-def _effort_cells(entry: Mapping[str, Any]) -> list[str]:
-    samples, _ = _budget_cells(entry)
-    return [samples, f"{entry['budget']['cpu_s'] / 60:.0f} min" if entry["budget"] else ""]
+def _duration(minutes: float) -> str:
+    return f"{minutes:.0f} min" if minutes < 120 else f"{minutes / 60:.1f} h"
 
 
 def _marked(name: str, entry: Mapping[str, Any]) -> str:

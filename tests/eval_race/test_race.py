@@ -199,6 +199,12 @@ def test_the_table_of_ablations_has_a_row_an_idea(race: dict[str, Any]) -> None:
     nothing = "+0.00 [+0.00, +0.00]"
     assert f"| the other name | 100.00 | {nothing} | 100.00 | {nothing} | 100.00 | {nothing} |" in table
     assert "5 steps." in table
+    (mean_room,) = [row.split(" | ") for row in rows if "Mean room" in row]
+    change = race["differences"]["Mean room"]
+    assert mean_room[2].startswith(f"{100 * change['protocols']['strict']['prq']:+.2f} ")
+    for column, side in ((4, "seen"), (6, "hidden")):
+        assert mean_room[column].startswith(f"{100 * change['visibility'][side]['f1']['difference']:+.2f} ")
+    assert mean_room[4] != mean_room[6]
 
 
 def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path) -> None:

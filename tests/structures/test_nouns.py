@@ -74,6 +74,14 @@ def test_a_scene_of_truth_names_its_segments() -> None:
     ]
 
 
+def test_the_class_of_a_thing_is_one_of_the_taxonomy() -> None:
+    semantic, instance = torch.zeros(GRID.shape, dtype=torch.uint8), torch.zeros(GRID.shape, dtype=torch.int32)
+    semantic[0, 0, :2], semantic[0, 0, 2] = 200, CHAIR  # what a foreign file may hold
+    instance[0, 0, :3] = 9
+    scene = PanopticScene(torch.zeros(GRID.shape), semantic, instance, FRONT3D_CAMERA, GRID)
+    assert [(s.name, s.class_id, s.num_voxels) for s in scene.segments if s.is_thing] == [("chair-9", CHAIR, 3)]
+
+
 def test_an_empty_scene_is_valid() -> None:
     scene = PanopticScene(
         distance_vox=torch.full(GRID.shape, 3.0),

@@ -1,5 +1,8 @@
 """The z-buffer against tracing each pixel's ray by itself."""
 
+from collections.abc import Iterator
+
+import pytest
 import torch
 
 from panoptic3d.geometry.pinhole import pixel_grid, unproject
@@ -26,6 +29,15 @@ def _traced(vertices: torch.Tensor, faces: torch.Tensor) -> tuple[torch.Tensor, 
     return face.view(CAMERA.height, CAMERA.width), best.view(CAMERA.height, CAMERA.width)
 
 
+@pytest.fixture(params=[1, 2])
+def num_threads(request: pytest.FixtureRequest) -> Iterator[int]:
+    before = torch.get_num_threads()
+    torch.set_num_threads(request.param)
+    yield request.param
+    torch.set_num_threads(before)
+
+
+@pytest.mark.usefixtures("num_threads")
 def test_the_z_buffer_equals_tracing_every_ray() -> None:
     generator = torch.Generator().manual_seed(0)
     small = torch.rand(40, 1, 3, generator=generator) * 3 - 1.5
