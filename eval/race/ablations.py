@@ -1,12 +1,13 @@
 """One training for every idea, without it, on a small and equal budget; then one race among them.
 
     python -m eval.race.ablations --data ROOT --test ROOT --out DIR [--scale 0.1] [--num 100] [--only no-planes ...]
-                                  [--maps RUN [--own-maps no-imagenet=RUN]]
+                                  [--again SEED] [--maps RUN [--own-maps no-imagenet=RUN]]
 
 `configs/clearview/ablations/NAME.yaml` takes one idea out of tiny.yaml and says in its first line which. `--scale` shortens
 every stage, warm-up and curriculum alike. What is trained stays trained: the same command goes on after an interruption.
 With `--maps`, a run of the first stage, everybody starts from what it has learnt in 2D, with all ideas, and trains what comes
 next without one. An ablation about how maps come to be needs a run of its own, of as many samples: `--own-maps`.
+With `--again` the whole is trained with another seed as well: an interval over scenes knows nothing of chance in training.
 OUT/ablations.json is what `table.py --ablations` reads.
 """
 
@@ -35,7 +36,7 @@ from panoptic3d.files import write_bytes_atomically, write_text_atomically
 from panoptic3d.models.clearview.build import build_clearview
 
 CONFIGS = Path(__file__).resolve().parents[2] / "configs" / "clearview"
-WHOLE = "all-ideas"
+WHOLE, AGAIN = "all-ideas", "all-ideas-again"
 _STEPS_OF_SETTINGS = ("true_depth_steps", "steps_64")
 _BEHIND_MAPS = (
     "settings.network.voxel_net",
@@ -141,7 +142,8 @@ def budget_of_maps(run: Path) -> dict[str, Any]:
 def train(name: str, path: Path, asked: argparse.Namespace) -> Path:
     """The run's folder; nothing is done where its last step is saved."""
     folder = Path(asked.out) / "runs" / name
-    words = [f"--data={{root: {asked.data}, split: {asked.split}}}", f"--seed={asked.seed}", f"--folder={folder}"]
+    seed = asked.again if name == AGAIN else asked.seed
+    words = [f"--data={{root: {asked.data}, split: {asked.split}}}", f"--seed={seed}", f"--folder={folder}"]
     words += ["--validation.every=0", "--checkpoint.keep=1", *(f"--{word}" for word in asked.set)]
     config = load_training_config(path, words)
     maps = Path(asked.out) / "maps" / name
@@ -202,13 +204,16 @@ def carry_out(asked: argparse.Namespace) -> dict[str, Any]:
             )
     check_maps(asked, chosen)
     Path(asked.out).mkdir(parents=True, exist_ok=True)
-    paths = {WHOLE: CONFIGS / "tiny.yaml"} | {name: known[name] for name in chosen}
+    paths, ideas = {WHOLE: CONFIGS / "tiny.yaml"}, {name: idea_of(known[name]) for name in chosen}
+    if asked.again is not None:
+        paths[AGAIN], ideas[AGAIN] = paths[WHOLE], f"Nothing, but drawn with seed {asked.again}: this much is chance"
+    paths |= {name: known[name] for name in chosen}
     runs: dict[str, Path] = {}
     for name, path in paths.items():  # a table after each training: whatever stops the next one, this much is known
         runs[name] = train(name, path, asked)
         result = {
             "race": _race(runs, asked),
-            "ideas": {n: idea_of(known[n]) for n in chosen},
+            "ideas": ideas,
             "note": _note(asked, chosen),
         }
         write_text_atomically(Path(asked.out) / "ablations.json", json.dumps(result, indent=1) + "\n")
@@ -259,6 +264,7 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--maps", metavar="RUN", help="weights of the first stage, from which everybody starts")
     parser.add_argument("--own-maps", nargs="+", default=[], metavar="NAME=RUN", help="but this ablation, from these")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--again", type=int, metavar="SEED", help="train the whole once more: the size of chance")
     parser.add_argument("--only", nargs="+", metavar="NAME", help=f"some of: {', '.join(known_ablations())}")
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--set", nargs="+", default=[], metavar="KEY=VALUE", help="changes of every config")

@@ -109,9 +109,12 @@ def test_ablations_train_go_on_and_end_in_a_table(repository: Path, tmp_path: Pa
     narrow = ["settings.network.fit={width: 80, height: 60}", "settings.imagenet=false", "device=cpu"]
     words = ["--data", str(rooms), "--split", "test", "--test", str(rooms), "--num", "2", "--out", str(tmp_path)]
     words += ["--scale", "0.0001", "--threads", "1", "--set", *narrow]
-    asked = parse([*words, "--only", "votes-only"])
+    asked = parse([*words, "--only", "votes-only", "--again", "7"])
     result = carry_out(asked)
-    assert set(result["race"]["entrants"]) == {"all-ideas", "votes-only"}
+    assert set(result["race"]["entrants"]) == {"all-ideas", "all-ideas-again", "votes-only"}
+    assert "chance" in result["ideas"]["all-ideas-again"]
+    seeds = {name: entry["budget"]["runs"][-1]["seed"] for name, entry in result["race"]["entrants"].items()}
+    assert seeds == {"all-ideas": 0, "all-ideas-again": 7, "votes-only": 0}
     assert result["race"]["entrants"]["votes-only"]["budget"]["samples_seen"] == 4
     logs = [path.read_bytes() for path in sorted(tmp_path.glob("runs/*/train.log"))]
     assert json.loads((tmp_path / "ablations.json").read_text()) == json.loads(json.dumps(carry_out(asked)))
