@@ -121,12 +121,13 @@ def copy_splits(source: DataRoot, out: PathLike, names_or_paths: Sequence[str] |
 def _prepare(source: DataRoot, out: Path) -> None:
     """The manifest and what samples share; refuses a folder that was packed from something else."""
     manifest = _manifest(source)
+    is_used = any(not path.name.startswith(".") for path in out.iterdir())  # before the manifest, which others write first
     if (out / MANIFEST).exists():
         if check_manifest(out) != manifest:
             raise InputError(
                 f"{out} was packed from another kind of data or by another version; pack into a new folder."
             )
-    elif any(not path.name.startswith(".") for path in out.iterdir()):
+    elif is_used:
         raise InputError(f"{out} is no packed data set and not empty; pack into a new folder.")
     else:  # first of all, so that whoever comes second knows the folder
         write_text_atomically(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
