@@ -6,6 +6,8 @@ STAMP := $(VENV)/.installed
 # A bare machine may have only `python3`; pyproject refuses anything below 3.11.
 PYTHON := $(shell command -v $(PYTHON) 2>/dev/null || command -v python3)
 WORKERS ?= 2
+# The tests start many a Python of ours: what one has compiled, the next one need not, whatever the shell says.
+export PYTHONDONTWRITEBYTECODE :=
 
 .PHONY: demo test test-all test-slow lint types floors bench clean install
 

@@ -246,7 +246,9 @@ def _note(asked: argparse.Namespace, chosen: Sequence[str]) -> str:
     steps = f"times {asked.scale:g}{changes}, seed {asked.seed}"
     if not asked.maps:
         return f"Every stage of tiny.yaml {steps}."
-    own = "".join(f", {idea_of(known_ablations()[name])}: from its own" for name in own_maps(asked) if name in chosen)
+    own = "".join(
+        f"; “{idea_of(known_ablations()[name])}” from maps of its own" for name in own_maps(asked) if name in chosen
+    )
     return (
         f"What follows the maps in tiny.yaml {steps}; all start from the same maps, which learnt with every idea{own}."
     )

@@ -24,6 +24,7 @@ def test_a_sample_becomes_a_picture(box_root: Path, tmp_path: Path, capsys: pyte
             assert len(np.unique(panel.reshape(-1, 3), axis=0)) > 4
 
 
+@pytest.mark.slow
 def test_the_truth_becomes_a_scene(repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     tiny, out, scene = repository / "data" / "tiny", tmp_path / "sheet.png", tmp_path / "scene"
     words = ["data", "inspect", str(tiny), "--out", str(out), "--scene", str(scene)]
