@@ -1,6 +1,6 @@
 """The plane that each free grid point sees: its distance says how far, the slope of the field in which direction."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from jaxtyping import Float, Int64
@@ -20,6 +20,7 @@ _TURN = (5.0, 0.15, 0.8)  # normals of the same plane agree within noise times t
 class Planes:
     """Rows are free points. The plane of a row lies `distance` below it against its normal."""
 
+    point: Int64[np.ndarray, " n"]  # flat address
     number: Int64[np.ndarray, " cells"]  # row of a flat address, or -1
     normal: Float[np.ndarray, "n 3"]  # away from the surface
     distance: Float[np.ndarray, " n"]
@@ -34,13 +35,14 @@ def planes_at(space: FreeSpace, points: Int64[np.ndarray, " n"]) -> Planes:
     number = np.full(space.field.size, -1, np.int64)
     number[points] = np.arange(len(points))
     planes = Planes(
+        points,
         number,
         slope / np.maximum(length, 1e-6)[:, None],
         space.field[points].astype(np.float64),
         np.clip(1 - 2 * np.abs(1 - length), _LEAST_TRUST, 1),
     )
     noise = float(np.median(np.abs(after - before))) / _SECOND_DIFFERENCE
-    return _agreed(space, points, planes, noise)
+    return _agreed(space, planes, noise)
 
 
 def _differences(space: FreeSpace, points: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -66,15 +68,15 @@ def _slope_of_length_one(after: np.ndarray, before: np.ndarray) -> np.ndarray:
     return slope
 
 
-def _agreed(space: FreeSpace, points: np.ndarray, planes: Planes, noise: float) -> Planes:
+def _agreed(space: FreeSpace, planes: Planes, noise: float) -> Planes:
     """Trust only what neighbours confirm, and where there is noise take the mean of those that agree."""
     factor, least, most = _TURN
     turn = np.clip(factor * noise, least, most)
-    num_agreeing = np.zeros(len(points))
+    num_agreeing = np.zeros(len(planes.point))
     normal, weight = planes.normal * planes.trust[:, None], planes.trust.copy()
     distance = planes.distance * planes.trust
     for step in neighbour_steps():
-        other = planes.number[points + step @ space.strides]
+        other = planes.number[planes.point + step @ space.strides]
         rows = np.flatnonzero(other >= 0)
         other = other[rows]
         seen_from_here = planes.distance[other] - planes.normal[other] @ step
@@ -88,6 +90,6 @@ def _agreed(space: FreeSpace, points: np.ndarray, planes: Planes, noise: float) 
         weight[rows] += share
     trust = planes.trust * np.where(num_agreeing >= 2, 1, _ALONE)
     if noise < _EXACT_VOX:
-        return Planes(planes.number, planes.normal, planes.distance, trust)
+        return replace(planes, trust=trust)
     normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
-    return Planes(planes.number, normal, distance / weight, trust)
+    return replace(planes, normal=normal, distance=distance / weight, trust=trust)

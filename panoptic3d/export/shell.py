@@ -10,7 +10,7 @@ from functools import lru_cache
 
 import numpy as np
 from jaxtyping import Float, Int64
-from scipy.sparse import coo_matrix
+from scipy.sparse import coo_matrix, csr_matrix
 
 from panoptic3d.export.free_space import SHELL_VOX, FreeSpace
 from panoptic3d.export.numbering import numbered
@@ -117,26 +117,30 @@ def _vertices(
     num = len(groups.cell)
     total = np.bincount(quads.ravel(), minlength=num)[:, None]
     mean = np.stack([np.bincount(quads.ravel(), crossing[:, k].repeat(4), num) for k in range(3)], axis=1) / total
-    squared, moment, normal = np.zeros((num, 3, 3)), np.zeros((num, 3)), np.zeros((num, 3))
-    for corner, offset in enumerate(_corner_offsets(space)):
-        rows = np.flatnonzero(groups.has_corner[:, corner])
-        point = groups.cell[rows] + offset
-        plane = planes.number[point]
-        direction, trust = planes.normal[plane], planes.trust[plane][:, None]
-        height = (space.index_of(point) * direction).sum(axis=1) - planes.distance[
-            plane
-        ]  # of the plane over the origin
-        squared[rows] += (trust * direction)[:, :, None] * direction[:, None, :]
-        moment[rows] += trust * height[:, None] * direction
-        normal[rows] += trust * direction
+    squared, moment, normal = np.split(_sums_of_corners(space, groups, planes), (9, 12), axis=1)
     normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
     foot = mean - SHELL_VOX * normal
-    squared, moment = _with_neighbours(quads, squared.reshape(num, 9), moment)
+    squared, moment = _with_neighbours(quads, squared, moment)
     squared = squared.reshape(num, 3, 3)
     rest = moment - np.einsum("vij,vj->vi", squared, foot)
     shift = np.linalg.solve(squared + _PULL * np.eye(3), rest[..., None])[..., 0]
     shift *= np.minimum(1, _FARTHEST_VOX / np.maximum(np.linalg.norm(shift, axis=1), 1e-9))[:, None]
     return foot + shift, normal
+
+
+def _sums_of_corners(space: FreeSpace, groups: _Groups, planes: Planes) -> Float[np.ndarray, "v 15"]:
+    """What the planes of the free corners of each group say of its vertex, summed: square of the normal, moment, normal.
+
+    A point is a corner of up to eight cells and is worked out once.
+    """
+    direction = planes.normal
+    trusted = planes.trust[:, None] * direction
+    height = (space.index_of(planes.point) * direction).sum(axis=1) - planes.distance  # of the plane over the origin
+    squared = (trusted[:, :, None] * direction[:, None, :]).reshape(-1, 9)
+    said = np.concatenate((squared, planes.trust[:, None] * height[:, None] * direction, trusted), axis=1)
+    corner = planes.number[(groups.cell[:, None] + _corner_offsets(space))[groups.has_corner]]
+    start = np.concatenate(([0], np.cumsum(groups.has_corner.sum(axis=1))))
+    return csr_matrix((np.ones(len(corner)), corner, start), shape=(len(groups.cell), len(said))) @ said
 
 
 def _with_neighbours(quads: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:

@@ -103,14 +103,12 @@ def _triangles(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
 
 def _split_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """A vertex at which several fans of faces only touch becomes one vertex a fan, so that every edge has two faces."""
-    edge, face = _face_edges(faces)
+    edge, face, corners = _face_edges(faces)
     one, other = _pairs(vertices, faces, edge, face)
     corner = np.arange(faces.size)
-    by_face = corner.reshape(faces.shape)
-    links = []
-    for end in (0, 1):  # the corners of the two faces at each end of their common edge are one vertex
-        vertex = edge[one, end]
-        links.append([by_face[face[e]][faces[face[e]] == vertex[:, None]] for e in (one, other)])
+    links = [
+        (corners[one, end], corners[other, end]) for end in (0, 1)
+    ]  # of the two faces of an edge, at each of its ends
     rows, columns = (np.concatenate([link[side] for link in links]) for side in (0, 1))
     graph = coo_matrix((np.ones(len(rows), np.bool_), (rows, columns)), shape=(faces.size, faces.size))
     num_fans, fan = connected_components(graph, directed=False)
@@ -119,10 +117,15 @@ def _split_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     return vertices[faces.ravel()[representative]], fan.astype(np.int64).reshape(faces.shape)
 
 
-def _face_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The three edges of every face: sorted ends, and the face."""
+def _face_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """The three edges of every face: sorted ends, the face, and the corners of the face at these ends."""
+    corner = np.arange(faces.size).reshape(faces.shape)
     one, other = faces.T.ravel(), faces[:, [1, 2, 0]].T.ravel()
-    return np.stack((np.minimum(one, other), np.maximum(one, other)), axis=1), np.tile(np.arange(len(faces)), 3)
+    at_one, at_other = corner.T.ravel(), corner[:, [1, 2, 0]].T.ravel()
+    is_sorted = one < other
+    corners = np.stack((np.where(is_sorted, at_one, at_other), np.where(is_sorted, at_other, at_one)), axis=1)
+    edge = np.stack((np.minimum(one, other), np.maximum(one, other)), axis=1)
+    return edge, np.tile(np.arange(len(faces)), 3), corners
 
 
 def _pairs(

@@ -10,7 +10,7 @@ from panoptic3d.cli.main import main
 from panoptic3d.models.shipped import find_checkpoint
 from panoptic3d.predictor.predictor import Predictor
 
-_GOLDEN_PRQ, _TOLERANCE = 10.32, 1.0  # percent; rounding on another processor may turn a match or two
+_GOLDEN_PRQ, _TOLERANCE = 12.77, 1.0  # percent; rounding on another processor may turn a match or two
 
 
 def test_twenty_rooms_score_what_they_did(repository: Path, tmp_path: Path) -> None:
