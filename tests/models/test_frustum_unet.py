@@ -70,8 +70,15 @@ def test_levels_can_be_left_out() -> None:
     assert len(net(batch, up_to_stride=2)) == 2
 
 
-@pytest.mark.parametrize(("even_kernels", "level_64"), [("one-sided", "grid"), ("centred", "frustum")])
-@pytest.mark.parametrize("mode", [torch.inference_mode, torch.enable_grad])
+@pytest.mark.parametrize(
+    ("even_kernels", "level_64", "mode"),
+    [
+        ("centred", "frustum", torch.inference_mode),
+        ("one-sided", "grid", torch.enable_grad),
+        pytest.param("one-sided", "grid", torch.inference_mode, marks=pytest.mark.slow),
+        pytest.param("centred", "frustum", torch.enable_grad, marks=pytest.mark.slow),
+    ],
+)
 def test_a_batch_with_an_empty_member_is_its_members(even_kernels: str, level_64: str, mode: type) -> None:
     net, batch = tiny_net(even_kernels=even_kernels, level_64=level_64), lifted([200, 0, 300])
     with mode():
