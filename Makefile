@@ -25,10 +25,10 @@ demo: $(STAMP)
 	@echo "look at out/demo/*/preview.png, open out/demo/*/index.html, or turn one: $(BIN)/panoptic3d view out/demo/bedroom"
 
 test: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS)
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal
 
 test-slow: $(STAMP)
-	$(BIN)/python -m pytest -n $(WORKERS) -m 'slow and not gpu'
+	$(BIN)/python -m pytest -n $(WORKERS) --dist worksteal -m 'slow and not gpu'
 
 test-all: test test-slow
 
