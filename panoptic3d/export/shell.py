@@ -45,8 +45,11 @@ class _Groups:
     has_corner: np.ndarray  # (v, 8): which corners of the cell are in the group
 
 
-def make_shell(space: FreeSpace) -> Shell:
+def make_shell(space: FreeSpace) -> Shell | None:
+    """None where no edge leads from free space into a shell."""
     free_end, shell_end, axis, is_up = _edges(space)
+    if not len(free_end):
+        return None
     groups, quads = _quads(space, free_end, np.minimum(free_end, shell_end), axis, is_up)
     offsets = _corner_offsets(space)
     points, _ = numbered((groups.cell[:, None] + offsets)[groups.has_corner], len(space.field))

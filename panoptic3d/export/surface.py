@@ -45,10 +45,10 @@ def extract_surface(
     known = None if is_known is None else is_known.cpu().numpy()
     eye = np.array(camera_index, np.float64)
     space = find_free_space(field, eye, known)
-    if space is None or not space.is_free.any():
+    shell = None if space is None else make_shell(space)
+    if space is None or shell is None:
         empty = torch.zeros(0, dtype=torch.long)
         return Surface(Mesh(torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long)), empty.to(torch.uint8), empty)
-    shell = make_shell(space)
     shell = shell.chosen(one_layer(space, shell, eye))
     with ThreadPoolExecutor(1, thread_name_prefix="labels") as beside:
         labels = beside.submit(_labels, space, shell, semantic, instance)
@@ -106,9 +106,8 @@ def _split_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     edge, face, corners = _face_edges(faces)
     one, other = _pairs(vertices, faces, edge, face)
     corner = np.arange(faces.size)
-    links = [
-        (corners[one, end], corners[other, end]) for end in (0, 1)
-    ]  # of the two faces of an edge, at each of its ends
+    # at each end of their common edge the corners of two faces are one vertex
+    links = [(corners[one, end], corners[other, end]) for end in (0, 1)]
     rows, columns = (np.concatenate([link[side] for link in links]) for side in (0, 1))
     graph = coo_matrix((np.ones(len(rows), np.bool_), (rows, columns)), shape=(faces.size, faces.size))
     num_fans, fan = connected_components(graph, directed=False)

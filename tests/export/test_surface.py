@@ -156,6 +156,10 @@ def test_free_corners_that_hang_together() -> None:
             assert _lowest_of_group()[mask, corner] == min(group)
 
 
+def test_a_distance_that_comes_near_and_arrives_nowhere_is_an_empty_mesh() -> None:
+    assert len(_extracted(np.full((SIZE,) * 3, 1.2)).mesh.faces) == 0
+
+
 def test_no_surface_is_an_empty_mesh_and_the_end_of_the_grid_is_a_border() -> None:
     assert _extracted(np.full((6, 7, 8), 3.0)).mesh.faces.shape == (0, 3)
     assert _extracted(np.zeros((1, 1, 1))).mesh.faces.shape == (0, 3)
