@@ -18,9 +18,8 @@ def test_twenty_rooms_score_what_they_did(repository: Path, tmp_path: Path) -> N
     out = tmp_path / "score.json"
     words = ["evaluate", "--checkpoint", "tiny", "--data", str(repository / "data" / "rooms-sample"), "--split", "test"]
     command = [sys.executable, "-m", "panoptic3d", *words, "--json", str(out), "--workers", "1"]
-    done = subprocess.run(
-        command, capture_output=True, text=True
-    )  # a process of its own is spared the checks of shapes
+    # in a process of its own, which is spared the checks of shapes
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text())
     assert result["split"]["size"] == 20

@@ -121,9 +121,8 @@ def copy_splits(source: DataRoot, out: PathLike, names_or_paths: Sequence[str] |
 def _prepare(source: DataRoot, out: Path) -> None:
     """The manifest and what samples share; refuses a folder that was packed from something else."""
     manifest = _manifest(source)
-    is_used = any(
-        not path.name.startswith(".") for path in out.iterdir()
-    )  # before the manifest, which others write first
+    # asked before the manifest, which another packer writes first
+    is_used = any(not path.name.startswith(".") for path in out.iterdir())
     if (out / MANIFEST).exists():
         if check_manifest(out) != manifest:
             raise InputError(
