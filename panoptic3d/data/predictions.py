@@ -1,6 +1,5 @@
 """Prediction files: `scene.npz` of any method, as the contract (docs/formats.md) describes it. Nothing in them is trusted."""
 
-import io
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import torch
 from jaxtyping import Float16, Float32, Int32, UInt8
 
 from panoptic3d.data.arrays import Expected, PathLike, read_array, read_slabs
+from panoptic3d.data.npz_writer import npz_bytes
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.data.volumes import Shape, Sparse, check_classes
 from panoptic3d.files import write_atomically
@@ -101,7 +101,7 @@ def write_prediction(path: PathLike, scene: PanopticScene, **further: Any) -> No
 def prediction_bytes(scene: PanopticScene, **further: Any) -> bytes:
     """What `write_prediction` writes."""
     _check_instances("scene.npz", scene.instance.cpu().numpy())
-    arrays = {
+    arrays: dict[str, np.ndarray] = {
         DISTANCE_KEY: _halved(scene.distance_vox.float().cpu().numpy()),
         SEMANTIC_KEY: scene.semantic.cpu().numpy(),
         INSTANCE_KEY: scene.instance.cpu().numpy().astype(np.uint16),
@@ -110,20 +110,18 @@ def prediction_bytes(scene: PanopticScene, **further: Any) -> bytes:
         "intrinsics": scene.camera.intrinsics.numpy(),
         **further,
     }
-    buffer = io.BytesIO()
-    np.savez_compressed(buffer, **arrays)  # pyright: ignore[reportArgumentType]
-    return buffer.getvalue()
+    return npz_bytes(arrays)
 
 
 def _halved(distance_vox: Float32[np.ndarray, "x y z"]) -> Float16[np.ndarray, "x y z"]:
     """Half floats, rounded towards the surface: 0.9999 rounded to 1 would leave the shell in which surfaces are compared."""
-    half = distance_vox.astype(np.float16)
-    is_near = np.abs(distance_vox) < DISTANCE_TRUNCATION_VOX
-    near, rounded = distance_vox[is_near], half[is_near]
+    flat = np.ascontiguousarray(distance_vox).reshape(-1)
+    half = torch.from_numpy(flat).half().numpy()  # numpy's own takes three times as long
+    at = np.flatnonzero(np.abs(flat) < DISTANCE_TRUNCATION_VOX)
+    near, rounded = flat[at], half[at]
     is_farther = np.abs(rounded.astype(np.float32)) > np.abs(near)
-    rounded[is_farther] = np.nextafter(rounded[is_farther], np.float16(0))
-    half[is_near] = rounded
-    return half
+    half[at[is_farther]] = np.nextafter(rounded[is_farther], np.float16(0))
+    return half.reshape(distance_vox.shape)
 
 
 def _near_surface(path: PathLike, shape: Shape) -> Sparse:

@@ -62,7 +62,7 @@ def find_free_space(
         return None
     eye = np.clip(np.rint(camera_index), 0, np.array(distance_vox.shape) - 1).astype(np.int64)
     start, window = _window(near, eye)
-    field = np.pad(distance_vox[window], _PAD, constant_values=_NOWHERE_VOX)
+    field = np.pad(np.minimum(distance_vox[window], TRUNCATION_VOX), _PAD, constant_values=_NOWHERE_VOX)
     known = np.ones(near.shape, np.bool_)[window] if is_known is None else (is_known | near)[window]
     known = np.pad(known, _PAD, constant_values=False)
     field = _mended(field, known)
@@ -85,14 +85,15 @@ def _mended(field: Float32[np.ndarray, "x y z"], known: np.ndarray) -> Float32[n
     """A distance grows by at most the way. Points that a network left out of its band (they read as far) get what their
     neighbours allow; true distances stay as they are.
     """
-    flat = field.ravel()
+    flat, is_known = field.ravel(), known.ravel()
     strides = np.array([field.shape[1] * field.shape[2], field.shape[2], 1])
-    near = np.flatnonzero((flat < TRUNCATION_VOX - 1) & known.ravel())
     limit = np.full(flat.size, np.inf, np.float32)
+    near = np.flatnonzero((flat < TRUNCATION_VOX - 1 - _LEFT_OUT_VOX) & is_known)  # others allow what no point exceeds
+    far = flat.take(near)
     for step in neighbour_steps():
         there = near + step @ strides
-        limit[there] = np.minimum(limit[there], flat[near] + np.float32(np.linalg.norm(step)))
-    is_left_out = known.ravel() & (flat > limit + _LEFT_OUT_VOX)
+        limit[there] = np.minimum(limit.take(there), far + np.float32(np.linalg.norm(step)))
+    is_left_out = is_known & (flat > limit + _LEFT_OUT_VOX)
     return np.where(is_left_out, limit, flat).reshape(field.shape)
 
 

@@ -6,6 +6,7 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 
 from panoptic3d.export.free_space import SHELL_VOX, TRUNCATION_VOX, FreeSpace
+from panoptic3d.export.rows import directions, dots, lengths, of_corners
 from panoptic3d.export.shell import Shell
 
 _BEHIND_VOX = SHELL_VOX + 0.8  # so far behind a surface without thickness there is free space again
@@ -26,18 +27,15 @@ def one_layer(space: FreeSpace, shell: Shell, camera_index: Float[np.ndarray, "3
 
 
 def _is_back_of_sheet(space: FreeSpace, shell: Shell, centres: np.ndarray, camera_index: np.ndarray) -> np.ndarray:
-    normal = shell.normals[shell.quads].sum(axis=1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
+    normal = directions(of_corners(shell.normals, shell.quads))
     behind = space.nearest(centres - normal * _BEHIND_VOX)
-    depth = ((centres - space.index_of(behind)) * normal).sum(axis=1)
+    depth = dots(centres - space.index_of(behind), normal)
     thickness = depth - space.field[behind]
     is_sheet = (space.region[behind] == space.region[shell.free_end]) & (space.field[behind] < TRUNCATION_VOX)
     is_sheet &= thickness < _THIN_SHARE * depth
-    is_sheet |= ~space.is_known[
-        behind
-    ]  # the end of what is known: the side that the camera sees may end a little earlier
+    is_sheet |= ~space.is_known[behind]  # the end of what is known: the side that is seen may end a little earlier
     view = camera_index - centres
-    cosine = (view * normal).sum(axis=1) / np.maximum(np.linalg.norm(view, axis=1), 1e-9)
+    cosine = dots(view, normal) / np.maximum(lengths(view), 1e-9)
     return is_sheet & (np.where(np.abs(cosine) < _GRAZING, normal @ _ONE_WAY, cosine) <= 0)
 
 
@@ -59,8 +57,8 @@ def _is_seen_from_better(space: FreeSpace, shell: Shell, centres: np.ndarray) ->
 
 def _without_small_patches(quads: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
     """Small patches of either kind within the other kind change over: first those that stay, then the holes."""
-    sides = np.sort(np.stack((quads, np.roll(quads, -1, axis=1)), axis=2).reshape(-1, 2), axis=1)
-    key = sides[:, 0] * (int(quads.max(initial=0)) + 1) + sides[:, 1]
+    start, end = quads.ravel(), np.roll(quads, -1, axis=1).ravel()
+    key = np.minimum(start, end) * (int(quads.max(initial=0)) + 1) + np.maximum(start, end)
     order = np.argsort(key, kind="stable")
     owner = np.repeat(np.arange(len(quads)), 4)[order]
     is_joint = key[order][1:] == key[order][:-1]

@@ -3,9 +3,10 @@
 from dataclasses import dataclass, replace
 
 import numpy as np
-from jaxtyping import Float, Int64
+from jaxtyping import Float, Int32, Int64
 
 from panoptic3d.export.free_space import FreeSpace, neighbour_steps
+from panoptic3d.export.rows import directions, dots, lengths
 
 _STEEPEST = 1.8  # a distance grows by at most 1 a voxel, and noise; steeper is the border of what is known
 _LEAST_TRUST = 0.02
@@ -21,7 +22,7 @@ class Planes:
     """Rows are free points. The plane of a row lies `distance` below it against its normal."""
 
     point: Int64[np.ndarray, " n"]  # flat address
-    number: Int64[np.ndarray, " cells"]  # row of a flat address, or -1
+    number: Int32[np.ndarray, " cells"]  # row of a flat address, or -1
     normal: Float[np.ndarray, "n 3"]  # away from the surface
     distance: Float[np.ndarray, " n"]
     trust: Float[np.ndarray, " n"]
@@ -31,8 +32,8 @@ def planes_at(space: FreeSpace, points: Int64[np.ndarray, " n"]) -> Planes:
     """Exact for exact distances to flat surfaces, beside edges too; with noise, the mean of agreeing neighbours."""
     after, before = _differences(space, points)
     slope = _slope_of_length_one(after, before)
-    length = np.linalg.norm(slope, axis=1)
-    number = np.full(space.field.size, -1, np.int64)
+    length = lengths(slope)
+    number = np.full(space.field.size, -1, np.int32)
     number[points] = np.arange(len(points))
     planes = Planes(
         points,
@@ -57,39 +58,35 @@ def _differences(space: FreeSpace, points: np.ndarray) -> tuple[np.ndarray, np.n
 
 def _slope_of_length_one(after: np.ndarray, before: np.ndarray) -> np.ndarray:
     """Of the eight gradients that one-sided differences make, the one nearest to length 1: it looks at one surface only."""
-    best = np.full(len(after), np.inf)
-    slope = np.zeros_like(after)
+    squared = np.square(before).T, np.square(after).T
+    best, chosen = np.full(len(after), np.inf), np.zeros(len(after), np.uint8)
     for corner in range(8):
-        sides = np.array([corner >> axis & 1 for axis in range(3)], np.bool_)
-        candidate = np.where(sides, after, before)
-        error = np.abs((candidate**2).sum(axis=1) - 1)
+        x, y, z = (squared[corner >> axis & 1][axis] for axis in range(3))
+        error = np.abs(x + y + z - 1)
         is_better = error < best
-        best[is_better], slope[is_better] = error[is_better], candidate[is_better]
-    return slope
+        best[is_better], chosen[is_better] = error[is_better], corner
+    return np.where((chosen[:, None] >> np.arange(3) & 1).astype(np.bool_), after, before)
 
 
 def _agreed(space: FreeSpace, planes: Planes, noise: float) -> Planes:
     """Trust only what neighbours confirm, and where there is noise take the mean of those that agree."""
     factor, least, most = _TURN
-    turn = np.clip(factor * noise, least, most)
+    largest_turn = np.cos(np.clip(factor * noise, least, most))
     num_agreeing = np.zeros(len(planes.point))
-    normal, weight = planes.normal * planes.trust[:, None], planes.trust.copy()
-    distance = planes.distance * planes.trust
+    total = np.vstack((planes.normal.T, planes.distance, np.ones(len(planes.point)))) * planes.trust
     for step in neighbour_steps():
-        other = planes.number[planes.point + step @ space.strides]
-        rows = np.flatnonzero(other >= 0)
-        other = other[rows]
-        seen_from_here = planes.distance[other] - planes.normal[other] @ step
-        is_same = np.abs(seen_from_here - planes.distance[rows]) < max(_REACH * noise, 0.05)
-        is_same &= (planes.normal[other] * planes.normal[rows]).sum(axis=1) > np.cos(turn)
-        rows, other, seen_from_here = rows[is_same], other[is_same], seen_from_here[is_same]
-        num_agreeing[rows] += 1
-        share = planes.trust[other]
-        normal[rows] += share[:, None] * planes.normal[other]
-        distance[rows] += share * seen_from_here
-        weight[rows] += share
+        other = planes.number.take(planes.point + step @ space.strides)
+        row = np.flatnonzero(other >= 0)
+        other = other.take(row)
+        normal = planes.normal.take(other, axis=0)
+        seen_from_here = planes.distance.take(other) - normal @ step
+        is_same = np.abs(seen_from_here - planes.distance.take(row)) < max(_REACH * noise, 0.05)
+        is_same &= dots(normal, planes.normal.take(row, axis=0)) > largest_turn
+        row, share = row[is_same], planes.trust.take(other[is_same])
+        num_agreeing[row] += 1
+        for k, told in enumerate((*normal[is_same].T, seen_from_here[is_same], 1.0)):
+            total[k, row] += share * told
     trust = planes.trust * np.where(num_agreeing >= 2, 1, _ALONE)
     if noise < _EXACT_VOX:
         return replace(planes, trust=trust)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
-    return replace(planes, normal=normal, distance=distance / weight, trust=trust)
+    return replace(planes, normal=directions(total[:3].T), distance=total[3] / total[4], trust=trust)

@@ -15,6 +15,7 @@ from scipy.sparse import coo_matrix, csr_matrix
 from panoptic3d.export.free_space import SHELL_VOX, FreeSpace
 from panoptic3d.export.numbering import numbered
 from panoptic3d.export.planes import Planes, planes_at
+from panoptic3d.export.rows import directions, dots, lengths, of_corners
 
 _NEIGHBOUR_SHARE = 0.5  # of the planes of neighbouring vertices: so that a vertex finds the crease beside its cell
 _PULL = 0.1  # towards the foot of its cell, small against planes, enough where they leave a direction open
@@ -34,7 +35,7 @@ class Shell:
 
     @property
     def centres(self) -> Float[np.ndarray, "q 3"]:
-        return self.vertices[self.quads].mean(axis=1)
+        return of_corners(self.vertices, self.quads) / 4
 
 
 @dataclass(frozen=True, eq=False)
@@ -120,35 +121,46 @@ def _vertices(
     num = len(groups.cell)
     total = np.bincount(quads.ravel(), minlength=num)[:, None]
     mean = np.stack([np.bincount(quads.ravel(), crossing[:, k].repeat(4), num) for k in range(3)], axis=1) / total
-    squared, moment, normal = np.split(_sums_of_corners(space, groups, planes), (9, 12), axis=1)
-    normal /= np.maximum(np.linalg.norm(normal, axis=1), 1e-9)[:, None]
+    normal, squared, moment = np.split(_sums_of_corners(space, groups, planes), (3, 9), axis=1)
+    normal = directions(normal)
     foot = mean - SHELL_VOX * normal
-    squared, moment = _with_neighbours(quads, squared, moment)
-    squared = squared.reshape(num, 3, 3)
-    rest = moment - np.einsum("vij,vj->vi", squared, foot)
-    shift = np.linalg.solve(squared + _PULL * np.eye(3), rest[..., None])[..., 0]
-    shift *= np.minimum(1, _FARTHEST_VOX / np.maximum(np.linalg.norm(shift, axis=1), 1e-9))[:, None]
+    squared, moment = np.split(_with_neighbours(quads, np.concatenate((squared, moment), axis=1)), (6,), axis=1)
+    shift = _nearest_meeting(squared, moment, foot)
+    shift *= np.minimum(1, _FARTHEST_VOX / np.maximum(lengths(shift), 1e-9))[:, None]
     return foot + shift, normal
 
 
-def _sums_of_corners(space: FreeSpace, groups: _Groups, planes: Planes) -> Float[np.ndarray, "v 15"]:
-    """What the planes of the free corners of each group say of its vertex, summed: square of the normal, moment, normal.
-
-    A point is a corner of up to eight cells and is worked out once.
+def _sums_of_corners(space: FreeSpace, groups: _Groups, planes: Planes) -> Float[np.ndarray, "v 12"]:
+    """What the planes of the free corners of each group say of its vertex, summed: normal, the six different entries of its
+    square, and moment. A point is a corner of up to eight cells and is worked out once.
     """
     direction = planes.normal
     trusted = planes.trust[:, None] * direction
-    height = (space.index_of(planes.point) * direction).sum(axis=1) - planes.distance  # of the plane over the origin
-    squared = (trusted[:, :, None] * direction[:, None, :]).reshape(-1, 9)
-    said = np.concatenate((squared, planes.trust[:, None] * height[:, None] * direction, trusted), axis=1)
+    height = dots(space.index_of(planes.point), direction) - planes.distance  # of the plane over the origin
+    squared = trusted[:, [0, 0, 0, 1, 1, 2]] * direction[:, [0, 1, 2, 1, 2, 2]]
+    said = np.concatenate((trusted, squared, height[:, None] * trusted), axis=1)
     corner = planes.number[(groups.cell[:, None] + _corner_offsets(space))[groups.has_corner]]
     start = np.concatenate(([0], np.cumsum(groups.has_corner.sum(axis=1))))
     return csr_matrix((np.ones(len(corner)), corner, start), shape=(len(groups.cell), len(said))) @ said
 
 
-def _with_neighbours(quads: np.ndarray, *values: np.ndarray) -> list[np.ndarray]:
+def _nearest_meeting(
+    squared: Float[np.ndarray, "v 6"], moment: Float[np.ndarray, "v 3"], foot: Float[np.ndarray, "v 3"]
+) -> Float[np.ndarray, "v 3"]:
+    """The way from the foot of each vertex to where its planes meet best: three symmetric equations, by cofactors."""
+    xx, xy, xz, yy, yz, zz = squared.T
+    x, y, z = foot.T
+    a, b, c = moment.T - np.stack((xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z))
+    xx, yy, zz = xx + _PULL, yy + _PULL, zz + _PULL
+    of_xx, of_xy, of_xz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy
+    of_yy, of_yz, of_zz = xx * zz - xz * xz, xy * xz - xx * yz, xx * yy - xy * xy
+    way = (of_xx * a + of_xy * b + of_xz * c, of_xy * a + of_yy * b + of_yz * c, of_xz * a + of_yz * b + of_zz * c)
+    return np.stack(way, axis=1) / (xx * of_xx + xy * of_xy + xz * of_xz)[:, None]
+
+
+def _with_neighbours(quads: np.ndarray, values: np.ndarray) -> np.ndarray:
     ends = np.concatenate([quads[:, [k, (k + 1) % 4]] for k in range(4)])
     rows, columns = np.concatenate((ends, ends[:, ::-1])).T
-    link = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(values[0]),) * 2).tocsr()
+    link = coo_matrix((np.ones(len(rows)), (rows, columns)), shape=(len(values),) * 2).tocsr()
     link.data[:] = _NEIGHBOUR_SHARE
-    return [value + link @ value for value in values]
+    return values + link @ values

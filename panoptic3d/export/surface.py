@@ -14,10 +14,11 @@ from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
 from torch import Tensor
 
-from panoptic3d.export.free_space import TRUNCATION_VOX, FreeSpace, find_free_space
+from panoptic3d.export.free_space import FreeSpace, find_free_space
 from panoptic3d.export.layers import one_layer
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.numbering import numbered
+from panoptic3d.export.rows import lengths
 from panoptic3d.export.shell import Shell, make_shell
 from panoptic3d.export.simplify import simplified
 
@@ -41,7 +42,7 @@ def extract_surface(
     """Faces turn towards the free space that they are seen from: outwards on closed things, to the camera on sheets. Beyond
     `is_known` (everywhere, if not given) no surface is continued.
     """
-    field = np.minimum(distance_vox.float().cpu().numpy(), TRUNCATION_VOX)
+    field = distance_vox.float().cpu().numpy()
     known = None if is_known is None else is_known.cpu().numpy()
     eye = np.array(camera_index, np.float64)
     space = find_free_space(field, eye, known)
@@ -75,28 +76,40 @@ def _labels(space: FreeSpace, shell: Shell, semantic: Tensor, instance: Tensor) 
     """What most of the eight grid points around each quad are, the nearer ones counting more; where none has a label, that of
     the quad's own end in the shell.
     """
-    low = np.floor(shell.centres).astype(np.int64)
-    share = shell.centres - low
-    limit = np.array(semantic.shape) - 1
     classes, things = semantic.cpu().numpy(), instance.cpu().numpy()
+    centres = shell.centres.T
+    low = np.floor(centres).astype(np.int64)
+    beside = np.clip((low, low + 1), 0, np.array(classes.shape)[:, None] - 1)
+    share = (1 - (centres - low), centres - low)
     own = tuple(space.index_of(shell.shell_end).T)
-    options, weights = [(classes[own], things[own])], [np.full(len(low), 1e-6)]
-    for corner in np.stack(np.meshgrid((0, 1), (0, 1), (0, 1)), axis=-1).reshape(-1, 3):
-        at = tuple(np.clip(low + corner, 0, limit).T)
-        options.append((classes[at], things[at]))
-        weights.append(np.where(classes[at] > 0, np.where(corner, share, 1 - share).prod(axis=1), 0))
-    votes = [
-        sum(w * ((c == one) & (t == other)) for (c, t), w in zip(options, weights, strict=True))
-        for one, other in options
-    ]
-    winner = np.argmax(votes, axis=0)[None]
-    return tuple(np.take_along_axis(np.stack(column), winner, axis=0)[0] for column in zip(*options, strict=True))
+    options, weights = [classes[own].astype(np.int64) << 32 | things[own]], [np.full(low.shape[1], 1e-6)]
+    for i, j, k in np.ndindex(2, 2, 2):
+        at = (beside[i, 0], beside[j, 1], beside[k, 2])
+        options.append(classes[at].astype(np.int64) << 32 | things[at])
+        weights.append(np.where(classes[at] > 0, share[i][0] * share[j][1] * share[k][2], 0))
+    winner = _most_voted(options, weights)
+    return (winner >> 32).astype(classes.dtype), (winner & 0xFFFFFFFF).astype(things.dtype)
+
+
+def _most_voted(options: list[np.ndarray], weights: list[np.ndarray]) -> Int64[np.ndarray, " q"]:
+    """In each row. Most rows are of one mind, but for what they start with, and need no votes."""
+    winner, has_vote, is_split = options[0].copy(), *np.zeros((2, len(options[0])), np.bool_)
+    for option, weight in zip(options[1:], weights[1:], strict=True):
+        counts = weight > 0
+        is_split |= counts & has_vote & (option != winner)
+        winner = np.where(counts & ~has_vote, option, winner)
+        has_vote |= counts
+    rows = np.flatnonzero(is_split)
+    candidates = np.stack(options)[:, rows]
+    votes = [(np.stack(weights)[:, rows] * (candidates == one)).sum(axis=0) for one in candidates]
+    winner[rows] = np.take_along_axis(candidates, np.argmax(votes, axis=0)[None], axis=0)[0]
+    return winner
 
 
 def _triangles(vertices: np.ndarray, quads: np.ndarray) -> np.ndarray:
     """Each quad along its shorter diagonal: the first halves, then the second ones."""
-    a, b, c, d = (vertices[quads[:, k]] for k in range(4))
-    is_first = np.linalg.norm(a - c, axis=1) <= np.linalg.norm(b - d, axis=1)
+    a, b, c, d = (vertices.take(quads[:, k], axis=0) for k in range(4))
+    is_first = lengths(a - c) <= lengths(b - d)
     turned = np.where(is_first[:, None], quads, np.roll(quads, -1, axis=1))
     return np.concatenate((turned[:, [0, 1, 2]], turned[:, [0, 2, 3]]))
 

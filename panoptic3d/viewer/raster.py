@@ -3,17 +3,14 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
+from jaxtyping import Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from panoptic3d.geometry.pinhole import project
-from panoptic3d.sparse.parallel import over_blocks
 from panoptic3d.structures.camera import Camera
 
 _NEAR_M = 0.05
-_MAX_PIXELS_AT_ONCE = 200_000
-_LADDER = 1.4  # from one size of boxes to the next
+_PIXELS_AT_ONCE = 400_000  # bounds memory, and is about what a core holds near
 _NOTHING = torch.iinfo(torch.int64).max
 _ROUNDING = 1e-9  # of a share: a pixel on the edge of two faces is never in neither
 
@@ -34,20 +31,13 @@ def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], cam
     visible = (depth_m[faces] > _NEAR_M).all(dim=1).nonzero().squeeze(1)
     corners = pixels.index_select(0, faces.index_select(0, visible).view(-1)).view(-1, 3, 2)
     first = corners.amin(dim=1).ceil().clamp(min=0).long()
-    size = torch.tensor([width, height])
-    last = corners.amax(dim=1).floor().long().minimum(size - 1)
+    last = corners.amax(dim=1).floor().long().minimum(torch.tensor([width, height]) - 1)
     on_screen = (last >= first).all(dim=1).nonzero().squeeze(1)
-    order, groups = _of_like_size((last - first + 1).index_select(0, on_screen))
-    shown = on_screen.index_select(0, order)
-    ids, corners, first = (values.index_select(0, shown) for values in (visible, corners, first))
+    ids, corners, first, last = (values.index_select(0, on_screen) for values in (visible, corners, first, last))
     inverse_depth = 1 / depth_m[faces.index_select(0, ids)]
-
-    def drawn(group: tuple[slice, tuple[int, int]]) -> tuple[Tensor, Tensor]:
-        rows, reach = group
-        return _drawn(corners[rows], inverse_depth[rows], first[rows], ids[rows], reach, width, height)
-
-    for place, key in over_blocks(drawn, groups, faces.device):
-        keys.scatter_reduce_(0, place, key, reduce="amin")
+    for rows in _blocks((last - first + 1).prod(dim=1)):
+        place, bits, face = _drawn(corners[rows], inverse_depth[rows], first[rows], last[rows], width)
+        keys.scatter_reduce_(0, place, bits << 32 | ids[rows].index_select(0, face), reduce="amin")
     is_hit = keys < _NOTHING
     face = torch.where(is_hit, keys & 0xFFFFFFFF, -1)
     bits = torch.where(is_hit, keys >> 32, 0).to(torch.int32)
@@ -55,64 +45,66 @@ def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], cam
     return Fragments(face.view(height, width), depth.view(height, width))
 
 
-def _of_like_size(extent: Int64[Tensor, "f 2"]) -> tuple[Int64[Tensor, " f"], list[tuple[slice, tuple[int, int]]]]:
-    """An order in which faces whose boxes are about as wide and as high follow each other, and these groups with the width
-    and height that hold them all, so that a large face does not make the small ones expensive; none too large.
-    """
-    ladder = [1]
-    while ladder[-1] < int(extent.max() if len(extent) else 0):
-        ladder.append(max(ladder[-1] + 1, int(ladder[-1] * _LADDER)))
-    column, row = torch.bucketize(extent, torch.tensor(ladder)).unbind(1)
-    key = column * len(ladder) + row
-    groups, end = [], 0
-    for number, count in enumerate(key.bincount().tolist()):
-        reach = ladder[number // len(ladder)], ladder[number % len(ladder)]
-        start, end = end, end + count
-        step = max(1, _MAX_PIXELS_AT_ONCE // (reach[0] * reach[1]))
-        groups += [(slice(low, min(low + step, end)), reach) for low in range(start, end, step)]
-    return key.argsort(stable=True), groups
+def _blocks(num_pixels: Int64[Tensor, " f"]) -> list[slice]:
+    """Faces that follow each other, with about so many pixels in their boxes as a core's own memory holds."""
+    number = (num_pixels.cumsum(0) - num_pixels) // _PIXELS_AT_ONCE
+    ends = torch.unique_consecutive(number, return_counts=True)[1].cumsum(0).tolist()
+    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
 
 
 def _drawn(
-    corners: Tensor,
-    inverse_depth: Tensor,
-    first: Tensor,
-    ids: Tensor,
-    reach: tuple[int, int],
+    corners: Float64[Tensor, "f 3 2"],
+    inverse_depth: Float64[Tensor, "f 3"],
+    first: Int64[Tensor, "f 2"],
+    last: Int64[Tensor, "f 2"],
     width: int,
-    height: int,
-) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"]]:
-    """Pixels that faces hit, and the keys that they enter there: depth bits above, face number below, the smallest wins."""
-    columns, rows = (torch.arange(size) for size in reach)
-    offset = torch.stack(torch.meshgrid(columns, rows, indexing="xy"), dim=-1).view(-1, 2)
-    planes, is_flat = _planes(corners - first[:, None], inverse_depth)
-    here = F.pad(offset.double(), (0, 1), value=1.0)
-    *shares, inverse = (planes @ here.T).unbind(1)
-    inside = torch.minimum(torch.minimum(shares[0], shares[1]), shares[2]) >= -_ROUNDING
-    hit = (inside & ~is_flat[:, None]).view(-1).nonzero()[:, 0]
-    face, place = hit // len(offset), hit % len(offset)
-    column, row = (first.index_select(0, face) + offset.index_select(0, place)).unbind(1)
-    # Positive floats order as their bits do.
-    bits = inverse.reshape(-1)[hit].reciprocal_().float().view(torch.int32).long()
-    key = torch.where((column < width) & (row < height), bits << 32 | ids[face], _NOTHING)
-    return (row * width + column).clamp_(max=width * height - 1), key
+) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " n"], Int64[Tensor, " n"]]:
+    """Pixels that faces hit, the bits of their depths there (positive floats order as their bits do), and the faces.
+
+    Row by row of a face: where each of its shares begins to be positive or ceases to be bounds a run of pixels.
+    """
+    *shares, inverse = _planes(corners - first[:, None], inverse_depth)
+    face, row = _spread((last - first)[:, 1] + 1)
+    start = torch.zeros(len(face), dtype=torch.float64)
+    end = (last - first)[:, 0].index_select(0, face).double()
+    for share in shares:
+        slope, per_row, constant = (factor.index_select(0, face) for factor in share)
+        rest = per_row.mul_(row).add_(constant).add_(_ROUNDING)
+        bound = (-rest).div_(slope)
+        grows, falls = slope > 0, slope < 0
+        start = torch.where(grows, torch.maximum(start, bound), start)
+        end = torch.where(falls, torch.minimum(end, bound), end)
+        end = torch.where(grows | falls | (rest >= 0), end, -1.0)
+    start = start.ceil_().long()
+    run, column = _spread((end.floor_().long() - start + 1).clamp_(min=0))
+    column += start.index_select(0, run)
+    face = face.index_select(0, run)
+    row = row.index_select(0, run)
+    slope, per_row, constant = (factor.index_select(0, face) for factor in inverse)
+    depth = slope.mul_(column).add_(per_row.mul_(row)).add_(constant).reciprocal_().float()
+    place = (first[:, 1] * width + first[:, 0]).index_select(0, face) + row.mul_(width).add_(column)
+    return place, depth.view(torch.int32).long(), face
 
 
-def _planes(
-    corners: Float64[Tensor, "f 3 2"], inverse_depth: Float64[Tensor, "f 3"]
-) -> tuple[Float64[Tensor, "f 4 3"], Bool[Tensor, " f"]]:
-    """Of each face the factors of x, y and 1 in the shares of its corners and in 1/z; and whether it is a line."""
-    a, b, c = corners.unbind(1)
-    area = _cross(b - a, c - a)
-    is_flat = area == 0
-    edges = ((b, c), (c, a), (a, b))  # of the corner opposite to each
-    shares = torch.stack([torch.stack((p[:, 1] - q[:, 1], q[:, 0] - p[:, 0], _cross(p, q)), 1) for p, q in edges], 1)
-    shares /= torch.where(is_flat, 1.0, area)[:, None, None]
-    return torch.cat((shares, (shares * inverse_depth[..., None]).sum(dim=1, keepdim=True)), dim=1), is_flat
+def _spread(counts: Int64[Tensor, " n"]) -> tuple[Int64[Tensor, " m"], Int64[Tensor, " m"]]:
+    """Each row as often as its count says, and numbers from 0 within it."""
+    row = torch.arange(len(counts)).repeat_interleave(counts)
+    return row, torch.arange(len(row)) - (counts.cumsum(0) - counts).index_select(0, row)
 
 
-def _cross(a: Tensor, b: Tensor) -> Tensor:
-    return a[..., 0] * b[..., 1] - a[..., 1] * b[..., 0]
+_Plane = tuple[Float64[Tensor, " f"], Float64[Tensor, " f"], Float64[Tensor, " f"]]
+
+
+def _planes(corners: Float64[Tensor, "f 3 2"], inverse_depth: Float64[Tensor, "f 3"]) -> tuple[_Plane, ...]:
+    """Of each face the factors of x, y and 1 in the shares of its corners and in 1/z; no number for a face that is a line."""
+    (ax, ay), (bx, by), (cx, cy) = (corner.unbind(1) for corner in corners.unbind(1))
+    area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
+    area = torch.where(area == 0, torch.nan, area)
+    edges = ((bx, by, cx, cy), (cx, cy, ax, ay), (ax, ay, bx, by))  # of the corner opposite to each
+    shares = [((py - qy) / area, (qx - px) / area, (px * qy - py * qx) / area) for px, py, qx, qy in edges]
+    a, b, c = inverse_depth.unbind(1)
+    x, y, z = (one * a + other * b + third * c for one, other, third in zip(*shares, strict=True))
+    return (*shares, (x, y, z))
 
 
 def shade(

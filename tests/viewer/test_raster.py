@@ -1,12 +1,11 @@
 """The z-buffer against tracing each pixel's ray by itself."""
 
-from collections.abc import Iterator
-
 import pytest
 import torch
 
 from panoptic3d.geometry.pinhole import pixel_grid, unproject
 from panoptic3d.structures.camera import Camera
+from panoptic3d.viewer import raster
 from panoptic3d.viewer.raster import rasterize, shade
 
 CAMERA = Camera.from_fov(70.0, 24, 18)
@@ -29,16 +28,9 @@ def _traced(vertices: torch.Tensor, faces: torch.Tensor) -> tuple[torch.Tensor, 
     return face.view(CAMERA.height, CAMERA.width), best.view(CAMERA.height, CAMERA.width)
 
 
-@pytest.fixture(params=[1, 2])
-def num_threads(request: pytest.FixtureRequest) -> Iterator[int]:
-    before = torch.get_num_threads()
-    torch.set_num_threads(request.param)
-    yield request.param
-    torch.set_num_threads(before)
-
-
-@pytest.mark.usefixtures("num_threads")
-def test_the_z_buffer_equals_tracing_every_ray() -> None:
+@pytest.mark.parametrize("pixels_at_once", [50, 1_000_000])
+def test_the_z_buffer_equals_tracing_every_ray(monkeypatch: pytest.MonkeyPatch, pixels_at_once: int) -> None:
+    monkeypatch.setattr(raster, "_PIXELS_AT_ONCE", pixels_at_once)
     generator = torch.Generator().manual_seed(0)
     small = torch.rand(40, 1, 3, generator=generator) * 3 - 1.5
     corners = torch.cat(
@@ -58,3 +50,18 @@ def test_an_empty_mesh_is_an_empty_picture() -> None:
     vertices, faces = torch.zeros(0, 3), torch.zeros(0, 3, dtype=torch.long)
     picture = shade(vertices, faces, torch.zeros(0, 3, dtype=torch.uint8), CAMERA, background=(1, 2, 3))
     assert picture.view(-1, 3).unique(dim=0).tolist() == [[1, 2, 3]]
+
+
+def test_a_face_without_an_area_is_not_drawn() -> None:
+    corner = torch.tensor([[-1.0, -1.0, 2.0], [1.0, 1.0, 2.0], [0.0, 0.0, 2.0]])
+    faces = torch.tensor([[0, 1, 2], [0, 0, 1], [2, 2, 2]])
+    assert not bool((rasterize(corner, faces, CAMERA).face >= 0).any())
+
+
+def test_faces_that_share_an_edge_leave_no_gap() -> None:
+    turned = torch.tensor([[-1.0, -1.0, 2.0], [1.0, -1.0, 2.1], [1.0, 1.0, 2.0], [-1.0, 1.0, 1.9]])
+    fan = torch.cat((turned, torch.tensor([[0.13, 0.07, 2.0]])))
+    faces = torch.tensor([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
+    face = rasterize(fan, faces, CAMERA).face
+    assert bool((face[6:-6, 8:-8] >= 0).all())
+    assert face.unique().tolist() == [-1, 0, 1, 2, 3]

@@ -1,0 +1,25 @@
+"""Vectors as rows of an array, where numpy's own sums over a last axis of three cost four times as much."""
+
+import numpy as np
+from jaxtyping import Float, Int64, Real
+
+
+def dots(one: Real[np.ndarray, "n k"], other: Real[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+    return np.einsum("nk,nk->n", one, other)
+
+
+def lengths(vectors: Real[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
+    return np.sqrt(dots(vectors, vectors))
+
+
+def directions(vectors: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
+    """Of length 1, but for vectors of next to none."""
+    return vectors / np.maximum(lengths(vectors), 1e-9)[:, None]
+
+
+def of_corners(values: Float[np.ndarray, "v k"], corners: Int64[np.ndarray, "f c"]) -> Float[np.ndarray, "f k"]:
+    """Of each face the sum over its corners."""
+    total = values.take(corners[:, 0], axis=0)
+    for corner in corners.T[1:]:
+        total += values.take(corner, axis=0)
+    return total
