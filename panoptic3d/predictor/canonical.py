@@ -2,8 +2,10 @@
 
 from dataclasses import dataclass, replace
 
+import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Shaped, UInt8
+from jaxtyping import Bool, Shaped, UInt8
+from scipy.sparse import csr_array
 from torch import Tensor
 
 from panoptic3d.structures.camera import Camera
@@ -36,7 +38,8 @@ def seen_by(image: UInt8[Tensor, "3 h w"], camera: Camera, target: Camera) -> Ca
     """What `target` sees of the photo of `camera`: same centre, same axes, so each axis is resampled by itself."""
     columns, has_column = _weights(camera.fx_px, camera.cx_px, camera.width, target.fx_px, target.cx_px, target.width)
     rows, has_row = _weights(camera.fy_px, camera.cy_px, camera.height, target.fy_px, target.cy_px, target.height)
-    mixed = rows @ image.double() @ columns.T
+    channels = [(columns @ (rows @ channel).T).T for channel in image.double().numpy()]
+    mixed = torch.from_numpy(np.stack(channels))
     is_photo = has_row[:, None] & has_column[None, :]
     mean = image.double().mean(dim=(1, 2))[:, None, None]
     return CanonicalView(torch.where(is_photo, mixed, mean).round().clamp(0, 255).to(torch.uint8), target, is_photo)
@@ -78,11 +81,12 @@ def _positions(focal: float, centre: float, new_focal: float, new_centre: float,
 
 def _weights(
     focal: float, centre: float, size: int, new_focal: float, new_centre: float, new_size: int
-) -> tuple[Float64[Tensor, "new old"], Bool[Tensor, " new"]]:
+) -> tuple[csr_array, Bool[Tensor, " new"]]:
     """Tent filter, as wide as a new pixel where the picture shrinks; and which new pixels the old picture reaches."""
     at = _positions(focal, centre, new_focal, new_centre, new_size)
     reach = max(1.0, focal / new_focal)
     distance = (at[:, None] - torch.arange(size, dtype=torch.float64)).abs() / reach
     weight = (1 - distance).clamp(min=0)
     is_reached = (at >= -0.5) & (at <= size - 0.5)
-    return weight / weight.sum(dim=1, keepdim=True).clamp(min=1e-12), is_reached
+    weight = weight / weight.sum(dim=1, keepdim=True).clamp(min=1e-12)
+    return csr_array(weight.numpy()), is_reached  # a few of each row are not zero

@@ -66,22 +66,26 @@ def image_features_at(
     The gradient by the features is a sum in a fixed order, unlike `grid_sample`'s on a GPU. There is none by `pixels`.
     """
     batch, channels, height, width = features.shape
-    low = pixels.floor()
-    fraction = pixels - low
+    limit = pixels.new_tensor([width - 2, height - 2]).clamp(min=0)
+    low = torch.where(pixels == limit + 1, limit, pixels.floor())  # the last pixel reads the one before it with no weight
+    (u, v), (right, down) = low.long().unbind(1), (pixels - low).unbind(1)
     rows, weights = [], []
-    for corner in itertools.product((0, 1), repeat=2):
-        offset = low.new_tensor(corner)
-        u, v = (low + offset).long().unbind(1)
-        is_inside = (u >= 0) & (u < width) & (v >= 0) & (v < height)
-        rows.append(torch.where(is_inside, (member * height + v) * width + u, -1))
-        weights.append(torch.where(offset > 0, fraction, 1 - fraction).prod(1))
+    for i, j in itertools.product((0, 1), repeat=2):
+        column, row = u + i, v + j
+        is_inside = (column >= 0) & (column < width) & (row >= 0) & (row < height)
+        rows.append(torch.where(is_inside, (member * height + row) * width + column, -1))
+        weights.append((right if i else 1 - right) * (down if j else 1 - down))
     flat = features.permute(0, 2, 3, 1).reshape(-1, channels)
     return _mix_of(torch.stack(rows, dim=1), torch.stack(weights, dim=1), batch * height * width)(flat)
 
 
 def _mix_of(found: Int64[Tensor, "m k"], weights: Float[Tensor, "m k"], num_sources: int) -> RowMix:
     """Row r reads `found[r, i]` with `weights[r, i]`; -1 is nothing."""
+    num, each = found.shape
     is_found = found >= 0
+    if bool(is_found.all()):
+        starts = torch.arange(0, num * each + 1, each, device=found.device)
+        return RowMix(num_sources, starts, found.reshape(-1), weights.reshape(-1))
     starts = F.pad(is_found.sum(dim=1).cumsum(dim=0), (1, 0))
     return RowMix(num_sources, starts, found[is_found], weights[is_found])
 

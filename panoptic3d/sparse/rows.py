@@ -90,7 +90,7 @@ class _Mix(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor, None]:
-        return _mixed(gradient.contiguous(), ctx.mix.transposed), None
+        return _mixed(gradient, ctx.mix.transposed), None
 
 
 def _mixed(features: Tensor, mix: RowMix) -> Tensor:
@@ -98,7 +98,7 @@ def _mixed(features: Tensor, mix: RowMix) -> Tensor:
         return features.new_zeros(mix.num_rows, features.shape[1])
     return F.embedding_bag(
         mix.sources,
-        features,
+        features.contiguous(),  # which takes a tenth of the time
         mix.starts,
         mode="sum",
         per_sample_weights=mix.weights.to(features.dtype),
