@@ -39,6 +39,9 @@ def conv_transpose(
 def _convolve(features: Tensor, weight: Tensor, plan: Plan, writes: Writes, bias: Tensor | None) -> Tensor:
     features, weight = _for_autocast(features, weight)
     _refuse_misfits(features, weight, plan, writes)
+    if plan.is_pointwise:
+        out = features @ weight[0]
+        return out if bias is None else out + bias.to(out.dtype)
     name = resolved_name(plan.config.backend, features.device)
     obstacle = BACKENDS[name].obstacle(features, plan, writes)
     if obstacle is not None and plan.config.backend == "auto":

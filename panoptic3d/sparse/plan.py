@@ -41,6 +41,11 @@ class Plan:
         """Whether both sides are one, with the taps in reverse order."""
         return self.fine is self.coarse and self.kernel.is_symmetric
 
+    @property
+    def is_pointwise(self) -> bool:
+        """Whether every voxel reads itself and nothing else, so that nothing needs to be worked out."""
+        return self.fine is self.coarse and (self.kernel.size, self.kernel.stride) == (1, 1)
+
     def side(self, writes: str) -> Side:
         table_bytes = self.config.table_bytes
         if writes == "lines":
