@@ -14,6 +14,7 @@ _ALONE = 0.15  # trust in a plane that fewer than two neighbours see too: it mix
 _SECOND_DIFFERENCE = 1.65  # median size of the second difference of noise with deviation 1
 _EXACT_VOX = 0.01  # less noise than this is left alone
 _REACH = 3.3  # times the noise: distances of the same plane agree within it
+_HALF = len(neighbour_steps()) // 2  # the other steps lead back
 _TURN = (5.0, 0.15, 0.8)  # normals of the same plane agree within noise times the first, radians, between the others
 
 
@@ -74,18 +75,20 @@ def _agreed(space: FreeSpace, planes: Planes, noise: float) -> Planes:
     largest_turn = np.cos(np.clip(factor * noise, least, most))
     num_agreeing = np.zeros(len(planes.point))
     total = np.vstack((planes.normal.T, planes.distance, np.ones(len(planes.point)))) * planes.trust
-    for step in neighbour_steps():
+    for step in neighbour_steps()[:_HALF]:
         other = planes.number.take(planes.point + step @ space.strides)
         row = np.flatnonzero(other >= 0)
         other = other.take(row)
-        normal = planes.normal.take(other, axis=0)
-        seen_from_here = planes.distance.take(other) - normal @ step
-        is_same = np.abs(seen_from_here - planes.distance.take(row)) < max(_REACH * noise, 0.05)
-        is_same &= dots(normal, planes.normal.take(row, axis=0)) > largest_turn
-        row, share = row[is_same], planes.trust.take(other[is_same])
-        num_agreeing[row] += 1
-        for k, told in enumerate((*normal[is_same].T, seen_from_here[is_same], 1.0)):
-            total[k, row] += share * told
+        is_alike = dots(planes.normal.take(row, axis=0), planes.normal.take(other, axis=0)) > largest_turn
+        row, other = row[is_alike], other[is_alike]
+        for here, there, way in ((row, other, step), (other, row, -step)):
+            normal = planes.normal.take(there, axis=0)
+            seen_from_here = planes.distance.take(there) - normal @ way
+            is_same = np.abs(seen_from_here - planes.distance.take(here)) < max(_REACH * noise, 0.05)
+            at, share = here[is_same], planes.trust.take(there[is_same])
+            num_agreeing[at] += 1
+            for k, told in enumerate((*normal[is_same].T, seen_from_here[is_same], 1.0)):
+                total[k, at] += share * told
     trust = planes.trust * np.where(num_agreeing >= 2, 1, _ALONE)
     if noise < _EXACT_VOX:
         return replace(planes, trust=trust)

@@ -208,14 +208,22 @@ def test_a_constant_survives_upsampling() -> None:
 
 def test_image_features_equal_grid_sample() -> None:
     features = torch.randn(2, 3, 5, 6, dtype=torch.float64, requires_grad=True)
-    pixels = torch.rand(40, 2, dtype=torch.float64) * torch.tensor([8.0, 7.0]) - 1.5
-    member = torch.arange(40) % 2
+    corners = [[0.0, 0.0], [5.0, 4.0], [5.0, 0.0], [0.0, 4.0], [5.0, 2.3], [1.7, 4.0], [6.0, 4.0], [-1.0, 0.0]]
+    inside_and_out = torch.rand(40, 2, dtype=torch.float64) * torch.tensor([8.0, 7.0]) - 1.5
+    pixels = torch.cat((inside_and_out, torch.tensor(corners, dtype=torch.float64)))
+    member = torch.arange(len(pixels)) % 2
     ours = image_features_at(features, pixels, member)
     grid = 2 * pixels / torch.tensor([5.0, 4.0]) - 1
     for b in (0, 1):
         want = F.grid_sample(features[b : b + 1], grid[member == b][None, None], align_corners=True)[0, :, 0].t()
         torch.testing.assert_close(ours[member == b], want)
     assert gradcheck(lambda x: image_features_at(x, pixels[:6], member[:6]), (features,), fast_mode=True)
+
+
+def test_an_image_of_one_pixel_is_read_there_and_nowhere_else() -> None:
+    pixels = torch.tensor([[0.0, 0.0], [1.0, 0.0], [0.0, -1.0], [0.25, 0.0]])
+    read = image_features_at(torch.full((1, 1, 1, 1), 2.0), pixels, torch.zeros(4, dtype=torch.int64))
+    assert read[:, 0].tolist() == [2.0, 0.0, 0.0, 1.5]
 
 
 def test_instance_norm_is_that_of_each_member_alone() -> None:

@@ -1,5 +1,6 @@
 """Seeds in the volume and the voxels that join them."""
 
+import pytest
 import torch
 
 from panoptic3d.models.clearview.config import SeedConfig
@@ -25,6 +26,18 @@ def test_the_strongest_cells_are_seeds_of_their_image() -> None:
 def test_a_weaker_neighbour_and_an_unlikely_cell_are_no_seeds() -> None:
     places = strongest(heat((0, 1, 1, 1, 2.0), (0, 1, 1, 2, 1.5), (0, 5, 5, 5, -3.0)), CELLS, SeedConfig())
     assert CELLS.coords[places.rows].tolist() == [[0, 1, 1, 1]]
+
+
+@pytest.mark.parametrize("apart_cells", [1, 3, 5, 6, 20])
+def test_seeds_are_the_largest_of_their_windows(apart_cells: int) -> None:
+    logit = torch.randn(2 * 6**3, generator=torch.Generator().manual_seed(apart_cells))
+    reach = apart_cells // 2
+    pooled = torch.nn.functional.max_pool3d(
+        torch.nn.functional.pad(logit.view(2, 1, 6, 6, 6), [reach] * 6, value=-100.0), 2 * reach + 1, stride=1
+    )
+    want = (logit == pooled.flatten()).nonzero()[:, 0]
+    config = SeedConfig(apart_cells=apart_cells, min_score=0.0, max_seeds=500)
+    assert strongest(logit, CELLS, config).rows.sort().values.tolist() == want.tolist()
 
 
 def test_no_more_seeds_than_asked_for() -> None:
