@@ -52,7 +52,7 @@ def _npy(array: np.ndarray) -> tuple[bytes, memoryview]:
     array = np.asarray(array, order="C")
     buffer = io.BytesIO()
     np.lib.format.write_array_header_1_0(buffer, np.lib.format.header_data_from_array_1_0(array))
-    return buffer.getvalue(), memoryview(array.reshape(-1).view(np.uint8))
+    return buffer.getvalue(), array.reshape(-1).view(np.uint8).data
 
 
 def _pieces(values: memoryview) -> Iterator[bytes]:
