@@ -116,7 +116,7 @@ def prediction_bytes(scene: PanopticScene, **further: Any) -> bytes:
 def _halved(distance_vox: Float32[np.ndarray, "x y z"]) -> Float16[np.ndarray, "x y z"]:
     """Half floats, rounded towards the surface: 0.9999 rounded to 1 would leave the shell in which surfaces are compared."""
     flat = np.ascontiguousarray(distance_vox).reshape(-1)
-    half = torch.from_numpy(flat).half().numpy()  # numpy's own takes three times as long
+    half = torch.from_numpy(flat).half().numpy()  # numpy's own takes twice as long
     at = np.flatnonzero(np.abs(flat) < DISTANCE_TRUNCATION_VOX)
     near, rounded = flat[at], half[at]
     is_farther = np.abs(rounded.astype(np.float32)) > np.abs(near)

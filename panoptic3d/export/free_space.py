@@ -89,10 +89,10 @@ def _mended(field: Float32[np.ndarray, "x y z"], known: np.ndarray) -> Float32[n
     strides = np.array([field.shape[1] * field.shape[2], field.shape[2], 1])
     limit = np.full(flat.size, np.inf, np.float32)
     near = np.flatnonzero((flat < TRUNCATION_VOX - 1 - _LEFT_OUT_VOX) & is_known)  # others allow what no point exceeds
-    far = flat.take(near)
+    distance = flat.take(near)
     for step in neighbour_steps():
         there = near + step @ strides
-        limit[there] = np.minimum(limit.take(there), far + np.float32(np.linalg.norm(step)))
+        limit[there] = np.minimum(limit.take(there), distance + np.float32(np.linalg.norm(step)))
     is_left_out = is_known & (flat > limit + _LEFT_OUT_VOX)
     return np.where(is_left_out, limit, flat).reshape(field.shape)
 

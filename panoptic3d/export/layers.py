@@ -66,7 +66,7 @@ def _without_small_patches(quads: np.ndarray, is_kept: np.ndarray) -> np.ndarray
     for kind in (True, False):
         is_same = is_kept[one] == is_kept[other]
         links = coo_matrix((np.ones(int(is_same.sum()), np.bool_), (one[is_same], other[is_same])), (len(quads),) * 2)
-        _, patch = connected_components(links, directed=False)
+        _, patch = connected_components(links, connection="weak")
         size = np.bincount(patch, minlength=1)
         has_border = np.zeros(len(size), np.bool_)
         has_border[patch[one[~is_same]]] = has_border[patch[other[~is_same]]] = True

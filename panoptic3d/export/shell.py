@@ -148,8 +148,8 @@ def _nearest_meeting(
     squared: Float[np.ndarray, "v 6"], moment: Float[np.ndarray, "v 3"], foot: Float[np.ndarray, "v 3"]
 ) -> Float[np.ndarray, "v 3"]:
     """The way from the foot of each vertex to where its planes meet best: three symmetric equations, by cofactors."""
-    xx, xy, xz, yy, yz, zz = squared.T
-    x, y, z = foot.T
+    xx, xy, xz, yy, yz, zz = np.ascontiguousarray(squared.T)
+    x, y, z = np.ascontiguousarray(foot.T)
     a, b, c = moment.T - np.stack((xx * x + xy * y + xz * z, xy * x + yy * y + yz * z, xz * x + yz * y + zz * z))
     xx, yy, zz = xx + _PULL, yy + _PULL, zz + _PULL
     of_xx, of_xy, of_xz = yy * zz - yz * yz, xz * yz - xy * zz, xy * yz - xz * yy

@@ -82,21 +82,25 @@ def _labels(space: FreeSpace, shell: Shell, semantic: Tensor, instance: Tensor) 
     beside = np.clip((low, low + 1), 0, np.array(classes.shape)[:, None] - 1)
     share = (1 - (centres - low), centres - low)
     own = tuple(space.index_of(shell.shell_end).T)
-    options, weights = [classes[own].astype(np.int64) << 32 | things[own]], [np.full(low.shape[1], 1e-6)]
+    options, weights = [_joined(classes[own], things[own])], [np.full(low.shape[1], 1e-6)]
     for i, j, k in np.ndindex(2, 2, 2):
         at = (beside[i, 0], beside[j, 1], beside[k, 2])
-        options.append(classes[at].astype(np.int64) << 32 | things[at])
+        options.append(_joined(classes[at], things[at]))
         weights.append(np.where(classes[at] > 0, share[i][0] * share[j][1] * share[k][2], 0))
     winner = _most_voted(options, weights)
     return (winner >> 32).astype(classes.dtype), (winner & 0xFFFFFFFF).astype(things.dtype)
 
 
+def _joined(classes: np.ndarray, things: np.ndarray) -> Int64[np.ndarray, " q"]:
+    return classes.astype(np.int64) << 32 | things.astype(np.int64) & 0xFFFFFFFF
+
+
 def _most_voted(options: list[np.ndarray], weights: list[np.ndarray]) -> Int64[np.ndarray, " q"]:
-    """In each row. Most rows are of one mind, but for what they start with, and need no votes."""
+    """In each row. The first option gives way to what weighs more; the others are mostly of one mind and need no votes."""
     winner, has_vote, is_split = options[0].copy(), *np.zeros((2, len(options[0])), np.bool_)
     for option, weight in zip(options[1:], weights[1:], strict=True):
         counts = weight > 0
-        is_split |= counts & has_vote & (option != winner)
+        is_split |= counts & np.where(has_vote, option != winner, weight <= weights[0])
         winner = np.where(counts & ~has_vote, option, winner)
         has_vote |= counts
     rows = np.flatnonzero(is_split)
@@ -123,7 +127,7 @@ def _split_pinches(vertices: np.ndarray, faces: np.ndarray) -> tuple[np.ndarray,
     links = [(corners[one, end], corners[other, end]) for end in (0, 1)]
     rows, columns = (np.concatenate([link[side] for link in links]) for side in (0, 1))
     graph = coo_matrix((np.ones(len(rows), np.bool_), (rows, columns)), shape=(faces.size, faces.size))
-    num_fans, fan = connected_components(graph, directed=False)
+    num_fans, fan = connected_components(graph, connection="weak")
     representative = np.empty(num_fans, np.int64)
     representative[fan[::-1]] = corner[::-1]  # the first of each: what is written last stays
     return vertices[faces.ravel()[representative]], fan.astype(np.int64).reshape(faces.shape)

@@ -67,9 +67,8 @@ def image_features_at(
     """
     batch, channels, height, width = features.shape
     limit = pixels.new_tensor([width - 2, height - 2]).clamp(min=0)
-    low = torch.where(
-        pixels == limit + 1, limit, pixels.floor()
-    )  # the last pixel reads the one before it with no weight
+    # On the last pixel the one before it is read too, with no weight: so that points on the image miss none of their four.
+    low = torch.where(pixels == limit + 1, limit, pixels.floor())
     (u, v), (right, down) = low.long().unbind(1), (pixels - low).unbind(1)
     rows, weights = [], []
     for i, j in itertools.product((0, 1), repeat=2):

@@ -1,6 +1,7 @@
 """A small z-buffer in plain tensors: pictures of meshes without a GPU, a window or a graphics library."""
 
 from dataclasses import dataclass
+from itertools import pairwise
 
 import torch
 from jaxtyping import Float, Float32, Float64, Int64, UInt8
@@ -10,7 +11,8 @@ from panoptic3d.geometry.pinhole import project
 from panoptic3d.structures.camera import Camera
 
 _NEAR_M = 0.05
-_PIXELS_AT_ONCE = 400_000  # bounds memory, and is about what a core holds near
+_PIXELS_AT_ONCE = 400_000  # bounds the memory
+_Plane = tuple[Float64[Tensor, " f"], Float64[Tensor, " f"], Float64[Tensor, " f"]]
 _NOTHING = torch.iinfo(torch.int64).max
 _ROUNDING = 1e-9  # of a share: a pixel on the edge of two faces is never in neither
 
@@ -30,8 +32,9 @@ def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], cam
     pixels, depth_m = project(vertices_m.double(), camera.intrinsics)
     visible = (depth_m[faces] > _NEAR_M).all(dim=1).nonzero().squeeze(1)
     corners = pixels.index_select(0, faces.index_select(0, visible).view(-1)).view(-1, 3, 2)
-    first = corners.amin(dim=1).ceil().clamp(min=0).long()
-    last = corners.amax(dim=1).floor().long().minimum(torch.tensor([width, height]) - 1)
+    size = torch.tensor([width, height], dtype=torch.float64)
+    first = corners.amin(dim=1).ceil().clamp(min=0).minimum(size).long()
+    last = corners.amax(dim=1).floor().clamp(min=-1).minimum(size - 1).long()
     on_screen = (last >= first).all(dim=1).nonzero().squeeze(1)
     ids, corners, first, last = (values.index_select(0, on_screen) for values in (visible, corners, first, last))
     inverse_depth = 1 / depth_m[faces.index_select(0, ids)]
@@ -46,10 +49,10 @@ def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], cam
 
 
 def _blocks(num_pixels: Int64[Tensor, " f"]) -> list[slice]:
-    """Faces that follow each other, with about so many pixels in their boxes as a core's own memory holds."""
+    """Faces that follow each other, with about `_PIXELS_AT_ONCE` pixels in their boxes."""
     number = (num_pixels.cumsum(0) - num_pixels) // _PIXELS_AT_ONCE
     ends = torch.unique_consecutive(number, return_counts=True)[1].cumsum(0).tolist()
-    return [slice(start, end) for start, end in zip([0, *ends], ends, strict=False)]
+    return [slice(start, end) for start, end in pairwise([0, *ends])]
 
 
 def _drawn(
@@ -75,9 +78,9 @@ def _drawn(
         start = torch.where(grows, torch.maximum(start, bound), start)
         end = torch.where(falls, torch.minimum(end, bound), end)
         end = torch.where(grows | falls | (rest >= 0), end, -1.0)
-    start = start.ceil_().long()
-    run, column = _spread((end.floor_().long() - start + 1).clamp_(min=0))
-    column += start.index_select(0, run)
+    start = start.ceil_().clamp_(max=width)
+    run, column = _spread((end.floor_() - start + 1).clamp_(min=0).nan_to_num_(0.0).long())
+    column += start.long().index_select(0, run)
     face = face.index_select(0, run)
     row = row.index_select(0, run)
     slope, per_row, constant = (factor.index_select(0, face) for factor in inverse)
@@ -90,9 +93,6 @@ def _spread(counts: Int64[Tensor, " n"]) -> tuple[Int64[Tensor, " m"], Int64[Ten
     """Each row as often as its count says, and numbers from 0 within it."""
     row = torch.arange(len(counts)).repeat_interleave(counts)
     return row, torch.arange(len(row)) - (counts.cumsum(0) - counts).index_select(0, row)
-
-
-_Plane = tuple[Float64[Tensor, " f"], Float64[Tensor, " f"], Float64[Tensor, " f"]]
 
 
 def _planes(corners: Float64[Tensor, "f 3 2"], inverse_depth: Float64[Tensor, "f 3"]) -> tuple[_Plane, ...]:

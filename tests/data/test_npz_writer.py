@@ -46,11 +46,11 @@ def _volume(*runs: tuple[int, int]) -> np.ndarray:
     ids=lambda array: f"{array.dtype.str}{array.shape}",
 )
 def test_arrays_come_back_as_they_were(array: np.ndarray) -> None:
-    found = _read(npz_bytes({"first": array, "second": np.eye(3)}))
-    assert list(found) == ["first", "second"]
+    found = _read(npz_bytes({"first": array, "zweites-\u00e9": np.eye(3)}))
+    assert list(found) == ["first", "zweites-\u00e9"]
     assert found["first"].dtype == array.dtype
     np.testing.assert_array_equal(found["first"], array)
-    np.testing.assert_array_equal(found["second"], np.eye(3))
+    np.testing.assert_array_equal(found["zweites-\u00e9"], np.eye(3))
 
 
 def test_equal_stretches_take_no_room_and_the_same_arrays_are_the_same_bytes() -> None:
@@ -61,9 +61,15 @@ def test_equal_stretches_take_no_room_and_the_same_arrays_are_the_same_bytes() -
     np.savez_compressed(compressed, field=volume)
     assert len(data) < 1.1 * len(compressed.getvalue())
     assert npz_bytes({"field": volume}) == data
+    assert [entry.date_time for entry in zipfile.ZipFile(io.BytesIO(data)).infolist()] == [(1980, 1, 1, 0, 0, 0)]
 
 
-def test_what_a_zip_of_this_kind_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_what_such_a_file_cannot_hold_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ValueError, match="`words` is an array of objects"):
+        npz_bytes({"words": np.array([{}])})
     monkeypatch.setattr(npz_writer, "_MOST_BYTES", 1000)
-    with pytest.raises(ValueError, match="`field` has 2128 bytes"):
+    with pytest.raises(ValueError, match="`field` comes to 2128"):
         npz_bytes({"field": np.zeros(1000, np.float16)})
+    noise = np.random.default_rng(0).integers(0, 255, 600).astype(np.uint8)
+    with pytest.raises(ValueError, match="`second` comes to"):
+        npz_bytes({"first": noise, "second": noise})

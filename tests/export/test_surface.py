@@ -5,8 +5,9 @@ import pytest
 import torch
 from scipy.spatial import cKDTree
 
+from panoptic3d.export.free_space import _mended, find_free_space, neighbour_steps
 from panoptic3d.export.shell import _lowest_of_group
-from panoptic3d.export.surface import Surface, extract_surface
+from panoptic3d.export.surface import Surface, _most_voted, extract_surface
 from tests.export.shapes import SIZE, grid_points, make_shape, points_of_mesh, points_on
 
 _EYE = (SIZE / 2, SIZE / 2, -30.0)
@@ -169,3 +170,41 @@ def test_no_surface_is_an_empty_mesh_and_the_end_of_the_grid_is_a_border() -> No
     surface = _extracted(distance, is_known=points[..., 0] <= 25)
     assert surface.mesh.vertices[:, 0].max() <= 26
     assert (surface.mesh.vertices[:, 2] - 20.3).abs().max() < 1e-3
+
+
+def test_the_most_voted_label_is_that_of_a_full_count() -> None:
+    generator = np.random.default_rng(0)
+    num = 4000
+    options = [generator.integers(0, 3, num) << 32 | generator.integers(0, 2, num) for _ in range(9)]
+    tiny = generator.choice([0.0, 1e-9, 1e-6, 0.25, 0.5], (8, num), p=[0.6, 0.1, 0.1, 0.1, 0.1])
+    weights = [np.full(num, 1e-6), *tiny]
+    counts = [sum(w * (o == one) for o, w in zip(options, weights, strict=True)) for one in options]
+    want = np.take_along_axis(np.stack(options), np.argmax(counts, axis=0)[None], axis=0)[0]
+    np.testing.assert_array_equal(_most_voted(options, weights), want)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_what_was_left_out_of_a_field_gets_what_all_its_neighbours_allow(seed: int) -> None:
+    generator = np.random.default_rng(seed)
+    field = generator.choice(np.array([0.2, 1.2, 1.25, 1.3, 1.9, 2.4, 3.0], np.float32), (9, 8, 7))
+    known = generator.random(field.shape) < 0.9
+    known[[0, -1]] = known[:, [0, -1]] = known[:, :, [0, -1]] = False
+    limit = np.full(field.shape, np.inf, np.float32)
+    for at in np.argwhere(known):
+        for step in neighbour_steps():
+            if known[tuple(at + step)]:
+                limit[tuple(at)] = min(limit[tuple(at)], field[tuple(at + step)] + np.float32(np.linalg.norm(step)))
+    is_left_out = known & (field > limit + 0.75)
+    assert is_left_out.any()
+    np.testing.assert_array_equal(_mended(field, known), np.where(is_left_out, limit, field))
+
+
+def test_distances_beyond_the_truncation_change_nothing() -> None:
+    field = np.linalg.norm(np.argwhere(np.ones((24, 24, 24))) - 11.5, axis=1).reshape(24, 24, 24).astype(np.float32)
+    far = np.abs(field - 6)
+    spaces = [find_free_space(distance, np.array([12.0, 12.0, 0.0])) for distance in (far, np.minimum(far, 3))]
+    assert far.max() > 3
+    assert spaces[0] is not None
+    assert spaces[1] is not None
+    np.testing.assert_array_equal(spaces[0].field, spaces[1].field)
+    np.testing.assert_array_equal(spaces[0].region, spaces[1].region)

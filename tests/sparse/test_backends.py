@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,16 @@ import pytest
 import torch
 
 from panoptic3d.errors import InputError, Panoptic3dError
-from panoptic3d.sparse import BACKENDS, Kernel, SparseConfig, conv, make_plan, self_test, voxels_of_mask
+from panoptic3d.sparse import (
+    BACKENDS,
+    Kernel,
+    SparseConfig,
+    conv,
+    conv_transpose,
+    make_plan,
+    self_test,
+    voxels_of_mask,
+)
 from panoptic3d.sparse.backends import choice
 from panoptic3d.sparse.backends.torch_backend import TorchBackend
 from panoptic3d.sparse.conformance import TOLERANCE, ObstructedError, random_case, worst_error
@@ -51,6 +61,28 @@ def test_wrong_numbers_are_found_and_the_back_end_is_refused(monkeypatch: pytest
 
 def test_auto_is_plain_torch_on_a_cpu() -> None:
     assert choice.resolved_name("auto", torch.device("cpu")) == "torch"
+
+
+@pytest.mark.parametrize("function", [conv, conv_transpose])
+@pytest.mark.parametrize("occupancy", [0.0, 0.4])
+def test_one_tap_is_what_a_back_end_makes_of_it(function: Callable[..., torch.Tensor], occupancy: float) -> None:
+    """`conv` takes a product of its own for it, which the conformance test of back ends does not see."""
+    generator = torch.Generator().manual_seed(0)
+    voxels = voxels_of_mask(torch.rand(2, 5, 6, 7, generator=generator) < occupancy)
+    plan = make_plan(voxels, voxels, Kernel(1))
+    shapes = ((len(voxels), 3), (1, 3, 4), (4,))
+    ours, theirs = (
+        [torch.randn(s, generator=torch.Generator().manual_seed(1)).double().requires_grad_() for s in shapes]
+        for _ in range(2)
+    )
+    got = function(ours[0], ours[1], plan, ours[2])
+    writes = "coarse" if function is conv else "fine"
+    want = TorchBackend().convolve(theirs[0], theirs[1], plan, writes) + theirs[2]
+    torch.testing.assert_close(got, want)
+    for out in (got, want):
+        (out * torch.arange(1.0, 5.0)).sum().backward()
+    for mine, other in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(mine.grad, other.grad)
 
 
 def test_what_is_beyond_a_back_end_is_said() -> None:

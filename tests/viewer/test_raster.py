@@ -59,9 +59,29 @@ def test_a_face_without_an_area_is_not_drawn() -> None:
 
 
 def test_faces_that_share_an_edge_leave_no_gap() -> None:
-    turned = torch.tensor([[-1.0, -1.0, 2.0], [1.0, -1.0, 2.1], [1.0, 1.0, 2.0], [-1.0, 1.0, 1.9]])
-    fan = torch.cat((turned, torch.tensor([[0.13, 0.07, 2.0]])))
+    """The middle of each fan is the centre of a pixel and its edges run through others: rounding alone would lose some."""
+    camera = Camera(10.0, 10.0, 0.0, 0.0, 24, 18)
+    outer = torch.tensor([[-3.0, -2.0], [25.0, -1.0], [24.0, 19.0], [-2.0, 20.0]], dtype=torch.float64)
     faces = torch.tensor([[0, 1, 4], [1, 2, 4], [2, 3, 4], [3, 0, 4]])
-    face = rasterize(fan, faces, CAMERA).face
-    assert bool((face[6:-6, 8:-8] >= 0).all())
-    assert face.unique().tolist() == [-1, 0, 1, 2, 3]
+    generator = torch.Generator().manual_seed(0)
+    for _ in range(100):
+        middle = torch.stack([torch.randint(1, n - 1, (), generator=generator) for n in (24, 18)])
+        pixels = torch.cat((outer, middle[None].double()))
+        depth = torch.rand(5, dtype=torch.float64, generator=generator) + 1
+        vertices = torch.cat((pixels / 10 * depth[:, None], depth[:, None]), dim=1)
+        assert bool((rasterize(vertices, faces, camera).face >= 0).all())
+
+
+def test_faces_far_beside_the_picture_are_not_drawn() -> None:
+    far = torch.tensor([[1e21, 1e21, 1.0], [3e21, 1.1e21, 1.0], [1.2e21, 4e21, 1.0]], dtype=torch.float64)
+    near_and_far = torch.tensor(
+        [
+            [1.4353812140002312e20, 6.43272370888525e20, 0.5406081685951666],
+            [4.952954274197447e18, 8.306499122521871e18, 0.7810740310592676],
+            [8.10307974051983e20, 1.2217984894694138e21, 0.1691500286776856],
+        ],
+        dtype=torch.float64,
+    )
+    for vertices in (far, near_and_far):
+        for camera in (CAMERA, Camera(10.0, 10.0, 0.0, 0.0, 24, 18)):
+            assert not bool((rasterize(vertices, torch.tensor([[0, 1, 2]]), camera).face >= 0).any())

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 from panoptic3d.data.dataset import open_dataset
 from panoptic3d.metrics import PanopticReconstructionQuality
 from panoptic3d.models.clearview.config import DecodeConfig
-from panoptic3d.models.clearview.decode import SeedDecode
+from panoptic3d.models.clearview.decode import SeedDecode, _softmax
 from panoptic3d.sparse.voxels import voxel_set
 from panoptic3d.structures.prediction import LevelPrediction, Prediction, ThingSeeds
 from panoptic3d.structures.sample import Sample
@@ -75,3 +75,9 @@ def test_a_prediction_without_things_is_a_scene_of_stuff(sample: Sample) -> None
     )
     (scene,) = SeedDecode(DecodeConfig(), 3.0)(replace(full, levels=(none,)))
     assert {segment.name for segment in scene.segments} <= {"wall", "floor", "ceiling"}
+
+
+@pytest.mark.parametrize("shape", [(5, 1), (300, 13), (7, 16), (7, 17), (0, 13)])
+def test_rows_filled_up_give_the_same_shares(shape: tuple[int, int]) -> None:
+    logits = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 5
+    torch.testing.assert_close(_softmax(logits), logits.softmax(dim=1))
