@@ -1,5 +1,7 @@
 """One layer for each surface: a shell shows a wall twice, once from each side."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import numpy as np
 from jaxtyping import Bool, Float
 from scipy.sparse import coo_matrix
@@ -21,9 +23,11 @@ def one_layer(space: FreeSpace, shell: Shell, camera_index: Float[np.ndarray, "3
     """Which quads stay. Between two regions the one of lower rank shows the surface, so that closed things stay closed; of a
     sheet within one region the side that faces the camera stays. Plates thicker than half a voxel keep both sides.
     """
-    centres = shell.centres
-    is_hidden = _is_back_of_sheet(space, shell, centres, camera_index) | _is_seen_from_better(space, shell, centres)
-    return _without_small_patches(shell.quads, ~is_hidden)
+    with ThreadPoolExecutor(1, thread_name_prefix="joints") as beside:
+        joints = beside.submit(_joints, shell.quads)
+        centres = shell.centres
+        is_hidden = _is_back_of_sheet(space, shell, centres, camera_index) | _is_seen_from_better(space, shell, centres)
+    return _without_small_patches(joints.result(), ~is_hidden)
 
 
 def _is_back_of_sheet(space: FreeSpace, shell: Shell, centres: np.ndarray, camera_index: np.ndarray) -> np.ndarray:
@@ -55,17 +59,22 @@ def _is_seen_from_better(space: FreeSpace, shell: Shell, centres: np.ndarray) ->
     return result
 
 
-def _without_small_patches(quads: np.ndarray, is_kept: np.ndarray) -> np.ndarray:
-    """Small patches of either kind within the other kind change over: first those that stay, then the holes."""
+def _joints(quads: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Pairs of quads with a side in common."""
     start, end = quads.ravel(), np.roll(quads, -1, axis=1).ravel()
     key = np.minimum(start, end) * (int(quads.max(initial=0)) + 1) + np.maximum(start, end)
     order = np.argsort(key, kind="stable")
     owner = np.repeat(np.arange(len(quads)), 4)[order]
     is_joint = key[order][1:] == key[order][:-1]
-    one, other = owner[:-1][is_joint], owner[1:][is_joint]
+    return owner[:-1][is_joint], owner[1:][is_joint]
+
+
+def _without_small_patches(joints: tuple[np.ndarray, np.ndarray], is_kept: np.ndarray) -> np.ndarray:
+    """Small patches of either kind within the other kind change over: first those that stay, then the holes."""
+    one, other = joints
     for kind in (True, False):
         is_same = is_kept[one] == is_kept[other]
-        links = coo_matrix((np.ones(int(is_same.sum()), np.bool_), (one[is_same], other[is_same])), (len(quads),) * 2)
+        links = coo_matrix((np.ones(int(is_same.sum()), np.bool_), (one[is_same], other[is_same])), (len(is_kept),) * 2)
         _, patch = connected_components(links, connection="weak")
         size = np.bincount(patch, minlength=1)
         has_border = np.zeros(len(size), np.bool_)

@@ -1,5 +1,6 @@
 """A panoptic scene as one mesh per segment."""
 
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import torch
@@ -38,13 +39,15 @@ class VertexColors:
 def segment_meshes(scene: PanopticScene, simplify_vox: float = 0.0) -> list[SegmentMesh]:
     """In the order of `scene.segments`. A segment without a single face is there too, with an empty mesh."""
     grid, is_seen = scene.grid, in_view(scene.grid, scene.camera, _BORDER_VOX)
-    surface = extract_surface(scene.distance_vox, scene.semantic, scene.instance, grid.camera_index, is_seen)
+    with ThreadPoolExecutor(1, thread_name_prefix="segments") as beside:
+        segments = beside.submit(lambda: scene.segments)
+        surface = extract_surface(scene.distance_vox, scene.semantic, scene.instance, grid.camera_index, is_seen)
     if simplify_vox > 0:
         surface = simplified_surface(surface, simplify_vox)
     vertices_m = grid.camera_from_index(surface.mesh.vertices)
     normals = vertex_normals(Mesh(vertices_m, surface.mesh.faces))
     meshes, is_left = [], torch.ones(len(surface.mesh.faces), dtype=torch.bool)
-    for segment in scene.segments:
+    for segment in segments.result():
         is_own = _is_part(surface, segment)
         is_left &= ~is_own
         color = scene.taxonomy[segment.class_id].color
