@@ -12,9 +12,10 @@ from torch import Tensor
 
 from panoptic3d.data.arrays import PathLike
 from panoptic3d.data.front3d import ORIENTATION, Front3dFiles
+from panoptic3d.data.npz_writer import npz_bytes
 from panoptic3d.data.pictures import DEPTH_CHANNEL
 from panoptic3d.errors import InputError
-from panoptic3d.files import write_atomically, write_bytes_atomically
+from panoptic3d.files import write_bytes_atomically
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.sample import FAR_VOX, Sample, VoxelTruth
 
@@ -75,8 +76,7 @@ def _pose_arrays(world_from_camera: np.ndarray, camera: Camera, room_id: int) ->
 
 
 def _write_npz(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
-    contiguous = {key: np.asarray(array, order="C") for key, array in arrays.items()}
-    write_atomically(path, lambda file: np.savez_compressed(file, **contiguous))  # pyright: ignore[reportArgumentType]
+    write_bytes_atomically(path, npz_bytes(arrays))
 
 
 def _png_bytes(image: np.ndarray) -> bytes:

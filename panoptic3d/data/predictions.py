@@ -12,7 +12,7 @@ from panoptic3d.data.arrays import Expected, PathLike, read_array, read_slabs
 from panoptic3d.data.npz_writer import npz_bytes
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.data.volumes import Shape, Sparse, check_classes
-from panoptic3d.files import write_atomically
+from panoptic3d.files import write_bytes_atomically
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
@@ -94,8 +94,7 @@ def read_scene(path: PathLike, camera: Camera = FRONT3D_CAMERA, grid: VoxelGrid 
 
 def write_prediction(path: PathLike, scene: PanopticScene, **further: Any) -> None:
     """The three arrays of the contract, the grid, and whatever else the caller names."""
-    data = prediction_bytes(scene, **further)
-    write_atomically(path, lambda file: file.write(data))
+    write_bytes_atomically(path, prediction_bytes(scene, **further))
 
 
 def prediction_bytes(scene: PanopticScene, **further: Any) -> bytes:

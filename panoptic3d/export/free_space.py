@@ -99,7 +99,7 @@ def _mended(field: Float32[np.ndarray, "x y z"], known: np.ndarray) -> Float32[n
 
 @lru_cache(maxsize=1)
 def neighbour_steps() -> tuple[Int64[np.ndarray, "3"], ...]:
-    """To the 18 neighbours over faces and edges."""
+    """To the 18 neighbours over faces and edges; the second half leads back, in the opposite order."""
     steps = [np.array([i, j, k]) for i in (-1, 0, 1) for j in (-1, 0, 1) for k in (-1, 0, 1)]
     return tuple(step for step in steps if 0 < np.abs(step).sum() <= 2)
 

@@ -14,7 +14,6 @@ _ALONE = 0.15  # trust in a plane that fewer than two neighbours see too: it mix
 _SECOND_DIFFERENCE = 1.65  # median size of the second difference of noise with deviation 1
 _EXACT_VOX = 0.01  # less noise than this is left alone
 _REACH = 3.3  # times the noise: distances of the same plane agree within it
-_HALF = len(neighbour_steps()) // 2  # the other steps lead back
 _TURN = (5.0, 0.15, 0.8)  # normals of the same plane agree within noise times the first, radians, between the others
 
 
@@ -72,14 +71,14 @@ def _slope_of_length_one(after: np.ndarray, before: np.ndarray) -> np.ndarray:
 def _agreed(space: FreeSpace, planes: Planes, noise: float) -> Planes:
     """Trust only what neighbours confirm, and where there is noise take the mean of those that agree."""
     factor, least, most = _TURN
-    largest_turn = np.cos(np.clip(factor * noise, least, most))
+    least_cosine = np.cos(np.clip(factor * noise, least, most))
     num_agreeing = np.zeros(len(planes.point))
     total = np.vstack((planes.normal.T, planes.distance, np.ones(len(planes.point)))) * planes.trust
-    for step in neighbour_steps()[:_HALF]:
+    for step in neighbour_steps()[: len(neighbour_steps()) // 2]:  # the others lead back
         other = planes.number.take(planes.point + step @ space.strides)
         row = np.flatnonzero(other >= 0)
         other = other.take(row)
-        is_alike = dots(planes.normal.take(row, axis=0), planes.normal.take(other, axis=0)) > largest_turn
+        is_alike = dots(planes.normal.take(row, axis=0), planes.normal.take(other, axis=0)) > least_cosine
         row, other = row[is_alike], other[is_alike]
         for here, there, way in ((row, other, step), (other, row, -step)):
             normal = planes.normal.take(there, axis=0)

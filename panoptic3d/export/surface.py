@@ -18,7 +18,7 @@ from panoptic3d.export.free_space import FreeSpace, find_free_space
 from panoptic3d.export.layers import one_layer
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.numbering import numbered
-from panoptic3d.export.rows import lengths
+from panoptic3d.export.rows import dots, lengths
 from panoptic3d.export.shell import Shell, make_shell
 from panoptic3d.export.simplify import simplified
 
@@ -174,6 +174,6 @@ def _angles(vertices: np.ndarray, edge: np.ndarray, faces: np.ndarray) -> np.nda
     third = vertices[faces.sum(axis=1) - edge.sum(axis=1)] - middle
     across = np.cross(along, np.eye(3)[np.abs(along).argmin(axis=1)])
     return np.arctan2(
-        np.einsum("ek,ek->e", third, np.cross(along, across)) / np.maximum(np.linalg.norm(along, axis=1), 1e-12),
-        np.einsum("ek,ek->e", third, across),
+        dots(third, np.cross(along, across)) / np.maximum(lengths(along), 1e-12),
+        dots(third, across),
     )
