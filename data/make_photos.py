@@ -9,8 +9,8 @@ from pathlib import Path
 from PIL import ExifTags, Image
 
 from panoptic3d.data.roots import open_root
-from panoptic3d.engine.generation import GenerationConfig, GenerationPlan
-from panoptic3d.engine.generation_run import run_plan
+from panoptic3d.engine.generation.plan import GenerationConfig, GenerationPlan
+from panoptic3d.engine.generation.run import run_plan
 
 _PHOTOS = Path(__file__).parent / "photos"
 _ROOMS = {20000002: "dining", 20000006: "bedside", 20000008: "bedroom"}

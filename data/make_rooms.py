@@ -10,9 +10,9 @@ import shutil
 import tempfile
 from pathlib import Path
 
-from panoptic3d.engine.generation import GenerationConfig, GenerationPlan, load_recipe
-from panoptic3d.engine.generation_check import publish
-from panoptic3d.engine.generation_run import run_plan
+from panoptic3d.engine.generation.check import publish
+from panoptic3d.engine.generation.plan import GenerationConfig, GenerationPlan, load_recipe
+from panoptic3d.engine.generation.run import run_plan
 
 _SAMPLE = Path(__file__).parent / "rooms-sample"
 _KEPT = ("packed.json", "frustum_mask.npz", "splits", "generation.json", "manifest.json")

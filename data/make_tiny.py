@@ -8,7 +8,7 @@ from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
 from panoptic3d.data.packed.pack import pack_root
 from panoptic3d.data.roots import open_root
-from panoptic3d.rooms.boxes import random_room, render
+from panoptic3d.rooms.analytic.boxes import random_room, render
 
 SEEDS = (1, 4)
 

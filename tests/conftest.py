@@ -60,7 +60,7 @@ def box_root(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """
     from panoptic3d.data.frames import sample_from_frame
     from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
-    from panoptic3d.rooms.boxes import random_room, render
+    from panoptic3d.rooms.analytic.boxes import random_room, render
 
     base = tmp_path_factory.getbasetemp()
     root = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "box-root"

@@ -27,7 +27,7 @@ from panoptic3d.data.roots import open_root
 from panoptic3d.engine.training.checkpoint import all_checkpoints, damage_of, read_training, read_weights
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
 from panoptic3d.machine import describe_machine
-from panoptic3d.rooms.boxes import random_room, render
+from panoptic3d.rooms.analytic.boxes import random_room, render
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.tracking.json_lines import read_json_lines

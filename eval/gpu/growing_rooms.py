@@ -8,8 +8,8 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from panoptic3d.engine.generation import load_recipe
-from panoptic3d.engine.generation_run import read_records
+from panoptic3d.engine.generation.plan import load_recipe
+from panoptic3d.engine.generation.run import read_records
 from panoptic3d.errors import Panoptic3dError
 
 _POLL_S = 0.5

@@ -33,9 +33,9 @@ from safetensors.torch import save
 from eval.gpu.growing_rooms import GrowingRooms, next_room, test_words, training_words
 from eval.gpu.pace import Pace, StepWatch
 from eval.gpu.state_files import PART_BYTES, pack_run, product_weights, read_checkpoint, unpack_run
+from panoptic3d.engine.methods.table import load_training_config
 from panoptic3d.engine.training.checkpoint import newest_intact
 from panoptic3d.engine.training.config import StageConfig, TrainingConfig
-from panoptic3d.engine.training.methods import load_training_config
 from panoptic3d.engine.training.run import Resume, train
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
 from panoptic3d.errors import InputError, Panoptic3dError

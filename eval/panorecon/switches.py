@@ -22,9 +22,9 @@ from safetensors.torch import load_file
 from panoptic3d.config import read_yaml_tree
 from panoptic3d.data.dataset import open_dataset
 from panoptic3d.data.targets import instances_2d
-from panoptic3d.engine.methods.panorecon import PanoReconMethod
-from panoptic3d.engine.methods.panorecon_settings import PanoReconSettings
-from panoptic3d.engine.methods.voxel_step import voxel_targets
+from panoptic3d.engine.methods.panorecon.config import PanoReconSettings
+from panoptic3d.engine.methods.panorecon.method import PanoReconMethod
+from panoptic3d.engine.methods.panorecon.voxels import voxel_targets
 from panoptic3d.files import write_text_atomically
 from panoptic3d.metrics.prq_metric import PanopticReconstructionQuality
 from panoptic3d.models.panorecon.config import FAITHFUL

@@ -26,10 +26,10 @@ from eval.race.entrants import Entrant, RaceConfig
 from eval.race.race import run as run_race
 from eval.race.table import ablation_table
 from panoptic3d.config import dump_yaml
-from panoptic3d.engine.methods.clearview_config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.table import load_training_config
 from panoptic3d.engine.training.checkpoint import CONFIG, ORIGIN, WEIGHTS, read_weights
 from panoptic3d.engine.training.config import ScheduleConfig, StageConfig, TrainingConfig
-from panoptic3d.engine.training.methods import load_training_config
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import write_bytes_atomically, write_text_atomically

@@ -12,7 +12,7 @@ from eval.race.given_truth import GivenTruthPredictions, MapName
 from eval.race.mean_room import MeanRoomPredictions
 from eval.race.visible_surface import TrueSurfacePredictions, VisibleSurfacePredictions
 from panoptic3d.config import Config
-from panoptic3d.engine.evaluation_network import NetworkPredictions
+from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.metrics.perturbations import OracleName
 
 

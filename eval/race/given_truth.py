@@ -14,8 +14,8 @@ from torch import Tensor
 
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
-from panoptic3d.engine.evaluation_network import NetworkPredictions
-from panoptic3d.engine.methods.clearview_targets import layout_depth, plane_truth
+from panoptic3d.engine.evaluation.network import NetworkPredictions
+from panoptic3d.engine.methods.clearview.targets import layout_depth, plane_truth
 from panoptic3d.errors import InputError
 from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
 from panoptic3d.models.slots import Panoptic2D

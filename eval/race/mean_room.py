@@ -11,7 +11,7 @@ import numpy as np
 from eval.race.point_field import distance_to_points
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot, open_root
-from panoptic3d.engine.evaluation_network import NetworkPredictions
+from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.errors import InputError
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import Truth, score_sample

@@ -26,9 +26,9 @@ from eval.race.table import race_table
 from panoptic3d.config import load_config
 from panoptic3d.data.roots import open_root
 from panoptic3d.data.splits import Split, split_of_keys
-from panoptic3d.engine.evaluation import EvaluationPlan, check_predictions_folder, evaluate_split
-from panoptic3d.engine.evaluation_network import NetworkPredictions
-from panoptic3d.engine.evaluation_result import result_of, sums_from_rows
+from panoptic3d.engine.evaluation.network import NetworkPredictions
+from panoptic3d.engine.evaluation.result import result_of, sums_from_rows
+from panoptic3d.engine.evaluation.score import EvaluationPlan, check_predictions_folder, evaluate_split
 from panoptic3d.errors import InputError
 from panoptic3d.files import write_text_atomically
 from panoptic3d.machine import describe_machine

@@ -16,9 +16,9 @@ from eval.race.budget import budget_of, checkpoint_of
 from panoptic3d.engine.training.checkpoint import CONFIG, ORIGIN, read_weights
 from panoptic3d.errors import InputError
 from panoptic3d.files import write_bytes_atomically, write_text_atomically
-from panoptic3d.models.registry import load_network
-from panoptic3d.models.shipped import weights_folder
-from panoptic3d.models.weights import WEIGHTS
+from panoptic3d.models.checkpoints.find import weights_folder
+from panoptic3d.models.checkpoints.load import load_network
+from panoptic3d.models.checkpoints.weights import WEIGHTS
 
 
 def ship(run: Path, folder: Path, changes: Sequence[str] = ()) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor
 from eval.race.point_field import distance_to_points
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
-from panoptic3d.engine.evaluation_network import NetworkPredictions
+from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.errors import InputError
 from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.geometry.voxels import nearest_voxels

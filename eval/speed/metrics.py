@@ -131,7 +131,7 @@ def _real_cases(oracle_root: Path, real_root: Path, count: int) -> Iterator[tupl
 
 
 def _box_cases(count: int) -> Iterator[tuple[Case, Frustum]]:
-    from panoptic3d.rooms.boxes import random_room, render
+    from panoptic3d.rooms.analytic.boxes import random_room, render
 
     for seed in range(count):
         frame = render(random_room(seed))

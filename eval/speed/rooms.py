@@ -32,8 +32,8 @@ def measure(arguments: argparse.Namespace) -> dict[str, Any]:
 def _measure(options: dict[str, Any]) -> dict[str, Any]:
     import torch
 
-    from panoptic3d.engine.generation import GenerationConfig, RoomJob
-    from panoptic3d.engine.generation_room import make_room_samples
+    from panoptic3d.engine.generation.plan import GenerationConfig, RoomJob
+    from panoptic3d.engine.generation.room import make_room_samples
 
     torch.set_num_threads(1)
     config = GenerationConfig(**{name: options[name] for name in ("views", "renderer", "format", "rooms")})

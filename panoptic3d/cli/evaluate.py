@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _evaluate(arguments: argparse.Namespace) -> int:
-    from panoptic3d.engine.evaluation_run import EvaluationOrder, carry_out
+    from panoptic3d.engine.evaluation.run import EvaluationOrder, carry_out
 
     order = EvaluationOrder(
         data=arguments.data,
@@ -85,8 +85,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
 def _compare(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
-    from panoptic3d.engine.evaluation_compare import compare
-    from panoptic3d.engine.evaluation_tables import to_markdown, to_terminal
+    from panoptic3d.engine.evaluation.compare import compare
+    from panoptic3d.engine.evaluation.tables import to_markdown, to_terminal
     from panoptic3d.files import write_text_atomically
 
     tables = compare(*(Path(path) for path in arguments.compare))

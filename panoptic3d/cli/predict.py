@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     """What can be wrong with the call is said before a checkpoint is loaded."""
     from panoptic3d import distributed
-    from panoptic3d.models.shipped import find_checkpoint
+    from panoptic3d.models.checkpoints.find import find_checkpoint
     from panoptic3d.predictor.cameras import GivenCamera, parse_intrinsics
     from panoptic3d.predictor.photo_list import list_orders
     from panoptic3d.predictor.photos import load_photo

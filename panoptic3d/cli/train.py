@@ -36,7 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _carry_out(arguments: argparse.Namespace) -> int:
     own, overrides = _own_words(arguments)
-    from panoptic3d.engine.training.methods import load_training_config
+    from panoptic3d.engine.methods.table import load_training_config
     from panoptic3d.engine.training.run import Resume, choose_device, dry_run, train
 
     path = Path(arguments.config)

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from panoptic3d.errors import InputError
 from panoptic3d.files import sha256_of_file
+from panoptic3d.models.checkpoints.find import find_checkpoint
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.panorecon.fit import PhotoFit
 from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.registry import load_network
-from panoptic3d.models.shipped import find_checkpoint
 from panoptic3d.predictor.canonical import letterboxed
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.camera import Camera

@@ -12,8 +12,8 @@ from typing import Literal
 import numpy as np
 from jaxtyping import Bool, Float
 
+from panoptic3d.rooms.meshes.solids import is_inside, surface_below
 from panoptic3d.rooms.scene import Part, RoomScene
-from panoptic3d.rooms.solids import is_inside, surface_below
 
 DEEP_M = 0.006
 TOUCH_M = 0.006

@@ -7,9 +7,9 @@ from torch import Tensor
 from panoptic3d.errors import InputError
 from panoptic3d.sparse.backends.choice import BACKENDS, resolved_name
 from panoptic3d.sparse.backends.protocol import Writes
-from panoptic3d.sparse.masked_dense import conv_in_mask, pays_densely
 from panoptic3d.sparse.plan import Plan
-from panoptic3d.sparse.tile_products import conv_in_tiles, paying_tiles
+from panoptic3d.sparse.torch.dense_in_mask import conv_in_mask, pays_densely
+from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles, paying_tiles
 
 
 def conv(

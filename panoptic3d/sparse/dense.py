@@ -4,7 +4,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-from panoptic3d.sparse.rows import pick, place
+from panoptic3d.sparse.row_ops import pick, place
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 

@@ -8,7 +8,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from panoptic3d.errors import InputError
-from panoptic3d.sparse.rows import RowMix
+from panoptic3d.sparse.row_ops import RowMix
 from panoptic3d.sparse.voxels import rows_of_cells
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panoptic3d.errors import InputError
 from panoptic3d.sparse import voxels as sets
-from panoptic3d.sparse.rows import pick, pick_found, place
+from panoptic3d.sparse.row_ops import pick, pick_found, place
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 Carried = tuple[Tensor, SparseVoxels]  # features and where they sit

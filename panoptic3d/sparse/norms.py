@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panoptic3d.sparse.parallel import over_blocks
+from panoptic3d.sparse.runtime.parallel import over_blocks
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 

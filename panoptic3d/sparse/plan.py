@@ -12,10 +12,10 @@ from torch import Tensor
 from panoptic3d.errors import InputError
 from panoptic3d.sparse.config import DEFAULT_SPARSE_CONFIG, SparseConfig
 from panoptic3d.sparse.kernel import Kernel
-from panoptic3d.sparse.lines import LINE_TAPS, LinedRows, lined_rows, lined_side
-from panoptic3d.sparse.parallel import on_one_core
-from panoptic3d.sparse.schedule import Block, schedule
-from panoptic3d.sparse.sides import Side, coarse_side, fine_side
+from panoptic3d.sparse.kernel_map import Side, coarse_side, fine_side
+from panoptic3d.sparse.runtime.parallel import on_one_core
+from panoptic3d.sparse.torch.chunk_schedule import Block, schedule
+from panoptic3d.sparse.torch.line_taps import LINE_TAPS, LinedRows, lined_rows, lined_side
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 T = TypeVar("T")

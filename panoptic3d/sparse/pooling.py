@@ -7,7 +7,7 @@ from jaxtyping import Float, Int32
 from torch import Tensor
 
 from panoptic3d.sparse.plan import Plan
-from panoptic3d.sparse.rows import RowMix
+from panoptic3d.sparse.row_ops import RowMix
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 Reduction = Literal["sum", "mean", "max"]

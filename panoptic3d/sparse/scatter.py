@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from panoptic3d.sparse.rows import RowMix, pick
+from panoptic3d.sparse.row_ops import RowMix, pick
 from panoptic3d.sparse.voxels import rows_of_cells, voxel_set
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 

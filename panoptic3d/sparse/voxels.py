@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panoptic3d.errors import InputError
 from panoptic3d.sparse.kernel import Kernel
-from panoptic3d.sparse.lookup import Box, VoxelTable
+from panoptic3d.sparse.voxel_table import Box, VoxelTable
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 Bounds = tuple[tuple[int, int, int], tuple[int, int, int]]  # origin, shape

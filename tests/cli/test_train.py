@@ -7,8 +7,8 @@ import yaml
 
 from panoptic3d.cli import main
 from panoptic3d.config import load_config
+from panoptic3d.engine.methods.table import training_config_of
 from panoptic3d.engine.training.checkpoint import all_checkpoints
-from panoptic3d.engine.training.methods import training_config_of
 
 
 @pytest.mark.parametrize(
@@ -18,7 +18,7 @@ from panoptic3d.engine.training.methods import training_config_of
         ("data: {root: x}", [], "`method` is None; give the name of one (clearview, panorecon)"),
         ("method: panorekon", [], "there is no method 'panorekon'; choose from clearview, panorecon"),
         ("method: no.such:Thing", [], "cannot be imported"),
-        ("method: pathlib:Path", [], "is no subclass of panoptic3d.engine.method.Method"),
+        ("method: pathlib:Path", [], "is no subclass of panoptic3d.engine.methods.base.Method"),
         ("method: panorecon", ["--lodaer.batch_size", "2"], "unknown key `lodaer` (did you mean `loader`?)"),
         ("method: panorecon", ["--optimizer.learning_rate", "fast"], "`optimizer.learning_rate` is 'fast'"),
     ],

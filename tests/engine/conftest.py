@@ -11,7 +11,7 @@ import torch
 from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
 from panoptic3d.data.predictions import write_prediction
 from panoptic3d.data.roots import DataRoot, open_root
-from panoptic3d.engine.evaluation_run import EvaluationOrder
+from panoptic3d.engine.evaluation.run import EvaluationOrder
 from panoptic3d.structures.scene import PanopticScene
 from tests.data.conftest import CAMERA, GRID, make_sample
 

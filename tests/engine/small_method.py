@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from panoptic3d.config import Config
-from panoptic3d.engine.method import Method
+from panoptic3d.engine.methods.base import Method
 from panoptic3d.geometry.pinhole import pixel_grid, unproject
 from panoptic3d.randomness import torch_generator
 from panoptic3d.sparse.layers.unet import SparseUNet, SparseUNetConfig

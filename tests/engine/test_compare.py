@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from panoptic3d.cli import main
-from panoptic3d.engine.evaluation_compare import compare
-from panoptic3d.engine.evaluation_run import carry_out
+from panoptic3d.engine.evaluation.compare import compare
+from panoptic3d.engine.evaluation.run import carry_out
 from panoptic3d.errors import InputError
 from tests.engine.conftest import Workshop
 

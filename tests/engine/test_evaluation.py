@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 import torch
 
-from panoptic3d.engine import evaluation
-from panoptic3d.engine.evaluation_run import carry_out
+from panoptic3d.engine.evaluation import score as evaluation
+from panoptic3d.engine.evaluation.run import carry_out
 from panoptic3d.errors import BadFileError, InputError, Panoptic3dError
 from panoptic3d.metrics.protocol import built_in_protocols
 from tests.engine.conftest import Workshop

@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from panoptic3d.engine.evaluation_run import carry_out
+from panoptic3d.engine.evaluation.run import carry_out
 from tests.engine.conftest import Workshop
 
 _WORKER = """
 import sys
 from pathlib import Path
 from panoptic3d import distributed
-from panoptic3d.engine.evaluation_run import carry_out
+from panoptic3d.engine.evaluation.run import carry_out
 from tests.engine.conftest import Workshop
 code = carry_out(Workshop(Path(sys.argv[1])).order(json=sys.argv[2], records=sys.argv[3]))
 distributed.leave(code)
@@ -46,7 +46,7 @@ def test_two_ranks_give_the_same_result(workshop: Workshop, expected: dict, tmp_
 def test_two_workers_give_the_same_result(
     workshop: Workshop, expected: dict, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("panoptic3d.engine.evaluation._MIN_SAMPLES_A_WORKER", 1)
+    monkeypatch.setattr("panoptic3d.engine.evaluation.score._MIN_SAMPLES_A_WORKER", 1)
     out = tmp_path / "workers.json"
     carry_out(workshop.order(json=str(out), num_workers=2))
     assert json.loads(out.read_text()) == expected

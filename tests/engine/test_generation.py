@@ -13,17 +13,17 @@ from panoptic3d.cli.main import main
 from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.data.registration import measure_registration
 from panoptic3d.data.roots import open_root
-from panoptic3d.engine.generation import GenerationConfig, GenerationPlan, Recipe, RoomJob, Shard, load_recipe
-from panoptic3d.engine.generation_check import compare
-from panoptic3d.engine.generation_room import digest, grid_of, make_room_samples
-from panoptic3d.engine.generation_run import read_records, run_plan
-from panoptic3d.engine.generation_sample import sample_of_view
+from panoptic3d.engine.generation.check import compare
+from panoptic3d.engine.generation.plan import GenerationConfig, GenerationPlan, Recipe, RoomJob, Shard, load_recipe
+from panoptic3d.engine.generation.room import digest, grid_of, make_room_samples
+from panoptic3d.engine.generation.run import read_records, run_plan
+from panoptic3d.engine.generation.sample import sample_of_view
 from panoptic3d.errors import InputError
-from panoptic3d.rooms.boxes import random_room
-from panoptic3d.rooms.from_boxes import scene_from_boxes
-from panoptic3d.rooms.raycast import Caster
-from panoptic3d.rooms.soup import soup_of
-from panoptic3d.rooms.truth import dense_frame, frustum_truth, pixel_truth
+from panoptic3d.rooms.analytic.boxes import random_room
+from panoptic3d.rooms.analytic.from_boxes import scene_from_boxes
+from panoptic3d.rooms.meshes.soup import soup_of
+from panoptic3d.rooms.render.raycast import Caster
+from panoptic3d.rooms.truth.pixels import dense_frame, frustum_truth, pixel_truth
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID
 

@@ -4,7 +4,7 @@ import json
 
 from panoptic3d.data.packed.pack import pack_root
 from panoptic3d.data.roots import open_root
-from panoptic3d.engine.evaluation_run import carry_out
+from panoptic3d.engine.evaluation.run import carry_out
 from tests.data.conftest import CAMERA, GRID
 from tests.engine.conftest import Workshop, open_small
 

@@ -18,9 +18,9 @@ from eval.race.ablations import (
     scaled,
     write_maps,
 )
-from panoptic3d.engine.methods.clearview_config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.table import load_training_config
 from panoptic3d.engine.training.config import TrainingConfig
-from panoptic3d.engine.training.methods import load_training_config
 from panoptic3d.errors import InputError
 
 # name -> what differs from tiny.yaml, by the path of the key

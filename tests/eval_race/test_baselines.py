@@ -16,13 +16,13 @@ from eval.race.point_field import distance_to_points
 from eval.race.visible_surface import visible_surface
 from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.data.predictions import PredictedVoxels
-from panoptic3d.engine.evaluation import labelled_of
+from panoptic3d.engine.evaluation.score import labelled_of
 from panoptic3d.errors import InputError
 from panoptic3d.metrics.hidden_surface import CORRECT, FOUND, HIDDEN, PREDICTED, SEEN, TRUE, View, surface_counts
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import Truth
 from panoptic3d.metrics.protocol import load_protocol
-from panoptic3d.rooms.boxes import random_room, render
+from panoptic3d.rooms.analytic.boxes import random_room, render
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import Sample

@@ -10,7 +10,7 @@ from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.errors import InputError
 from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
 from panoptic3d.models.slots import Panoptic2D
-from panoptic3d.rooms.boxes import random_room, render
+from panoptic3d.rooms.analytic.boxes import random_room, render
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import Sample

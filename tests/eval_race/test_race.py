@@ -19,11 +19,11 @@ from eval.race.table import ablation_table, race_table
 from panoptic3d.config import validate_config
 from panoptic3d.data.predictions import prediction_path, write_prediction
 from panoptic3d.data.roots import open_root
-from panoptic3d.engine import evaluation
+from panoptic3d.engine.evaluation import score as evaluation
 from panoptic3d.errors import BadFileError, ConfigError, InputError
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.clearview.build import build_clearview
 from panoptic3d.models.clearview.config import ClearviewConfig, RayConfig, TrunkConfig, VoxelNetConfig
-from panoptic3d.models.registry import load_network
 from panoptic3d.structures.scene import PanopticScene
 
 _SMALL = ClearviewConfig(

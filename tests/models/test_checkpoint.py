@@ -12,12 +12,12 @@ from torch import Tensor
 
 from panoptic3d.cli.main import main
 from panoptic3d.errors import BadFileError
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.panorecon.build import build_panorecon
 from panoptic3d.models.panorecon.checkpoint.folder import export_published, import_published, load_folder
 from panoptic3d.models.panorecon.checkpoint.table import STAGE_2D, constants, to_their_state
 from panoptic3d.models.panorecon.config import config_for_published_weights
 from panoptic3d.models.panorecon.names import old_name
-from panoptic3d.models.registry import load_network
 
 
 @pytest.fixture(scope="module")

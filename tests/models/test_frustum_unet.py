@@ -8,9 +8,9 @@ from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.net import FrustumUNet
-from panoptic3d.models.frustum_unet.winograd import convolved, framed, room_for
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.dense import from_dense
+from panoptic3d.sparse.torch.dense_winograd import convolved, framed, room_for
 from panoptic3d.sparse.voxels import voxels_of_mask
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sparse_voxels import SparseVoxels

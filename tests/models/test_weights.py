@@ -8,9 +8,9 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from panoptic3d.errors import BadFileError
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.clearview.build import build_clearview
 from panoptic3d.models.clearview.config import ClearviewConfig, RayConfig, TrunkConfig, VoxelNetConfig
-from panoptic3d.models.registry import load_network
 
 _SMALL = ClearviewConfig(
     trunk=TrunkConfig(width=16),

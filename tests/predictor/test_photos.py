@@ -128,7 +128,7 @@ def test_a_wrong_camera_is_one_sentence(words: list[str], tmp_path: Path, capsys
 def test_a_version_without_weights_says_so(
     tmp_path: Path, capsys: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("panoptic3d.models.shipped.weights_folder", lambda: tmp_path / "weights")
+    monkeypatch.setattr("panoptic3d.models.checkpoints.find.weights_folder", lambda: tmp_path / "weights")
     picture().save(tmp_path / "a.png")
     assert main(["predict", str(tmp_path / "a.png"), "--out", str(tmp_path / "o")]) == 2
     assert "no checkpoint is shipped" in capsys.readouterr().err

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from panoptic3d.models.shipped import find_checkpoint
+from panoptic3d.models.checkpoints.find import find_checkpoint
 from panoptic3d.predictor.predictor import Predictor
 
 _GOLDEN_PRQ, _TOLERANCE = 12.77, 1.0  # percent; rounding on another processor may turn a match or two

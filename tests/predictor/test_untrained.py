@@ -12,7 +12,7 @@ import torch
 
 import panoptic3d
 from panoptic3d.cli.main import main
-from panoptic3d.models.shipped import find_checkpoint
+from panoptic3d.models.checkpoints.find import find_checkpoint
 from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.structures.scene import PanopticScene
@@ -106,7 +106,7 @@ def test_ranks_share_a_folder_and_the_exit_code_tells_of_the_bad_one(checkpoint:
 
 def test_a_folder_under_weights_is_shipped(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     shutil.copytree(checkpoint, tmp_path / "weights" / "small")
-    monkeypatch.setattr("panoptic3d.models.shipped.weights_folder", lambda: tmp_path / "weights")
+    monkeypatch.setattr("panoptic3d.models.checkpoints.find.weights_folder", lambda: tmp_path / "weights")
     assert find_checkpoint(None) == find_checkpoint("small") == tmp_path / "weights" / "small"
     shutil.copytree(checkpoint, tmp_path / "weights" / "large")
     (tmp_path / "weights" / "DEFAULT").write_text("large\n")

@@ -18,7 +18,7 @@ from panoptic3d.rooms.checks import check_room
 from panoptic3d.rooms.furniture import ROLES, build
 from panoptic3d.rooms.furniture.assemble import snapped
 from panoptic3d.rooms.layout import LayoutConfig, make_room
-from panoptic3d.rooms.shapes import ball, box, joined
+from panoptic3d.rooms.meshes.shapes import ball, box, joined
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, TABLE
 
 # A table of one board in y up, its front (+z) marked by a fin.

@@ -5,7 +5,7 @@ import torch
 
 from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.geometry.voxels import nearest_voxels, trilinear
-from panoptic3d.rooms.boxes import BoxRoom, random_room, render
+from panoptic3d.rooms.analytic.boxes import BoxRoom, random_room, render
 from panoptic3d.structures.frame import DenseFrame
 from panoptic3d.structures.sample import FAR_VOX
 

@@ -8,9 +8,9 @@ import pytest
 
 from panoptic3d.rooms.checks import check_room
 from panoptic3d.rooms.layout import LayoutConfig, make_room
+from panoptic3d.rooms.meshes.shapes import Shape, ball, box, lathe
+from panoptic3d.rooms.meshes.solids import is_inside, surface_below
 from panoptic3d.rooms.scene import Part, RoomScene
-from panoptic3d.rooms.shapes import Shape, ball, box, lathe
-from panoptic3d.rooms.solids import is_inside, surface_below
 
 _OPTIONS = LayoutConfig(room_type="living", num_views=1)
 

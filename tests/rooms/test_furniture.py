@@ -6,8 +6,8 @@ import pytest
 from panoptic3d.errors import InputError
 from panoptic3d.randomness import numpy_generator
 from panoptic3d.rooms.furniture import ROLES, build
+from panoptic3d.rooms.meshes.shapes import signed_volume_m3
 from panoptic3d.rooms.scene import Model
-from panoptic3d.rooms.shapes import signed_volume_m3
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 # Least and greatest width, depth and height in metres.

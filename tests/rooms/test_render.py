@@ -6,17 +6,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panoptic3d.optional import is_installed
-from panoptic3d.rooms.boxes import random_room
-from panoptic3d.rooms.from_boxes import scene_from_boxes
-from panoptic3d.rooms.raycast import NOTHING, Caster
-from panoptic3d.rooms.render_fast import LitRoom
-from panoptic3d.rooms.render_film import Film, develop
-from panoptic3d.rooms.render_light import Surfaces, direct_from_lamps, direct_from_windows
-from panoptic3d.rooms.render_smooth import smooth
+from panoptic3d.rooms.analytic.boxes import random_room
+from panoptic3d.rooms.analytic.from_boxes import scene_from_boxes
+from panoptic3d.rooms.meshes.soup import TriangleSoup, soup_of
+from panoptic3d.rooms.render.fast import LitRoom
+from panoptic3d.rooms.render.film import Film, develop
+from panoptic3d.rooms.render.light import Surfaces, direct_from_lamps, direct_from_windows
+from panoptic3d.rooms.render.raycast import NOTHING, Caster
+from panoptic3d.rooms.render.smooth import smooth
+from panoptic3d.rooms.render.textures import albedo, mean_albedo
 from panoptic3d.rooms.scene import Light, Material
-from panoptic3d.rooms.soup import TriangleSoup, soup_of
-from panoptic3d.rooms.textures import albedo, mean_albedo
-from panoptic3d.rooms.truth import pixel_truth
+from panoptic3d.rooms.truth.pixels import pixel_truth
 
 _KINDS = ["plain", "wood", "tiles", "planks", "carpet", "cloth", "marble", "stripes", "brick", "picture"]
 
@@ -119,7 +119,7 @@ def test_rays_that_leave_hit_nothing() -> None:
 @pytest.mark.skipif(not is_installed("mitsuba"), reason="mitsuba is not installed (pip install 'panoptic3d[photo]')")
 def test_traced_photos_show_the_same_room() -> None:
     """The two renderers agree but for what one bounce leaves out."""
-    from panoptic3d.rooms.photo import TracedRoom
+    from panoptic3d.rooms.render.photo import TracedRoom
 
     room, soup, caster = _room()
     view = room.scene.views[0]

@@ -7,14 +7,21 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from panoptic3d.geometry.visibility import is_occluded
-from panoptic3d.rooms.boxes import random_room, render
-from panoptic3d.rooms.from_boxes import scene_from_boxes
+from panoptic3d.rooms.analytic.boxes import random_room, render
+from panoptic3d.rooms.analytic.from_boxes import scene_from_boxes
 from panoptic3d.rooms.layout import make_room
-from panoptic3d.rooms.raycast import Caster
-from panoptic3d.rooms.soup import soup_of
-from panoptic3d.rooms.truth import _in_grid, _is_occluded, dense_frame, frustum_truth, paired_corners, pixel_truth
-from panoptic3d.rooms.truth_field import EXACT_VOX, REACH_VOX, FrustumSlots, frustum_slots, nearest_surface
-from panoptic3d.rooms.truth_polygons import flatten, pair_distances, paired, split
+from panoptic3d.rooms.meshes.soup import soup_of
+from panoptic3d.rooms.render.raycast import Caster
+from panoptic3d.rooms.truth.field import EXACT_VOX, REACH_VOX, FrustumSlots, frustum_slots, nearest_surface
+from panoptic3d.rooms.truth.pixels import (
+    _in_grid,
+    _is_occluded,
+    dense_frame,
+    frustum_truth,
+    paired_corners,
+    pixel_truth,
+)
+from panoptic3d.rooms.truth.polygons import flatten, pair_distances, paired, split
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 

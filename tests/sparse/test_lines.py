@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from panoptic3d.sparse import Kernel, SparseConfig, conv, make_plan, voxels_of_mask
-from panoptic3d.sparse.lines import lined_rows
+from panoptic3d.sparse.torch.line_taps import lined_rows
 
 
 @pytest.mark.parametrize("occupancy", [0.0, 0.1, 0.5, 1.0])

@@ -31,7 +31,7 @@ from panoptic3d.sparse import (
     upsampled,
     voxels_of_mask,
 )
-from panoptic3d.sparse.masked_dense import pays_densely
+from panoptic3d.sparse.torch.dense_in_mask import pays_densely
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from panoptic3d.sparse import Kernel, SparseConfig, conv, make_plan, voxels_of_mask
-from panoptic3d.sparse.parallel import over_blocks, side_by_side
+from panoptic3d.sparse.runtime.parallel import over_blocks, side_by_side
 
 
 @pytest.mark.parametrize("num_threads", [2, 4])

@@ -6,8 +6,8 @@ import torch
 from panoptic3d.sparse import Kernel, SparseConfig, generated, make_plan, voxels_of_mask
 from panoptic3d.sparse.backends.protocol import Writes
 from panoptic3d.sparse.plan import Plan
-from panoptic3d.sparse.product_sums import product_sums
-from panoptic3d.sparse.tap_gemm import apply_taps
+from panoptic3d.sparse.torch.gather_gemm import apply_taps
+from panoptic3d.sparse.torch.product_first import product_sums
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 TINY_BLOCKS = SparseConfig(gather_bytes=1 << 14, dense_from_occupancy=None)

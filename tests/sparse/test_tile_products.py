@@ -6,9 +6,9 @@ import torch.nn.functional as F
 
 from panoptic3d.sparse import Kernel, SparseConfig, conv, make_plan, voxel_set
 from panoptic3d.sparse.plan import Plan
-from panoptic3d.sparse.tap_gemm import apply_taps
-from panoptic3d.sparse.tile_products import conv_in_tiles, paying_tiles
-from panoptic3d.sparse.winograd import from_cells, from_taps, to_cells
+from panoptic3d.sparse.torch.gather_gemm import apply_taps
+from panoptic3d.sparse.torch.winograd_matrices import from_cells, from_taps, to_cells
+from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles, paying_tiles
 
 
 def _plan(occupancy: float = 0.9, **settings: int) -> Plan:

@@ -16,10 +16,10 @@ from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
 from panoptic3d.data.packed.pack import pack_root
 from panoptic3d.data.roots import open_root
-from panoptic3d.engine.training.methods import load_training_config
+from panoptic3d.engine.methods.table import load_training_config
 from panoptic3d.engine.training.speed import Case, measure, table
 from panoptic3d.machine import describe_machine
-from panoptic3d.rooms.boxes import random_room, render
+from panoptic3d.rooms.analytic.boxes import random_room, render
 
 _COLUMNS = (
     "stage", "batch", "precision", "compiled", "samples_per_s", "steps_per_s", "peak_memory_mib", "bound",

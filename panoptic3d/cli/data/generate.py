@@ -10,7 +10,7 @@ from panoptic3d.errors import InputError
 _FIXED_BY_A_RECIPE = ("seed", "renderer", "format", "views", "camera", "extra_truth", "config", "rooms")
 
 if TYPE_CHECKING:
-    from panoptic3d.engine.generation import GenerationPlan, Shard
+    from panoptic3d.engine.generation.plan import GenerationPlan, Shard
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
     from pathlib import Path
 
     from panoptic3d.cli.progress import with_progress
-    from panoptic3d.engine.generation_run import run_plan
+    from panoptic3d.engine.generation.run import run_plan
 
     plan, shard, out = _plan(arguments), _shard(arguments.shard), Path(arguments.out)
     num_workers = arguments.workers or num_cores()
@@ -60,7 +60,7 @@ def num_cores() -> int:
 
 def _plan(arguments: argparse.Namespace) -> "GenerationPlan":
     from panoptic3d.config import load_config
-    from panoptic3d.engine.generation import GenerationConfig, GenerationPlan, load_recipe
+    from panoptic3d.engine.generation.plan import GenerationConfig, GenerationPlan, load_recipe
 
     if arguments.recipe is not None:
         if arguments.split is None:
@@ -87,7 +87,7 @@ def _plan(arguments: argparse.Namespace) -> "GenerationPlan":
 
 def _shard(text: str | None) -> "Shard":
     """As asked for, or this task's of a SLURM array, or this process's of a torchrun."""
-    from panoptic3d.engine.generation import Shard
+    from panoptic3d.engine.generation.plan import Shard
 
     if text is not None:
         return Shard.parse(text)
@@ -101,7 +101,7 @@ def _shard(text: str | None) -> "Shard":
 
 
 def _check(arguments: argparse.Namespace, out: object) -> int:
-    from panoptic3d.engine.generation_check import check_against_recipe
+    from panoptic3d.engine.generation.check import check_against_recipe
 
     report = check_against_recipe(str(out), arguments.recipe, arguments.split)
     print(report.summary())

@@ -6,7 +6,7 @@ import torch
 from torch import nn
 from torch.optim import Optimizer
 
-from panoptic3d.engine.method import Method
+from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.training.config import OptimizerConfig
 
 

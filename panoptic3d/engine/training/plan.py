@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import torch
 
 from panoptic3d.config import dump_yaml, fingerprint
-from panoptic3d.engine.method import Method
+from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.training.records import data_facts
 from panoptic3d.engine.training.report import peak_memory_mib
 from panoptic3d.engine.training.stages import Stage, learnable_names, set_trained_parts

@@ -5,9 +5,9 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
+from panoptic3d.engine.methods.table import build_method
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.faults import describe, non_finite_terms, read_dump
-from panoptic3d.engine.training.methods import build_method
 from panoptic3d.errors import InputError
 
 

@@ -14,11 +14,11 @@ from panoptic3d import distributed
 from panoptic3d.config import fingerprint
 from panoptic3d.data.dataset import SampleDataset, open_dataset
 from panoptic3d.data.splits import split_of_keys
+from panoptic3d.engine.methods.table import build_method
 from panoptic3d.engine.training import checkpoint as checkpoints
 from panoptic3d.engine.training.agreement import explained_loss_of_ranks
 from panoptic3d.engine.training.config import DataConfig, TrainingConfig
 from panoptic3d.engine.training.following import open_trackers
-from panoptic3d.engine.training.methods import build_method
 from panoptic3d.engine.training.plan import plan_lines
 from panoptic3d.engine.training.records import RunFolder
 from panoptic3d.engine.training.report import Progress, StepLog, final_report

@@ -10,7 +10,7 @@ from typing import Any
 
 import torch
 
-from panoptic3d.engine.training.methods import build_method, load_training_config
+from panoptic3d.engine.methods.table import build_method, load_training_config
 from panoptic3d.engine.training.records import RunFolder
 from panoptic3d.engine.training.report import peak_memory_mib
 from panoptic3d.engine.training.run import choose_device, training_set

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from itertools import accumulate
 
-from panoptic3d.engine.method import Method
+from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.training.config import OptimizerConfig, ScheduleConfig, StageConfig, TrainingConfig
 from panoptic3d.errors import ConfigError
 

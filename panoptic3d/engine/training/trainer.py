@@ -12,7 +12,7 @@ from panoptic3d import distributed
 from panoptic3d.data.dataset import SampleDataset
 from panoptic3d.data.loader import TrainingLoader
 from panoptic3d.data.order import Position
-from panoptic3d.engine.method import Method
+from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.training.agreement import agree
 from panoptic3d.engine.training.clock import Clock
 from panoptic3d.engine.training.config import TrainingConfig

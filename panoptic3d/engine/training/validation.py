@@ -10,7 +10,7 @@ from panoptic3d import distributed
 from panoptic3d.data.dataset import FailedSample, SampleDataset
 from panoptic3d.data.loader import evaluation_samples
 from panoptic3d.data.splits import split_of_keys
-from panoptic3d.engine.method import Method
+from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.training.config import ValidationConfig
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.metrics.prq_metric import PanopticReconstructionQuality

@@ -12,7 +12,7 @@ from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.convolution import SparseConv3d
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import Plan, PlanBook, make_plan
-from panoptic3d.sparse.tile_products import conv_in_tiles, is_inference_on_a_cpu, paying_tiles
+from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles, is_inference_on_a_cpu, paying_tiles
 from panoptic3d.sparse.voxels import all_voxels
 from panoptic3d.sparse.weights import from_dense_weight
 from panoptic3d.structures.sparse_voxels import SparseVoxels

@@ -11,7 +11,8 @@ from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
 from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail
-from panoptic3d.models.frustum_unet.winograd import (
+from panoptic3d.sparse.runtime.parallel import over_blocks, side_by_side
+from panoptic3d.sparse.torch.dense_winograd import (
     Convolved,
     Frame,
     convolved,
@@ -20,7 +21,6 @@ from panoptic3d.models.frustum_unet.winograd import (
     over_planes,
     room_for,
 )
-from panoptic3d.sparse.parallel import over_blocks, side_by_side
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 _EPS = 1e-5  # of `F.instance_norm`

@@ -31,8 +31,8 @@ from panoptic3d.sparse.joining import join, prune
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.convolution import SparseConvTranspose3d
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
-from panoptic3d.sparse.parallel import side_by_side
 from panoptic3d.sparse.plan import PlanBook
+from panoptic3d.sparse.runtime.parallel import side_by_side
 from panoptic3d.sparse.voxels import coarsened, generated, pruned, voxels_of_mask
 from panoptic3d.structures.prediction import LevelPrediction
 from panoptic3d.structures.sparse_voxels import SparseVoxels

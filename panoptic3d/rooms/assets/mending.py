@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int32
 
 from panoptic3d.errors import Panoptic3dError
 from panoptic3d.rooms.assets.raw import RawMesh
-from panoptic3d.rooms.solids import surface_below
+from panoptic3d.rooms.meshes.solids import surface_below
 
 _THINNEST_M = 0.002
 
@@ -158,6 +158,6 @@ def free_top(mesh: RawMesh, height_m: float) -> tuple[float, tuple[float, float,
 
 def outward(triangles: Int32[np.ndarray, "t 3"], vertices: Float[np.ndarray, "v 3"]) -> Int32[np.ndarray, "t 3"]:
     """Turned inside out if the whole encloses a negative volume."""
-    from panoptic3d.rooms.shapes import signed_volume_m3
+    from panoptic3d.rooms.meshes.shapes import signed_volume_m3
 
     return triangles if signed_volume_m3(vertices, triangles) >= 0 else np.ascontiguousarray(triangles[:, ::-1])

@@ -22,7 +22,7 @@ from panoptic3d.rooms.furniture import (
     sofas,
     tables,
 )
-from panoptic3d.rooms.materials import Style
+from panoptic3d.rooms.render.materials import Style
 from panoptic3d.rooms.scene import Model
 
 Maker = Callable[..., Model]

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from panoptic3d.rooms.meshes.shapes import Shape, box, cylinder, joined, rotation, tube
 from panoptic3d.rooms.scene import Material, Model, TriangleMesh
-from panoptic3d.rooms.shapes import Shape, box, cylinder, joined, rotation, tube
 
 Piece = tuple[Shape, Material]
 Top = tuple[float, tuple[float, float, float, float]]

@@ -3,9 +3,9 @@
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble
-from panoptic3d.rooms.materials import Style, cloth, linear
+from panoptic3d.rooms.meshes.shapes import Shape, box, cylinder, extruded, joined, pillow, rounded_box, sheet, upright
+from panoptic3d.rooms.render.materials import Style, cloth, linear
 from panoptic3d.rooms.scene import Material, Model
-from panoptic3d.rooms.shapes import Shape, box, cylinder, extruded, joined, pillow, rounded_box, sheet, upright
 from panoptic3d.structures.taxonomy import BED
 
 _LINEN = Material(linear((236, 234, 228)), "cloth", linear((224, 222, 216)), 0.02, 0.95)

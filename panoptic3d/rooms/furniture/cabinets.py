@@ -3,9 +3,9 @@
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble, carcass, door_fronts, drawer_fronts, four_legs
-from panoptic3d.rooms.materials import Style, black
+from panoptic3d.rooms.meshes.shapes import box, cylinder, joined, lathe, tube
+from panoptic3d.rooms.render.materials import Style, black
 from panoptic3d.rooms.scene import Material, Model
-from panoptic3d.rooms.shapes import box, cylinder, joined, lathe, tube
 from panoptic3d.structures.taxonomy import CABINET, DRESSER
 
 

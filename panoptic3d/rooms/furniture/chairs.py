@@ -3,9 +3,9 @@
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble, four_legs, sled_legs, star_base
-from panoptic3d.rooms.materials import Style, black
+from panoptic3d.rooms.meshes.shapes import Shape, box, cylinder, joined, lathe, pillow, rounded_box, sheet, tube
+from panoptic3d.rooms.render.materials import Style, black
 from panoptic3d.rooms.scene import Model
-from panoptic3d.rooms.shapes import Shape, box, cylinder, joined, lathe, pillow, rounded_box, sheet, tube
 from panoptic3d.structures.taxonomy import CHAIR
 
 

@@ -5,9 +5,9 @@ import numpy as np
 from panoptic3d.rooms.furniture.assemble import Piece, assemble
 from panoptic3d.rooms.furniture.hangings import picture
 from panoptic3d.rooms.furniture.plants import leaves
-from panoptic3d.rooms.materials import Style, black, bright, ceramic, glass, leaf, wood
+from panoptic3d.rooms.meshes.shapes import Shape, ball, box, cylinder, joined, lathe, rounded_box, tube
+from panoptic3d.rooms.render.materials import Style, black, bright, ceramic, glass, leaf, wood
 from panoptic3d.rooms.scene import Material, Model
-from panoptic3d.rooms.shapes import Shape, ball, box, cylinder, joined, lathe, rounded_box, tube
 from panoptic3d.structures.taxonomy import OTHER
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble
-from panoptic3d.rooms.materials import Style, black, bright, cloth
+from panoptic3d.rooms.meshes.shapes import Shape, ball, box, cylinder, extruded, frame, joined, rounded_box, sheet, tube
+from panoptic3d.rooms.render.materials import Style, black, bright, cloth
 from panoptic3d.rooms.scene import Material, Model
-from panoptic3d.rooms.shapes import Shape, ball, box, cylinder, extruded, frame, joined, rounded_box, sheet, tube
 from panoptic3d.structures.taxonomy import OTHER
 
 

@@ -3,9 +3,9 @@
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble
-from panoptic3d.rooms.materials import Style, ceramic, lit_shade
+from panoptic3d.rooms.meshes.shapes import Shape, ball, cylinder, joined, lathe, tube
+from panoptic3d.rooms.render.materials import Style, ceramic, lit_shade
 from panoptic3d.rooms.scene import Material, Model
-from panoptic3d.rooms.shapes import Shape, ball, cylinder, joined, lathe, tube
 from panoptic3d.structures.taxonomy import LAMP
 
 _GLOW = 1.7  # radiance of a lit shade: about that of a sunlit wall

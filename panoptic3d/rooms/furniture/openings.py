@@ -3,9 +3,9 @@
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble
-from panoptic3d.rooms.materials import Style, glass
+from panoptic3d.rooms.meshes.shapes import box, cylinder, frame, joined, tube
+from panoptic3d.rooms.render.materials import Style, glass
 from panoptic3d.rooms.scene import Material, Model
-from panoptic3d.rooms.shapes import box, cylinder, frame, joined, tube
 from panoptic3d.structures.taxonomy import WALL
 
 _WHITE = Material((0.8, 0.8, 0.78), roughness=0.4)

@@ -4,9 +4,9 @@ import numpy as np
 from jaxtyping import Float
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble
-from panoptic3d.rooms.materials import Style, ceramic, leaf, soil, wood
+from panoptic3d.rooms.meshes.shapes import Shape, cylinder, joined, lathe, tube
+from panoptic3d.rooms.render.materials import Style, ceramic, leaf, soil, wood
 from panoptic3d.rooms.scene import Model
-from panoptic3d.rooms.shapes import Shape, cylinder, joined, lathe, tube
 from panoptic3d.structures.taxonomy import OTHER
 
 Rows = Float[np.ndarray, "n 3"]

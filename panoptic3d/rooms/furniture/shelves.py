@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble, carcass, door_fronts
-from panoptic3d.rooms.materials import Style, bright, ceramic
+from panoptic3d.rooms.meshes.shapes import Shape, box, boxes, cylinder, joined, lathe
+from panoptic3d.rooms.render.materials import Style, bright, ceramic
 from panoptic3d.rooms.scene import Material, Model
-from panoptic3d.rooms.shapes import Shape, box, boxes, cylinder, joined, lathe
 from panoptic3d.structures.taxonomy import OTHER
 
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble, four_legs
-from panoptic3d.rooms.materials import Style, cloth
+from panoptic3d.rooms.meshes.shapes import Shape, box, joined, pillow, rounded_box
+from panoptic3d.rooms.render.materials import Style, cloth
 from panoptic3d.rooms.scene import Model
-from panoptic3d.rooms.shapes import Shape, box, joined, pillow, rounded_box
 from panoptic3d.structures.taxonomy import SOFA
 
 

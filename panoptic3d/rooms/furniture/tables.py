@@ -3,9 +3,9 @@
 import numpy as np
 
 from panoptic3d.rooms.furniture.assemble import Piece, assemble, carcass, drawer_fronts, four_legs, sled_legs
-from panoptic3d.rooms.materials import Style, glass
+from panoptic3d.rooms.meshes.shapes import Shape, box, cylinder, extruded, joined, lathe
+from panoptic3d.rooms.render.materials import Style, glass
 from panoptic3d.rooms.scene import Model
-from panoptic3d.rooms.shapes import Shape, box, cylinder, extruded, joined, lathe
 from panoptic3d.structures.taxonomy import DRESSER, TABLE
 
 

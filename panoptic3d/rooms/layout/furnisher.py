@@ -8,7 +8,7 @@ import numpy as np
 
 from panoptic3d.randomness import numpy_generator
 from panoptic3d.rooms.furniture import build
-from panoptic3d.rooms.materials import Style
+from panoptic3d.rooms.render.materials import Style
 from panoptic3d.rooms.scene import Model
 
 

@@ -20,7 +20,7 @@ from panoptic3d.rooms.layout.plans import Plan, draw_plan
 from panoptic3d.rooms.layout.shell import Finishes, ceiling_mesh, floor_mesh, wall_mesh
 from panoptic3d.rooms.layout.space import Space
 from panoptic3d.rooms.layout.views import draw_views
-from panoptic3d.rooms.materials import Style
+from panoptic3d.rooms.render.materials import Style
 from panoptic3d.rooms.scene import Part, RoomScene
 from panoptic3d.structures.taxonomy import CEILING, FLOOR, FRONT3D_TAXONOMY, WALL
 

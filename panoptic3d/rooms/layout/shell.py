@@ -10,9 +10,9 @@ from jaxtyping import Float
 from panoptic3d.rooms.furniture.assemble import snapped
 from panoptic3d.rooms.layout.openings import Opening
 from panoptic3d.rooms.layout.plans import Plan, Wall
-from panoptic3d.rooms.materials import linear, paint, varied
+from panoptic3d.rooms.meshes.triangulation import ear_clipped
+from panoptic3d.rooms.render.materials import linear, paint, varied
 from panoptic3d.rooms.scene import Material, TriangleMesh
-from panoptic3d.rooms.triangulation import ear_clipped
 
 _SKIRTING_M, _SKIRTING_THICK_M = 0.08, 0.012
 _CASING_M, _CASING_THICK_M = 0.07, 0.015

@@ -9,7 +9,7 @@ from torch import Tensor
 from panoptic3d.optional import require
 from panoptic3d.sparse.backends.protocol import Writes
 from panoptic3d.sparse.plan import Plan
-from panoptic3d.sparse.rows import pick
+from panoptic3d.sparse.row_ops import pick
 from panoptic3d.sparse.voxels import rows_of_cells
 from panoptic3d.sparse.weights import to_minkowski
 from panoptic3d.structures.sparse_voxels import SparseVoxels

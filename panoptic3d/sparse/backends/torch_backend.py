@@ -7,10 +7,10 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panoptic3d.sparse.backends.protocol import Writes
-from panoptic3d.sparse.memory import explained_memory
 from panoptic3d.sparse.plan import Plan
-from panoptic3d.sparse.product_sums import product_sums
-from panoptic3d.sparse.tap_gemm import apply_taps, apply_taps_and_correlate
+from panoptic3d.sparse.runtime.memory import explained_memory
+from panoptic3d.sparse.torch.gather_gemm import apply_taps, apply_taps_and_correlate
+from panoptic3d.sparse.torch.product_first import product_sums
 
 
 class TorchBackend:

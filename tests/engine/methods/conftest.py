@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from panoptic3d.data.truth import truth_from_volumes
-from panoptic3d.engine.methods.panorecon import PanoReconMethod
-from panoptic3d.engine.methods.panorecon_settings import FAITHFUL_TRAINING, PanoReconSettings
+from panoptic3d.engine.methods.panorecon.config import FAITHFUL_TRAINING, PanoReconSettings
+from panoptic3d.engine.methods.panorecon.method import PanoReconMethod
 from panoptic3d.engine.training.stages import learnable_names, set_trained_parts
 from panoptic3d.models.panorecon.config import CORRECTED, FAITHFUL
 from panoptic3d.models.surface_lift import lift

@@ -8,8 +8,8 @@ from torch import Tensor
 
 from panoptic3d.data.augment import flipped
 from panoptic3d.data.dataset import open_dataset
-from panoptic3d.engine.methods.clearview import ClearviewMethod, kept_in_training
-from panoptic3d.engine.methods.clearview_config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.clearview.method import ClearviewMethod, kept_in_training
 from panoptic3d.structures.batch import Batch, collate
 from panoptic3d.structures.sample import Sample
 

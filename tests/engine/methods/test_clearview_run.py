@@ -9,7 +9,7 @@ import torch
 
 from panoptic3d.cli.main import main
 from panoptic3d.data.dataset import open_dataset
-from panoptic3d.models.registry import load_network
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.structures.batch import collate
 
 

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from panoptic3d.data.dataset import open_dataset
-from panoptic3d.engine.methods.clearview_targets import (
+from panoptic3d.engine.methods.clearview.targets import (
     BAND_VOX,
     band_cells,
     heat_of,

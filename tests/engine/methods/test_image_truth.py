@@ -3,7 +3,7 @@
 import torch
 
 from panoptic3d.data.targets import Instances2d
-from panoptic3d.engine.methods.image_truth import (
+from panoptic3d.engine.methods.panorecon.image_truth import (
     channel_of,
     image_truth,
     mask_iou,

@@ -10,12 +10,12 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from panoptic3d.config import canonical_json, read_yaml_tree, validate_config
-from panoptic3d.engine.methods.panorecon import PanoReconMethod
-from panoptic3d.engine.methods.panorecon_settings import FAITHFUL_TRAINING, PanoReconSettings
-from panoptic3d.engine.training.methods import load_training_config, method_class
+from panoptic3d.engine.methods.panorecon.config import FAITHFUL_TRAINING, PanoReconSettings
+from panoptic3d.engine.methods.panorecon.method import PanoReconMethod
+from panoptic3d.engine.methods.table import load_training_config, method_class
 from panoptic3d.errors import InputError
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.panorecon.config import FAITHFUL, config_for_published_weights
-from panoptic3d.models.registry import load_network
 from tests.engine.methods.conftest import batch_of, room
 
 Build = Callable[..., PanoReconMethod]

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 
 from panoptic3d.config import validate_config
+from panoptic3d.engine.methods.table import training_config_of
 from panoptic3d.engine.training.config import TrainingConfig
-from panoptic3d.engine.training.methods import training_config_of
 
 SMALL = "tests.engine.small_method:SmallMethod"
 

@@ -12,10 +12,10 @@ import torch
 from panoptic3d.config import load_config
 from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
+from panoptic3d.engine.methods.table import training_config_of
 from panoptic3d.engine.training.config import TrainingConfig
-from panoptic3d.engine.training.methods import training_config_of
 from panoptic3d.engine.training.run import Resume, train
-from panoptic3d.rooms.boxes import random_room, render
+from panoptic3d.rooms.analytic.boxes import random_room, render
 from panoptic3d.structures.sample import Sample
 from panoptic3d.tracking.json_lines import read_json_lines
 

@@ -5,9 +5,9 @@ from collections.abc import Callable
 import pytest
 import torch
 
+from panoptic3d.engine.methods.table import build_method
 from panoptic3d.engine.training.config import OptimizerConfig, TrainingConfig
 from panoptic3d.engine.training.ema import MovingAverage
-from panoptic3d.engine.training.methods import build_method
 from panoptic3d.engine.training.optimizer import build_optimizer, parameter_groups, set_rate
 from panoptic3d.engine.training.run import Resume, train
 from panoptic3d.engine.training.stages import check_parts, learnable_names, set_trained_parts, stages_of

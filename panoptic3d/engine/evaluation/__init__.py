@@ -1,0 +1,1 @@
+"""Scores of predictions: truth, measures, records that resume, results, comparisons, tables and pages."""

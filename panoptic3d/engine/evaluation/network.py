@@ -1,0 +1,44 @@
+"""Predictions of a checkpoint, made where a score asks for them: the sample's photo and camera in, no file in between."""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from panoptic3d.data.predictions import PredictedVoxels
+from panoptic3d.data.roots import DataRoot
+from panoptic3d.files import sha256_of_file
+from panoptic3d.models.checkpoints.load import load_network
+from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.structures.moving import moved
+
+_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
+
+
+@dataclass(frozen=True)
+class NetworkPredictions:
+    folder: Path
+    device: torch.device
+
+    @cached_property
+    def network(self) -> Pipeline:
+        return load_network(self.folder).to(self.device)
+
+    @cached_property
+    def facts(self) -> dict[str, Any]:
+        """As a result carries them."""
+        sums = (sha256_of_file(self.folder / name) for name in (_WEIGHTS, _CONFIG))
+        return {"name": self.folder.resolve().name, **dict(zip(("sha256", "config_sha256"), sums, strict=True))}
+
+    @property
+    def stamp(self) -> str:
+        """Changes with weights and thresholds: what was scored with others is scored again."""
+        return f"{self.facts['sha256']} {self.facts['config_sha256']}"
+
+    def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
+        """Raises `BadFileError` where the photo cannot be read."""
+        sample = data.read(key, has_voxels=False)
+        (scene,) = self.network.infer(sample.image[None].to(self.device), (sample.camera,))
+        return PredictedVoxels.from_scene(moved(scene, "cpu"))

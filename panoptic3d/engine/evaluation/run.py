@@ -1,0 +1,186 @@
+"""One evaluation from its order to its files: what the command line calls."""
+
+import json
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+
+from panoptic3d import distributed
+from panoptic3d.data.roots import DataRoot, open_root
+from panoptic3d.data.splits import Split, find_split
+from panoptic3d.engine.evaluation.html import write_report
+from panoptic3d.engine.evaluation.network import NetworkPredictions
+from panoptic3d.engine.evaluation.records import SampleRecord, read_records, rescored
+from panoptic3d.engine.evaluation.result import result_of
+from panoptic3d.engine.evaluation.score import EvaluationPlan, check_predictions_folder, evaluate_split
+from panoptic3d.engine.evaluation.tables import (
+    geometry_tables,
+    main_tables,
+    tables_of,
+    to_latex,
+    to_markdown,
+    to_terminal,
+)
+from panoptic3d.errors import InputError, Panoptic3dError
+from panoptic3d.files import write_text_atomically
+from panoptic3d.metrics.perturbations import OracleName
+from panoptic3d.metrics.protocol import Protocol, load_protocol
+from panoptic3d.metrics.surface_protocol import load_surface_protocol
+from panoptic3d.models.checkpoints.find import find_checkpoint
+
+
+@dataclass(frozen=True)
+class EvaluationOrder:
+    """What a person asked for, word by word."""
+
+    data: str | None
+    split: str
+    predictions: str | None
+    rescore: str | None
+    protocols: tuple[str, ...]
+    checkpoint: str | None = None
+    oracles: tuple[OracleName, ...] = ()
+    surfaces: tuple[str, ...] = ()
+    num_sensitivity: int = 0
+    num_workers: int = 1
+    records: str | None = None
+    is_anew: bool = False
+    json: str | None = None
+    markdown: str | None = None
+    latex: str | None = None
+    html: str | None = None
+    num_worst: int = 12
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    open_data: Callable[[str], DataRoot] = open_root
+
+    @property
+    def records_path(self) -> Path | None:
+        if self.records is not None:
+            return Path(self.records)
+        return Path(self.json).with_suffix(".records.jsonl") if self.json is not None else None
+
+
+def carry_out(order: EvaluationOrder) -> int:
+    """Exit code 0, or 1 where a part of the ground truth could not be read and the score is not that of the split."""
+    protocols = tuple(load_protocol(name) for name in order.protocols)
+    _check_names(protocols)
+    if order.device == "cuda" and not torch.cuda.is_available():
+        raise InputError(
+            "--device cuda: torch finds no CUDA device here; scores are counted on the CPU, so leave it out."
+        )
+    for path in (order.json, order.markdown, order.latex, order.html, order.records):
+        _check_folder(path)
+    distributed.start(torch.device("cpu"))  # a score is counted on the CPU; a GPU only ever holds predicted volumes
+    split = find_split(order.data or ".", order.split)
+    if order.rescore is not None:
+        plan, records = None, _rescored(Path(order.rescore), split, protocols)
+    else:
+        plan, records = _scored(order, split, protocols)
+    source = {"predictions": order.predictions, "rescored_from": order.rescore}
+    network = plan.predictions if plan is not None and isinstance(plan.predictions, NetworkPredictions) else None
+    checkpoint = network.facts if network is not None else {}
+    results = [
+        result_of(records, p, split, source=source, checkpoint=checkpoint, oracles=order.oracles) for p in protocols
+    ]
+    if distributed.is_main():
+        _write(order, plan, records, results)
+    num_bad = results[0]["num_bad_truth"]
+    if num_bad:
+        first = results[0]["bad_truth"][0]
+        raise Panoptic3dError(
+            f"{num_bad} of {len(split)} images could not be scored because of their ground truth, the first: "
+            f"{first['message']} The numbers above are not those of the split."
+        )
+    return 0
+
+
+def _scored(
+    order: EvaluationOrder, split: Split, protocols: tuple[Protocol, ...]
+) -> tuple[EvaluationPlan, list[SampleRecord]]:
+    assert order.data is not None
+    data = order.open_data(order.data)
+    if data.layout == "front3d":
+        data.shared_mask(data.shared_grid)  # without it no image can be scored: say so before the first one
+    chosen = (
+        frozenset(split.keys[:: max(1, len(split) // order.num_sensitivity)]) if order.num_sensitivity else frozenset()
+    )
+    surfaces = tuple(load_surface_protocol(name) for name in order.surfaces)
+    plan = EvaluationPlan(data, _predictions(order, split), protocols, order.oracles, chosen, surfaces)
+    if order.is_anew and order.records_path is not None and distributed.is_main():
+        order.records_path.unlink(missing_ok=True)
+    distributed.barrier()
+    records = evaluate_split(plan, split, order.records_path, order.num_workers, _progress())
+    return plan, records
+
+
+def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredictions:
+    if order.checkpoint is not None:
+        has_cuda = order.device != "cpu" and torch.cuda.is_available()
+        device = torch.device("cuda", distributed.local_rank()) if has_cuda else torch.device("cpu")
+        predictions = NetworkPredictions(find_checkpoint(order.checkpoint), device)
+        _ = predictions.network  # what is wrong with it is said before the first image
+        return predictions
+    assert order.predictions is not None
+    check_predictions_folder(Path(order.predictions), split)
+    return Path(order.predictions)
+
+
+def _rescored(path: Path, split: Split, protocols: Sequence[Protocol]) -> list[SampleRecord]:
+    if not path.exists():
+        raise InputError(f"the records {path} are not there; give the file that `evaluate --records` wrote.")
+    known = read_records([path])
+    missing = [key for key in split.keys if key not in known]
+    if missing:
+        raise InputError(
+            f"{path} has no record of {len(missing)} images of the split, such as {missing[0]}; score them."
+        )
+    return [rescored(known[key], protocols) for key in split.keys]
+
+
+def _write(
+    order: EvaluationOrder,
+    plan: EvaluationPlan | None,
+    records: Sequence[SampleRecord],
+    results: Sequence[dict[str, Any]],
+) -> None:
+    every_table = [table for result in results for table in tables_of(result)]
+    has_sensitivity = any(result["sensitivity"] for result in results)
+    shown = every_table if has_sensitivity else [*main_tables(results), *geometry_tables(results[0])]
+    print(to_terminal(shown))
+    if order.json is not None:
+        tree = results[0] if len(results) == 1 else list(results)
+        write_text_atomically(order.json, json.dumps(tree, indent=1, allow_nan=False) + "\n")
+    if order.markdown is not None:
+        write_text_atomically(order.markdown, to_markdown(every_table))
+    if order.latex is not None:
+        write_text_atomically(order.latex, to_latex(main_tables(results)))
+    if order.html is not None:
+        write_report(Path(order.html), plan, records, results, order.num_worst)
+
+
+def _check_names(protocols: Sequence[Protocol]) -> None:
+    names = [protocol.name for protocol in protocols]
+    if len(set(names)) != len(names):
+        raise InputError(
+            f"two protocols bear the same name ({', '.join(names)}); give each YAML file a name of its own."
+        )
+
+
+def _check_folder(path: str | None) -> None:
+    """Before hours of scoring, not after."""
+    if path is not None and not Path(path).absolute().parent.is_dir():
+        raise InputError(f"the folder of {path} does not exist; make it, or give another path.")
+
+
+def _progress() -> Callable[[int, int], None]:
+    """A line that counts, on a terminal only."""
+
+    def report(done: int, total: int) -> None:
+        if sys.stderr.isatty() and distributed.is_main():
+            print(f"\r{done}/{total} images", end="" if done < total else "\n", file=sys.stderr, flush=True)
+
+    return report

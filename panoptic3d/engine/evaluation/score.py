@@ -1,0 +1,246 @@
+"""Scoring a split from prediction files: over all cores and ranks, resumable, and without ever leaving out a sample."""
+
+import contextlib
+import hashlib
+import json
+import multiprocessing
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import torch
+
+from panoptic3d import distributed
+from panoptic3d.config import fingerprint
+from panoptic3d.data.predictions import PredictedVoxels, prediction_path, read_prediction
+from panoptic3d.data.roots import DataRoot
+from panoptic3d.data.splits import Split
+from panoptic3d.data.volumes import Shape
+from panoptic3d.engine.evaluation.network import NetworkPredictions
+from panoptic3d.engine.evaluation.records import (
+    ProtocolRecord,
+    SampleRecord,
+    measured_fingerprint,
+    read_records,
+    to_line,
+    write_records,
+)
+from panoptic3d.engine.evaluation.surface import surface_rows, visibility_rows, voxel_rows
+from panoptic3d.engine.evaluation.truth import file_stamp, read_true_frame, truth_stamp
+from panoptic3d.errors import BadFileError, InputError
+from panoptic3d.metrics.diagnosis import traits_of
+from panoptic3d.metrics.labelled import LabelledVoxels
+from panoptic3d.metrics.panoptic_quality import Truth, score_sample
+from panoptic3d.metrics.perturbations import CHANGES, OracleName, with_oracle
+from panoptic3d.metrics.protocol import Protocol
+from panoptic3d.metrics.surface_protocol import SurfaceProtocol
+from panoptic3d.metrics.voxel_iou import voxel_confusion
+
+_MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
+
+
+@dataclass(frozen=True)
+class EvaluationPlan:
+    """Everything that decides the records of a set."""
+
+    data: DataRoot
+    predictions: Path | NetworkPredictions  # a folder of files, or a network
+    protocols: tuple[Protocol, ...]
+    oracles: tuple[OracleName, ...] = ()
+    sensitivity_keys: frozenset[str] = frozenset()  # images that are also scored with small changes
+    surfaces: tuple[SurfaceProtocol, ...] = ()
+
+    def prediction(self, key: str, shape: Shape) -> PredictedVoxels:
+        """Raises `BadFileError` that names the file."""
+        if isinstance(self.predictions, NetworkPredictions):
+            return self.predictions.predict(self.data, key)
+        return read_prediction(_path(self.predictions, key), shape)
+
+    def stamp(self, key: str) -> str:
+        """Changes when the record would."""
+        parts = {
+            "prediction": self._prediction_stamp(key),
+            "truth": truth_stamp(self.data, key),
+            "protocols": {protocol.name: fingerprint(protocol) for protocol in self.protocols},
+            "oracles": self.oracles,
+            "sensitivity": key in self.sensitivity_keys,
+            "surfaces": {protocol.name: fingerprint(protocol) for protocol in self.surfaces},
+        }
+        return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
+
+    def _prediction_stamp(self, key: str) -> list:
+        if isinstance(self.predictions, NetworkPredictions):
+            return [self.predictions.stamp]
+        path = _path(self.predictions, key)
+        return [str(path.resolve()), file_stamp(path)]
+
+
+def _path(folder: Path, key: str) -> Path:
+    scene, _, frame = key.partition("/")
+    return prediction_path(folder, scene, frame)
+
+
+def check_predictions_folder(folder: Path, split: Split) -> None:
+    """One missing file is a failure of the method; a folder without any of them is a wrong path."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give the folder that holds <scene>_<frame>.npz files.")
+    if not any(_path(folder, key).exists() for key in split.keys):
+        expected = _path(folder, split.keys[0]).name
+        raise InputError(
+            f"{folder} holds no prediction of any of the {len(split)} images of the split; "
+            f"files are named <scene>_<frame>.npz, such as {expected}."
+        )
+
+
+def evaluate_split(
+    plan: EvaluationPlan,
+    split: Split,
+    records_path: Path | None = None,
+    num_workers: int = 1,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> list[SampleRecord]:
+    """A record of every image, in the order of the split, on every rank. What is on the disk and still true is kept."""
+    known = _still_true(plan, split, records_path)
+    todo = distributed.shard([key for key in split.keys if key not in known])
+    fresh = _score_all(plan, todo, _part(records_path), num_workers, report)
+    for records in distributed.gather_objects(fresh):
+        known |= records
+    ordered = [known[key] for key in split.keys]
+    if records_path is not None:
+        if distributed.is_main():
+            write_records(records_path, ordered)
+            for part in _parts(records_path):
+                part.unlink()
+        distributed.barrier()
+    return ordered
+
+
+def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
+    """Whatever is wrong with the files of one image becomes part of its record."""
+    record = SampleRecord(key, plan.stamp(key))
+    try:
+        frame = read_true_frame(plan.data, key)
+    except BadFileError as error:
+        return replace(record, bad_truth={"reason": error.reason, "message": str(error)})
+    truth = frame.truth
+    try:
+        file = plan.prediction(key, truth.voxels.shape)
+    except BadFileError as error:
+        file = PredictedVoxels.nothing(truth.voxels.shape)
+        record = replace(record, failure={"reason": error.reason, "message": str(error)})
+    prediction = labelled_of(file)
+    for oracle in plan.oracles:
+        prediction = with_oracle(prediction, truth.voxels, oracle)
+    if not len(truth.voxels):
+        record = replace(record, warnings=("empty_truth: no voxel of the ground truth carries a label",))
+    protocols = {}
+    for protocol in plan.protocols:
+        score = score_sample(prediction, truth, protocol, across_classes=True)
+        traits = traits_of(score, truth, frame.grid, frame.camera, frame.depth_m)
+        protocols[protocol.name] = ProtocolRecord(measured_fingerprint(protocol), score, traits)
+    changed = _changes(plan, prediction, truth) if key in plan.sensitivity_keys else {}
+    voxels = voxel_rows(voxel_confusion(prediction, truth.voxels, truth.frustum.mask))
+    surfaces = {}
+    if plan.surfaces:
+        surfaces = surface_rows(file, frame.distance, frame.grid, plan.surfaces)
+    return replace(
+        record,
+        protocols=protocols,
+        sensitivity=changed,
+        surfaces=surfaces,
+        voxels=voxels,
+        visibility=visibility_rows(prediction, frame),
+    )
+
+
+def labelled_of(voxels: PredictedVoxels) -> LabelledVoxels:
+    is_labelled = (voxels.semantic != 0) | (voxels.instance != 0)
+    columns = (voxels.linear_index, voxels.distance_vox, voxels.semantic, voxels.instance)
+    return LabelledVoxels.checked(voxels.shape, *(column[is_labelled] for column in columns))
+
+
+def _changes(plan: EvaluationPlan, prediction: LabelledVoxels, truth: Truth) -> dict[str, dict[str, list]]:
+    """Protocol -> change -> rows of sums of the classes that occur: class, IoU, tp, fp, fn, n."""
+    rows: dict[str, dict[str, list]] = {}
+    for protocol in plan.protocols:
+        rows[protocol.name] = {}
+        for change in CHANGES:
+            tally = score_sample(change.of_prediction(prediction), truth, change.of_protocol(protocol)).tally
+            rows[protocol.name][change.name] = [[c, *tally.sums[c].tolist()] for c in tally.seen_classes]
+    return rows
+
+
+def _still_true(plan: EvaluationPlan, split: Split, path: Path | None) -> dict[str, SampleRecord]:
+    if path is None:
+        return {}
+    wanted = set(split.keys)
+    known = read_records([path, *_parts(path)])
+    return {key: r for key, r in known.items() if key in wanted and r.stamp == plan.stamp(key)}
+
+
+def _parts(records_path: Path) -> list[Path]:
+    return sorted(records_path.parent.glob(f"{records_path.name}.rank*"))
+
+
+def _part(records_path: Path | None) -> Path | None:
+    """Where this rank notes what it has finished, one line at a time."""
+    return records_path and records_path.with_name(f"{records_path.name}.rank{distributed.rank()}")
+
+
+def _score_all(
+    plan: EvaluationPlan,
+    keys: Sequence[str],
+    part: Path | None,
+    num_workers: int,
+    report: Callable[[int, int], None],
+) -> dict[str, SampleRecord]:
+    records = {}
+    with _notebook(part) as note:
+        for done, record in enumerate(_scored(plan, keys, num_workers), start=1):
+            records[record.key] = record
+            note(record)
+            report(done, len(keys))
+    return records
+
+
+@contextlib.contextmanager
+def _notebook(path: Path | None) -> Iterator[Callable[[SampleRecord], None]]:
+    """Appends finished records one by one, so that a killed evaluation is taken up where it stopped."""
+    if path is None:
+        yield lambda record: None
+        return
+    with path.open("a", encoding="utf-8") as file:
+
+        def note(record: SampleRecord) -> None:
+            file.write(to_line(record) + "\n")
+            file.flush()
+
+        yield note
+
+
+def _scored(plan: EvaluationPlan, keys: Sequence[str], num_workers: int) -> Iterator[SampleRecord]:
+    num_workers = min(num_workers, len(keys) // _MIN_SAMPLES_A_WORKER)
+    if isinstance(plan.predictions, NetworkPredictions):  # one network a rank: more would need its memory again
+        num_workers = 1
+    if num_workers <= 1:
+        for key in keys:
+            yield score_key(plan, key)
+        return
+    context = multiprocessing.get_context("spawn")  # forking a process that has run torch can hang
+    with ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(plan,)) as pool:
+        yield from pool.map(_score_in_worker, keys)
+
+
+_plan_of_worker: EvaluationPlan | None = None
+
+
+def _start_worker(plan: EvaluationPlan) -> None:
+    global _plan_of_worker
+    _plan_of_worker = plan
+    torch.set_num_threads(1)
+
+
+def _score_in_worker(key: str) -> SampleRecord:
+    assert _plan_of_worker is not None
+    return score_key(_plan_of_worker, key)

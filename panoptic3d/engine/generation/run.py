@@ -1,0 +1,187 @@
+"""Running a plan: rooms in parallel, a journal to go on from after any interruption, and the root's own files."""
+
+import json
+import multiprocessing
+import os
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
+from concurrent.futures.process import BrokenProcessPool
+from functools import partial
+from itertools import islice
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any
+
+from panoptic3d.data.front3d_writer import write_frustum_mask
+from panoptic3d.data.packed.pack import manifest_of_layout
+from panoptic3d.data.roots import MANIFEST as PACKED_MANIFEST
+from panoptic3d.engine.generation.page import write_statistics
+from panoptic3d.engine.generation.plan import GenerationPlan, RoomJob, Shard
+from panoptic3d.engine.generation.room import digest, has_own_mask, make_room_samples
+from panoptic3d.errors import InputError, Panoptic3dError
+from panoptic3d.files import sweep_partial_files, write_text_atomically
+
+PLAN_FILE, MANIFEST, RECORDS = "generation.json", "manifest.json", "records"
+_STALE_S = 3600.0  # a partial file of this age has lost its writer
+_AHEAD = 3  # rooms in the queue of each worker
+
+Record = dict[str, Any]
+Watch = Callable[[Iterator[list[Record]], int], Iterator[list[Record]]]
+
+
+def run_plan(
+    plan: GenerationPlan,
+    out: Path,
+    shard: Shard = Shard(0, 1),  # noqa: B008 - frozen
+    num_workers: int = 1,
+    watch: Watch = lambda rooms, total: rooms,
+) -> dict[str, int]:
+    """Make what is missing of a shard. Whoever finishes the last shard writes manifest and statistics.
+
+    Returns how many samples were made, how many were there, and how many of the whole plan are there now.
+    """
+    _prepare(plan, out)
+    known = read_records(out)
+    jobs = list(plan.rooms(shard))
+    missing = [job for job in jobs if not _is_done(job, known, out)]
+    num_made = 0
+    (out / RECORDS).mkdir(exist_ok=True)
+    with (out / RECORDS / f"{shard.name}.jsonl").open("a") as journal:
+        journal.write("\n")  # ends the line at which an earlier run was killed
+        for records in watch(_rooms(missing, out, plan, num_workers), len(missing)):
+            for record in records:
+                journal.write(json.dumps(record, separators=(",", ":")) + "\n")
+                known[record["key"]] = record
+                num_made += 1
+            journal.flush()
+    num_asked = sum(job.num_views for job in jobs)
+    all_keys = [key for keys in plan.splits().values() for key in keys]
+    if shard.count > 1:
+        known = read_records(out)  # what the others did meanwhile
+    num_there = sum(key in known for key in all_keys)
+    if num_there == len(all_keys):
+        finish(plan, out, known)
+    return {"made": num_made, "there": num_asked - num_made, "of_plan": num_there}
+
+
+def read_records(out: Path) -> dict[str, Record]:
+    """Of every shard's journal; a line that a killed run left unfinished is none."""
+    records: dict[str, Record] = {}
+    for path in sorted((out / RECORDS).glob("*.jsonl")):
+        for line in path.read_text().splitlines():
+            try:
+                record = json.loads(line)
+            except json.JSONDecodeError:
+                continue
+            records[record["key"]] = record
+    return records
+
+
+def finish(plan: GenerationPlan, out: Path, records: dict[str, Record]) -> None:
+    keys = sorted(key for keys in plan.splits().values() for key in keys)
+    manifest = {**plan.describe(), "samples": {key: digest(records[key]) for key in keys}}
+    write_text_atomically(out / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    write_statistics(out, [records[key] for key in keys], plan)
+
+
+def _prepare(plan: GenerationPlan, out: Path) -> None:
+    """The files of the root; refuses a folder that holds something else."""
+    out.mkdir(parents=True, exist_ok=True)
+    _check_same(plan, out)
+    write_text_atomically(out / PLAN_FILE, json.dumps(plan.describe(), indent=1) + "\n")
+    (out / "splits").mkdir(exist_ok=True)
+    for name, keys in plan.splits().items():
+        write_text_atomically(out / "splits" / f"{name}.txt", "".join(f"{key}\n" for key in keys))
+    if plan.config.format == "packed":
+        text = json.dumps(manifest_of_layout("front3d"), indent=2) + "\n"
+        write_text_atomically(out / PACKED_MANIFEST, text)
+    if not has_own_mask(plan.config) and not (out / "frustum_mask.npz").exists():
+        from panoptic3d.rooms.truth.field import frustum_slots
+        from panoptic3d.structures.camera import FRONT3D_CAMERA
+        from panoptic3d.structures.grid import FRONT3D_GRID
+
+        write_frustum_mask(out, frustum_slots(FRONT3D_CAMERA, FRONT3D_GRID).mask)
+    for folder in (out, *(path for path in out.iterdir() if path.is_dir())):
+        sweep_partial_files(folder, _STALE_S)
+
+
+def _check_same(plan: GenerationPlan, out: Path) -> None:
+    """A folder goes on with the plan that it was begun with; only the number of samples may grow."""
+    path = out / PLAN_FILE
+    if not path.exists():
+        if any(not entry.name.startswith(".") for entry in out.iterdir()):
+            raise InputError(f"{out} is not empty and no generated data set; generate into a new folder.")
+        return
+    before, now = json.loads(path.read_text()), plan.describe()
+    for key in ("fingerprint", "first_seed", "split"):
+        if before[key] != now[key]:
+            raise InputError(
+                f"{out} was begun with another {'configuration' if key == 'fingerprint' else key} ({path} says which); "
+                f"give the same options, or a new folder."
+            )
+    if before["num"] > plan.num:
+        raise InputError(
+            f"{out} holds {before['num']} samples, {plan.num} were asked for; give a new folder for fewer."
+        )
+
+
+def _is_done(job: RoomJob, known: dict[str, Record], out: Path) -> bool:
+    records = [known.get(key) for key in job.keys]
+    return all(record is not None and all((out / name).exists() for name in record["files"]) for record in records)
+
+
+def _rooms(jobs: list[RoomJob], out: Path, plan: GenerationPlan, num_workers: int) -> Iterator[list[Record]]:
+    """In the order in which they are done."""
+    if num_workers <= 1:
+        yield from (make_room_samples(out, job, plan.config) for job in jobs)
+        return
+    context = multiprocessing.get_context("spawn")
+    waiting = iter(jobs)
+    with _one_thread_each(), ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker) as pool:
+        make = partial(make_room_samples, out, config=plan.config)
+        running = {pool.submit(make, job) for job in islice(waiting, _AHEAD * num_workers)}
+        try:
+            while running:
+                done, running = wait(running, return_when=FIRST_COMPLETED)
+                running |= {pool.submit(make, job) for job in islice(waiting, len(done))}
+                for future in done:
+                    yield future.result()
+        except BrokenProcessPool as error:
+            raise Panoptic3dError(
+                "a worker was killed, most often for want of memory; run the same command again with fewer --workers."
+            ) from error
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+class _one_thread_each:  # noqa: N801 - reads as a verb at its one place
+    """Libraries of workers take one thread each: with more they wait for each other."""
+
+    _NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+
+    def __enter__(self) -> None:
+        self._before = {name: os.environ.get(name) for name in self._NAMES}
+        os.environ.update(dict.fromkeys(self._NAMES, "1"))
+
+    def __exit__(self, *_: object) -> None:
+        for name, value in self._before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
+
+
+def _start_worker() -> None:
+    """One thread, and an end when the parent is killed (pool workers would wait for ever)."""
+    import torch
+
+    torch.set_num_threads(1)
+    parent = multiprocessing.parent_process()
+    assert parent is not None
+
+    def leave_with_parent() -> None:
+        connection.wait([parent.sentinel])
+        os._exit(1)
+
+    threading.Thread(target=leave_with_parent, daemon=True).start()

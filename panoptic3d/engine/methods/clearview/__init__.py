@@ -1,0 +1,1 @@
+"""Training of clearview: targets and objective."""

@@ -1,0 +1,285 @@
+"""Our own method under training: its maps, its volume and its seeds against the truth, sample by sample."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import cast
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor, nn
+
+from panoptic3d.backbones.efficientnet_lite import EfficientNetLite, load_imagenet_weights
+from panoptic3d.backbones.feature_pyramid import FeaturePyramid
+from panoptic3d.engine.methods.base import Method
+from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.clearview.targets import (
+    ThingTruth,
+    band_cells,
+    heat_of,
+    layout_depth,
+    plane_truth,
+    spread_groups,
+    thing_truth,
+    truth_at,
+)
+from panoptic3d.losses import ray_terms, seed_terms
+from panoptic3d.models.clearview.build import build_clearview
+from panoptic3d.models.clearview.gather import Gather, Gathered
+from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
+from panoptic3d.models.clearview.seeds import Places, strongest
+from panoptic3d.models.clearview.voxel_net import ClearviewNet, Refined
+from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.randomness import torch_generator
+from panoptic3d.structures.batch import Batch
+from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.sample import VoxelTruth
+from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.sparse_voxels import SparseVoxels
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
+
+_PLANE_PIXEL = 2  # the planes of every second pixel of every second row are judged: neighbours say the same
+
+Bands = Mapping[int, Bool[Tensor, "b x y z"]]  # by stride: the cells that hold a voxel of the true band
+
+
+class ClearviewMethod(Method):
+    settings_kind = ClearviewTrainingConfig
+    network: Pipeline
+
+    def __init__(self, config: ClearviewTrainingConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
+        super().__init__()
+        self.config, self.taxonomy = config, taxonomy
+        self.network, self.network_config = build_clearview(config.network), config.network
+        if config.imagenet:
+            trunk = cast(FeaturePyramid, self.network.trunk).trunk
+            assert isinstance(trunk, EfficientNetLite)
+            load_imagenet_weights(trunk, config.network.trunk.name, config.imagenet_file)
+
+    def parts(self) -> Mapping[str, Sequence[nn.Module]]:
+        """The trunk's own layers, `trunk`, are also a part of `2d`: they came trained and need a lower rate."""
+        network = self.network
+        pyramid = cast(FeaturePyramid, network.trunk)
+        flat = (pyramid, network.panoptic, network.rays)
+        return {
+            "trunk": [cast(nn.Module, pyramid.trunk)],
+            "2d": cast(Sequence[nn.Module], flat),
+            "3d": [cast(nn.Module, network.voxel_net)],
+        }
+
+    def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
+        return self.network.infer(batch.image, batch.cameras)
+
+    def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
+        """Everything is batched but the terms, which are the means over samples of each sample's own."""
+        network, trains_maps = self.network, self.trains("2d")
+        keeps_norms = self.config.imagenet if self.config.keeps_norms is None else self.config.keeps_norms
+        if keeps_norms:  # the statistics of a million photos are better than those of a small batch
+            cast(FeaturePyramid, network.trunk).trunk.eval()
+        fitted = network.fit(batch.image, batch.cameras)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trains_maps):
+            pyramid = network.trunk(fitted.pixels)
+            panoptic = network.panoptic(pyramid, fitted.cameras)
+            rays = cast(LayeredEstimate, network.rays(pyramid, fitted.cameras, panoptic))
+        terms = self._map_terms(batch, panoptic, rays) if trains_maps else []
+        if self.trains("3d"):
+            lifted = self._lifted(batch, step, panoptic, rays)
+            things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
+            bands = {stride: torch.stack([band_cells(truth, stride) for truth in batch.truths]) for stride in (4, 2, 1)}
+            refined, thing_of_seed = self._refined(batch, step, lifted, things, bands)
+            terms += self._volume_terms(batch, refined, things, bands, thing_of_seed)
+        weights = self.config.weights.model_dump()
+        total: dict[str, Tensor] = {}
+        for name, value in terms:
+            total[name] = total.get(name, 0.0) + weights[name] * value / len(batch)
+        return total
+
+    def _volume_step(self, step: int) -> int:
+        """Counted from where the volume begins to learn."""
+        return max(step - self.first_steps.get("3d", 0), 0)
+
+    def _map_terms(self, batch: Batch, panoptic: Panoptic2D, rays: LayeredEstimate) -> list[tuple[str, Tensor]]:
+        """At the resolution of the maps, which is what voxels read."""
+        size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
+        depth_m = F.interpolate(batch.depth_m[:, None], size=size, mode="nearest-exact")[:, 0]
+        semantic = F.interpolate(batch.semantic_2d[:, None], size=size, mode="nearest-exact")[:, 0].long()
+        logits = panoptic.maps[SEMANTICS]
+        terms = []
+        for number, truth in enumerate(batch.truths):
+            depth, true_depth = rays.depth_m[number], depth_m[number]
+            terms += [  # the spread learns from the error, and the depth from the error alone: no pixel is given up
+                ("depth", ray_terms.log_depth_term(depth.detach(), rays.log_spread[number], true_depth)),
+                ("depth_error", ray_terms.depth_error_term(depth, true_depth)),
+                ("slope", ray_terms.slope_term(depth, true_depth)),
+                ("pixel_classes", ray_terms.pixel_class_term(logits[number], semantic[number])),
+                *self._hidden_terms(truth, rays, number),
+            ]
+        return terms
+
+    def _hidden_terms(self, truth: VoxelTruth, rays: LayeredEstimate, number: int) -> list[tuple[str, Tensor]]:
+        terms, camera = [], rays.cameras[number]
+        if rays.layout_m is not None:
+            layout = layout_depth(truth, self.taxonomy, camera)
+            terms.append(("layout", ray_terms.depth_error_term(rays.layout_m[number], layout)))
+        if rays.occupancy_logits is not None and rays.plane_spacing_m is not None:
+            logits = rays.occupancy_logits[number, :, ::_PLANE_PIXEL, ::_PLANE_PIXEL]
+            said = plane_truth(truth, camera, len(logits), rays.plane_spacing_m, _PLANE_PIXEL)
+            terms.append(("planes", ray_terms.plane_term(logits, *said)))
+        return terms
+
+    def _lifted(self, batch: Batch, step: int, panoptic: Panoptic2D, rays: LayeredEstimate) -> Gathered:
+        """With the grids of the truth, and for some samples with its depth."""
+        gather = cast(Gather, self.network.lift)
+        size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
+        true_depth = F.interpolate(batch.depth_m[:, None], size=size, mode="nearest-exact")[:, 0]
+        depth, spread = rays.depth_m.detach(), rays.log_spread.detach()
+        layout = None if rays.layout_m is None else rays.layout_m.detach()
+        chosen = [self._helped(step, key, true_depth[i], depth[i]) for i, key in enumerate(batch.keys)]
+        given = replace(rays, depth_m=torch.stack(chosen), log_spread=spread, layout_m=layout)
+        return gather(given, panoptic, tuple(truth.grid for truth in batch.truths))
+
+    def _helped(
+        self, step: int, key: str, true_m: Float[Tensor, "h w"], own_m: Float[Tensor, "h w"]
+    ) -> Float[Tensor, "h w"]:
+        config = self.config
+        first, last = config.true_depth
+        share = first + (last - first) * min(self._volume_step(step) / config.true_depth_steps, 1.0)
+        draw = torch_generator(self.config.seed, "true depth", step, key)
+        if float(torch.rand((), generator=draw)) >= share:
+            return own_m
+        scale = 1 + config.depth_jitter * float(torch.randn((), generator=draw))
+        return torch.where(true_m > 0, true_m * scale, own_m)
+
+    def _refined(
+        self, batch: Batch, step: int, lifted: Gathered, things: list[ThingTruth], bands: Bands
+    ) -> tuple[Refined, Int64[Tensor, " s"]]:
+        """The net's answer where its beliefs or the truth ask for one, and the number of the thing of every seed."""
+        net = self.network.voxel_net
+        assert isinstance(net, ClearviewNet)
+        numbers: list[Tensor] = []
+
+        def keep(voxels: SparseVoxels, logit: Tensor) -> Bool[Tensor, " n"]:
+            return kept_in_training(logit, _at(bands[voxels.stride], voxels), self.config.spare)
+
+        def seed(heat_logit: Tensor, cells: SparseVoxels) -> Places:
+            places, number = self._places(batch, step, heat_logit, cells, things)
+            numbers.append(number)
+            return places
+
+        until = 4 if self._volume_step(step) < self.config.steps_64 else 1
+        refined = net.run(lifted, until, keep, seed)
+        return refined, numbers[0] if numbers else torch.zeros(0, dtype=torch.int64)
+
+    def _places(
+        self, batch: Batch, step: int, heat_logit: Tensor, cells: SparseVoxels, things: list[ThingTruth]
+    ) -> tuple[Places, Int64[Tensor, " s"]]:
+        """A cell near the centre of each thing, and strong places where nothing is (number 0)."""
+        rows, numbers = [], []
+        peaks = strongest(heat_logit.detach(), cells, self.config.network.seeds)
+        for number, truth in enumerate(things):
+            own = (cells.coords[:, 0] == number).nonzero()[:, 0]
+            middle = (truth.centre_vox - 1.5) / 4
+            places = cells.coords[own, 1:].float()
+            if len(own) == 0:
+                continue
+            draw = torch_generator(self.config.seed, "seeds", step, batch.keys[number])
+            jitter = self.config.seed_jitter_cells * torch.randn(middle.shape, generator=draw)
+            if len(middle):
+                rows.append(own[torch.cdist(middle + jitter.to(middle.device), places).argmin(dim=1)])
+                numbers.append(torch.arange(1, len(middle) + 1, device=own.device))
+            extra = peaks.rows[cells.coords[peaks.rows, 0] == number]
+            gap = torch.cdist(cells.coords[extra, 1:].float(), middle).amin(dim=1) if len(middle) else None
+            extra = (extra if gap is None else extra[gap > 3])[: self.config.extra_seeds]
+            rows.append(extra)
+            numbers.append(torch.zeros_like(extra))
+        chosen = torch.cat(rows) if rows else torch.zeros(0, dtype=torch.int64, device=heat_logit.device)
+        number = torch.cat(numbers) if numbers else torch.zeros_like(chosen)
+        return Places(chosen, heat_logit.detach().sigmoid()[chosen]), number
+
+    def _volume_terms(
+        self,
+        batch: Batch,
+        refined: Refined,
+        things: list[ThingTruth],
+        bands: Bands,
+        thing_of_seed: Int64[Tensor, " s"],
+    ) -> list[tuple[str, Tensor]]:
+        terms = []
+        for number, truth in enumerate(batch.truths):
+            own = refined.cells.coords[:, 0] == number
+            heat = heat_of(refined.cells.coords[own, 1:].float(), (things[number].centre_vox - 1.5) / 4)
+            terms.append(("heat", seed_terms.heat_term(refined.heat_logit[own], heat, len(things[number].ids))))
+            for level in refined.levels:
+                mine = level.candidates.coords[:, 0] == number
+                stride = level.candidates.stride
+                i, j, k = level.candidates.coords[mine, 1:].long().unbind(dim=1)
+                target = bands[stride][number, i, j, k]
+                terms.append(
+                    (f"occupancy_{256 // stride}", seed_terms.occupied_term(level.occupancy_logit[mine], target))
+                )
+            if refined.levels[-1].seeds is not None:
+                terms += self._finest_terms(truth, refined, number, things[number], thing_of_seed)
+        return terms
+
+    def _finest_terms(
+        self, truth: VoxelTruth, refined: Refined, number: int, things: ThingTruth, thing_of_seed: Int64[Tensor, " s"]
+    ) -> list[tuple[str, Tensor]]:
+        level = refined.levels[-1]
+        assert level.distance_vox is not None
+        assert level.semantic_logits is not None
+        assert level.seeds is not None
+        assert refined.vote_vox is not None
+        rows = (level.voxels.coords[:, 0] == number).nonzero()[:, 0]
+        own = truth_at(truth, level.voxels.coords[rows, 1:], self.config.network.voxel_net.truncation_vox)
+        seeds = (level.seeds.member == number).nonzero()[:, 0]
+        thing = things.number(own.instance)
+        is_labelled = own.semantic > 0
+        labelled = rows[is_labelled]
+        classes = torch.cat((things.class_ids.new_zeros(1), things.class_ids))[thing_of_seed[seeds]]
+        logits, target = _by_thing(level, labelled, seeds, thing_of_seed[seeds], thing[is_labelled])
+        group = torch.where(thing > 0, thing + len(self.taxonomy), own.semantic)
+        group = spread_groups(level.voxels.coords[rows, 1:], group)
+        distance = level.distance_vox[rows]
+        return [
+            ("distance", seed_terms.weighted_distance_term(distance.clamp(max=3.0), own.distance_vox)),
+            ("shell", seed_terms.shell_term(distance, own.distance_vox, group)),
+            ("classes", self._class_term(level.semantic_logits[labelled], own.semantic[is_labelled])),
+            ("votes", seed_terms.vote_term(refined.vote_vox[labelled], things.centre_vox, thing[is_labelled])),
+            ("membership", seed_terms.membership_term(logits, target)),
+            (
+                "seed_classes",
+                F.cross_entropy(level.seeds.class_logits[seeds], classes, reduction="sum") / max(len(seeds), 1),
+            ),
+        ]
+
+    def _class_term(self, logits: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]) -> Tensor:
+        """Every class of the sample counts alike, half of it by its voxels."""
+        error = F.cross_entropy(logits, labels, reduction="none")
+        return (seed_terms.mean_of_groups(error, labels, logits.shape[1]) + error.sum() / max(len(error), 1)) / 2
+
+
+def kept_in_training(logit: Float[Tensor, " n"], is_band: Bool[Tensor, " n"], spare: float) -> Bool[Tensor, " n"]:
+    """The band, and of what is wrongly believed in the likeliest, at most `spare` times as many."""
+    wrong = torch.where(is_band, -torch.inf, logit.detach())
+    count = min(int(spare * int(is_band.sum())), int((wrong > 0).sum()))
+    kept = is_band.clone()
+    if count:
+        kept[wrong.topk(count).indices] = True
+    return kept
+
+
+def _by_thing(
+    level: LevelPrediction, rows: Tensor, seeds: Tensor, thing_of_seed: Tensor, thing: Tensor
+) -> tuple[Float[Tensor, "n s1"], Int64[Tensor, " n"]]:
+    """Logits for the seeds of one image, things first and in order, and the column where each voxel belongs."""
+    assert level.instance_logits is not None
+    order = torch.where(thing_of_seed > 0, thing_of_seed, len(thing_of_seed) + 1).argsort(stable=True)
+    columns = torch.cat((seeds.new_zeros(1), seeds[order] + 1))
+    num_things = int((thing_of_seed > 0).sum())
+    return level.instance_logits[rows][:, columns], torch.where(thing <= num_things, thing, 0)
+
+
+def _at(mask: Bool[Tensor, "b x y z"], voxels: SparseVoxels) -> Bool[Tensor, " n"]:
+    member, i, j, k = voxels.coords.long().unbind(dim=1)
+    return mask[member, i, j, k]

@@ -1,0 +1,1 @@
+"""Training of PanoRecon: targets and objective of both stages."""

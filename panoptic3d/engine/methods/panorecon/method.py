@@ -1,0 +1,217 @@
+"""PanoRecon as a method that trains: its 2D stage, its 3D stage on a frozen 2D stage, or both at once."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import ClassVar
+
+import torch
+from jaxtyping import Float
+from torch import Tensor, nn
+
+from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.config import Config
+from panoptic3d.engine.methods.base import Method
+from panoptic3d.engine.methods.panorecon.config import PanoReconSettings
+from panoptic3d.engine.methods.panorecon.detection import detection_terms
+from panoptic3d.engine.methods.panorecon.image_truth import (
+    ImageTruth,
+    channel_of,
+    image_truth,
+    matched,
+    numbered,
+    shuffled_numbers,
+)
+from panoptic3d.engine.methods.panorecon.voxels import voxel_terms_of_samples
+from panoptic3d.errors import InputError
+from panoptic3d.losses.depth_terms import depth_terms
+from panoptic3d.losses.voxel_objective import finest_stride
+from panoptic3d.models.mask_rcnn.stage import MaskRcnn
+from panoptic3d.models.panorecon.build import TAXONOMIES, build_panorecon
+from panoptic3d.models.panorecon.config import PanoReconConfig
+from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
+from panoptic3d.randomness import torch_generator
+from panoptic3d.structures.batch import Batch
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.instances import Instances2D
+from panoptic3d.structures.prediction import Prediction
+from panoptic3d.structures.scene import PanopticScene
+
+
+@dataclass(frozen=True, eq=False)
+class GivenTruth:
+    """True depth and masks as the 2D stage would hand them on, and what is lifted of them."""
+
+    cameras: tuple[Camera, ...]
+    depth_m: Float[Tensor, "b h w"]
+    instances: tuple[Instances2D, ...]
+    lifted: Lifted
+
+
+class PanoReconMethod(Method):
+    """A part trains if any of its parameters asks for a gradient, and only the terms of such parts are computed. The other
+    part then stays in evaluation mode, its norms included.
+    """
+
+    settings_kind: ClassVar[type[Config]] = PanoReconSettings
+    network: Pipeline
+    network_config: PanoReconConfig
+
+    def __init__(self, settings: PanoReconSettings) -> None:
+        super().__init__()
+        self.settings = settings
+        self.network = build_panorecon(settings.network)
+        self.network_config = settings.network
+        self.taxonomy = TAXONOMIES[settings.network.taxonomy]
+        self.train()
+
+    def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
+        fitted = self.network.fit(batch.image, batch.cameras)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains("2d")):
+            pyramid = self.network.trunk(fitted.pixels)
+            rays = self.network.rays(pyramid, fitted.cameras, Panoptic2D(()))
+        truths = self._image_truths(batch, fitted, rays)
+        samples: list[dict[str, Tensor]] = [{} for _ in truths]
+        if self.trains("2d"):
+            _add(samples, self._image_terms(batch, step, pyramid, rays, truths))
+        if self.trains("3d"):
+            _add(samples, self._voxel_terms(batch, step, pyramid, rays, truths))
+        return {name: torch.stack([terms[name] for terms in samples]).mean() for name in samples[0]}
+
+    def parts(self) -> Mapping[str, Sequence[nn.Module]]:
+        slots = dict(self.network.named_children())
+        return {"2d": (slots["trunk"], slots["panoptic"], slots["rays"]), "3d": (slots["voxel_net"],)}
+
+    def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
+        with _evaluating(self):
+            return self.network.infer(batch.image, batch.cameras)
+
+    @torch.inference_mode()
+    def scenes_given_image_truth(self, batch: Batch) -> Sequence[PanopticScene]:
+        """With true depth and true masks in place of the 2D stage: what the 3D stage is worth by itself."""
+        with _evaluating(self):
+            given = self.given_image_truth(batch)
+            levels = self.network.voxel_net(given.lifted)
+            said = Prediction(given.cameras, given.lifted.grids, given.depth_m, given.instances, levels)
+            scenes = self.network.decode(said)
+        return tuple(replace(scene, camera=camera) for scene, camera in zip(scenes, batch.cameras, strict=True))
+
+    @torch.no_grad()
+    def given_image_truth(self, batch: Batch) -> GivenTruth:
+        """What the voxel net is given then."""
+        fitted = self.network.fit(batch.image, batch.cameras)
+        pyramid = self.network.trunk(fitted.pixels)
+        rays = self.network.rays(pyramid, fitted.cameras, Panoptic2D(()))
+        truths = self._image_truths(batch, fitted, rays)
+        found = tuple(self._true_instances(truth, truth.things.numbers()) for truth in truths)
+        depth_m = torch.stack([truth.depth_m for truth in truths])
+        lifted = self.network.lift(replace(rays, depth_m=depth_m), Panoptic2D(found))
+        return GivenTruth(rays.cameras, depth_m, found, lifted)
+
+    def train(self, mode: bool = True) -> "PanoReconMethod":
+        super().train(mode)
+        for module in (module for part, modules in self.parts().items() if not self.trains(part) for module in modules):
+            module.eval()
+        return self
+
+    def _image_truths(self, batch: Batch, fitted: FittedImage, rays: RayEstimate) -> tuple[ImageTruth, ...]:
+        supply = self.settings.supply
+        size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
+        return tuple(
+            image_truth(batch, member, camera, size, self.taxonomy, supply.min_pixels, supply.max_instances)
+            for member, camera in enumerate(fitted.cameras)
+        )
+
+    def _image_terms(
+        self, batch: Batch, step: int, pyramid: Pyramid, rays: RayEstimate, truths: Sequence[ImageTruth]
+    ) -> list[dict[str, Tensor]]:
+        config = self.settings.image_terms
+        stream = partial(self._stream, batch, step)
+        found = detection_terms(self._detector, pyramid.stride16, truths, config, stream)
+        terms = []
+        for member, truth in enumerate(truths):
+            depth = depth_terms(rays.depth_m[member][None], truth.depth_m[None])
+            weighted = {name: config.depth_weight * term for name, term in depth.items()}
+            terms.append(weighted | {name: config.detection_weight * term for name, term in found[member].items()})
+        return terms
+
+    def _voxel_terms(
+        self, batch: Batch, step: int, pyramid: Pyramid, rays: RayEstimate, truths: Sequence[ImageTruth]
+    ) -> list[dict[str, Tensor]]:
+        if not batch.truths:
+            raise InputError("the 3D stage learns from voxels, and these samples have none; read them with voxels.")
+        numbers = [self._numbers(batch, step, member, truth) for member, truth in enumerate(truths)]
+        lifted = self._lifted(pyramid, rays, truths, numbers)
+        levels = self.network.voxel_net(lifted, finest_stride(step, self.settings.curriculum))
+        channels = [{i: channel_of(n, self._num_channels) for i, n in each.items()} for each in numbers]
+        return voxel_terms_of_samples(levels, batch.truths, channels, self.settings.voxel_terms)
+
+    def _lifted(
+        self,
+        pyramid: Pyramid,
+        rays: RayEstimate,
+        truths: Sequence[ImageTruth],
+        numbers: Sequence[Mapping[int, int]],
+    ) -> Lifted:
+        supply = self.settings.supply
+        if supply.depth == "truth":
+            rays = replace(rays, depth_m=torch.stack([truth.depth_m for truth in truths]))
+        if supply.instances == "truth":
+            given = tuple(self._true_instances(t, n) for t, n in zip(truths, numbers, strict=True))
+        else:
+            found = self._detected(pyramid, truths)
+            given = tuple(self._matched(f, t, n) for f, t, n in zip(found, truths, numbers, strict=True))
+        return self.network.lift(rays, Panoptic2D(given))
+
+    @torch.no_grad()
+    def _detected(self, pyramid: Pyramid, truths: Sequence[ImageTruth]) -> tuple[Instances2D, ...]:
+        """As in evaluation, whatever else the detector is doing."""
+        with _evaluating(self._detector):
+            return self._detector(pyramid, tuple(truth.camera for truth in truths)).instances
+
+    def _matched(self, found: Instances2D, truth: ImageTruth, numbers: Mapping[int, int]) -> Instances2D:
+        rows = matched(found, truth.things, takes_best=self.settings.supply.matching == "best")
+        masks = {numbers[instance]: found.masks[row] for instance, row in rows.items()}
+        return numbered(masks, truth.camera, found.masks.device)
+
+    def _true_instances(self, truth: ImageTruth, numbers: Mapping[int, int]) -> Instances2D:
+        masks: dict[int, Float[Tensor, "h w"]] = {
+            numbers[instance]: mask.float() for instance, mask in zip(truth.things.ids, truth.things.masks, strict=True)
+        }
+        return numbered(masks, truth.camera, truth.depth_m.device)
+
+    def _numbers(self, batch: Batch, step: int, member: int, truth: ImageTruth) -> dict[int, int]:
+        if self.settings.supply.numbers == "in-order":
+            return truth.things.numbers()
+        return shuffled_numbers(truth.things, self._num_channels, self._stream(batch, step, "numbers", member))
+
+    @property
+    def _detector(self) -> MaskRcnn:
+        assert isinstance(self.network.panoptic, MaskRcnn)
+        return self.network.panoptic
+
+    @property
+    def _num_channels(self) -> int:
+        """Without the one that says "no instance"."""
+        return self.settings.network.lift.num_instance_channels - 1
+
+    def _stream(self, batch: Batch, step: int, what: str, member: int) -> torch.Generator:
+        return torch_generator(self.settings.seed, what, step, batch.keys[member])
+
+
+@contextmanager
+def _evaluating(module: nn.Module) -> Iterator[None]:
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode
+
+
+def _add(samples: list[dict[str, Tensor]], more: list[dict[str, Tensor]]) -> None:
+    for sample, terms in zip(samples, more, strict=True):
+        sample |= terms

@@ -1,0 +1,1 @@
+"""Checkpoint folders: find them, read config and weights, build the network."""

@@ -1,0 +1,44 @@
+"""From a folder with weights to a network, whatever its method: the `method` of its config.json says which."""
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+
+from panoptic3d.config import validate_config
+from panoptic3d.errors import BadFileError
+from panoptic3d.models.checkpoints.weights import load_weights
+from panoptic3d.models.clearview.build import build_clearview
+from panoptic3d.models.clearview.config import ClearviewConfig
+from panoptic3d.models.panorecon.checkpoint.folder import load_folder as load_panorecon
+from panoptic3d.models.pipeline import Pipeline
+
+CONFIG = "config.json"
+
+
+def load_network(folder: Path) -> Pipeline:
+    """In evaluation mode, on the CPU."""
+    tree = _config_of(folder)
+    method = str(tree.get("method", ""))
+    if method not in _LOADERS:
+        message = f"{folder / CONFIG} names the method {method!r}; this version knows {', '.join(_LOADERS)}."
+        raise BadFileError(message, path=str(folder), reason="method")
+    return _LOADERS[method](folder)
+
+
+def _load_clearview(folder: Path) -> Pipeline:
+    config = validate_config(ClearviewConfig, _config_of(folder), origin=str(folder / CONFIG))
+    network = build_clearview(config)
+    load_weights(network, folder)
+    return network
+
+
+_LOADERS = {"panorecon": load_panorecon, "clearview": _load_clearview}
+
+
+def _config_of(folder: Path) -> Mapping:
+    try:
+        config = json.loads((folder / CONFIG).read_text())
+    except (OSError, ValueError) as error:
+        message = f"{folder / CONFIG} cannot be read ({error}); give a folder with a checkpoint."
+        raise BadFileError(message, path=str(folder), reason="unreadable") from None
+    return config if isinstance(config, Mapping) else {}

@@ -1,0 +1,1 @@
+"""Rooms of boxes whose distance field has a closed form: truth for tests."""

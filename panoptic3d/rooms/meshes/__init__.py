@@ -1,0 +1,1 @@
+"""Triangles: primitive shapes, solids, triangulation, and the soup that rays and distances share."""

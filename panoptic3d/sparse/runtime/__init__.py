@@ -1,0 +1,1 @@
+"""What sparse kernels run on: threads, scratch memory, the sentence for exhausted memory."""

@@ -1,0 +1,119 @@
+"""Submanifold 3^3 convolution of thick sets in tiles, without a gradient, on a CPU.
+
+Winograd's points across i and j leave a quarter of the products with tiles of 4 x 4, four ninths with 2 x 2; along k there
+are three taps (points would pay fewer products with as many more sums). Empty cells of a tile cost as much as full ones. If
+next to nothing comes out, the points are the cells, and their products for all cells of the tile are added up.
+"""
+
+from collections.abc import Callable
+from itertools import product
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Float
+from torch import Tensor
+
+from panoptic3d.sparse.plan import Plan
+from panoptic3d.sparse.runtime.parallel import over_blocks
+from panoptic3d.sparse.runtime.scratch import Scratch, Shelf
+from panoptic3d.sparse.torch.tiling import TileBlock, Tiles, tile_blocks, tiles_of
+from panoptic3d.sparse.torch.winograd_matrices import from_cells, from_taps, to_cells
+
+_LEAST_VOXELS = 1024
+_LEAST_FILL_OF_LINES = 0.7  # a set of thin lines fills no tiles: not worth a look
+_LEAST_FILL = {2: 0.55, 4: 0.45}  # measured (docs/sparse.md)
+_LEAST_PRODUCT = 200  # of channels in and out
+_MOST_OUT_OF_NARROW = 2
+_WHOLE_LANES = 16  # products of 13 columns take twice as long as those of 16
+
+
+def is_inference_on_a_cpu(features: Tensor, weight: Tensor) -> bool:
+    """In float32."""
+    wants_gradient = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
+    is_plain = features.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    return features.device.type == "cpu" and is_plain and not wants_gradient
+
+
+def paying_tiles(features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin cout"], plan: Plan) -> Tiles | None:
+    """The largest tiles that the config allows and that are faster than gathering; None if there are none."""
+    is_kernel = plan.is_mirrored and (plan.kernel.size, plan.kernel.dilation) == (3, 1)
+    if not is_inference_on_a_cpu(features, weight) or not is_kernel or len(plan.fine) < _LEAST_VOXELS:
+        return None
+    num_in, num_out = weight.shape[1:]
+    is_little = num_in * num_out < _LEAST_PRODUCT and num_out > _MOST_OUT_OF_NARROW
+    if is_little or plan.lined_rows().fill < _LEAST_FILL_OF_LINES:
+        return None
+    for size in (4, 2):
+        if size <= plan.config.tile:
+            tiles = plan.kept(("tiles", size), lambda size=size: tiles_of(plan.fine, size))
+            if tiles.fill >= _LEAST_FILL[size]:
+                return tiles
+    return None
+
+
+def conv_in_tiles(
+    features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin cout"], plan: Plan, tiles: Tiles
+) -> Float[Tensor, "n cout"]:
+    bytes_of_tile = tiles.num_points * features.shape[1] * features.element_size()
+    tiles_per_block = max(plan.config.gather_bytes // 4 // bytes_of_tile, 16)
+    blocks = plan.kept(
+        ("tile blocks", tiles.size, tiles_per_block),
+        lambda: tile_blocks(tiles, tiles_per_block, plan.config.table_bytes),
+    )
+    num_out = weight.shape[2]
+    convolve = _narrow(weight, tiles) if num_out <= _MOST_OUT_OF_NARROW else _by_points(weight, tiles)
+    out, shelf = features.new_empty(len(features), num_out), Shelf(features)
+
+    def work(block: TileBlock) -> None:
+        with shelf.scratch() as scratch:
+            gathered = scratch.take(block.sources.shape[0], features.shape[1])
+            torch.index_select(features, 0, block.sources, out=gathered).index_fill_(0, block.missing, 0)
+            cells = convolve(gathered.view(tiles.num_points, block.num_tiles, -1), scratch)
+            out.index_copy_(0, block.rows, cells.index_select(0, block.places)[:, :num_out])
+
+    over_blocks(work, blocks, features.device)
+    return out
+
+
+Convolve = Callable[[Float[Tensor, "p n cin"], Scratch], Float[Tensor, "o cout"]]  # of a block's tiles, cell by cell
+
+
+def _by_points(weight: Float[Tensor, "t cin cout"], tiles: Tiles) -> Convolve:
+    weight = F.pad(weight, (0, -weight.shape[2] % _WHOLE_LANES))
+    num_points, num_out = tiles.num_points, weight.shape[2]
+    taps, combine, separate = (
+        from_taps(weight, tiles.size),
+        from_cells(tiles.size, weight),
+        to_cells(tiles.size, weight),
+    )
+
+    def convolve(cells: Float[Tensor, "p n cin"], scratch: Scratch) -> Float[Tensor, "o cout"]:
+        num_made = cells.shape[1] - 2
+        points, products = scratch.take(*cells.shape), scratch.take(num_points, num_made, num_out)
+        torch.mm(combine, cells.flatten(1), out=points.view(num_points, -1))
+        torch.bmm(points[:, :-2], taps[0], out=products)
+        products.baddbmm_(points[:, 1:-1], taps[1])
+        products.baddbmm_(points[:, 2:], taps[2])
+        made = scratch.take(len(separate), num_made * num_out)
+        return torch.mm(separate, products.view(num_points, -1), out=made).view(-1, num_out)
+
+    return convolve
+
+
+def _narrow(weight: Float[Tensor, "t cin cout"], tiles: Tiles) -> Convolve:
+    size, (num_in, num_out) = tiles.size, weight.shape[1:]
+    taps = weight.new_zeros(size + 2, size + 2, num_in, 3, size, size, num_out)
+    along = weight.unflatten(0, (3, 3, 3)).permute(0, 1, 3, 2, 4)
+    for a, b in product(range(size), repeat=2):
+        taps[a : a + 3, b : b + 3, :, :, a, b] = along
+    taps = taps.flatten(3).flatten(0, 1)
+    lanes = F.pad(taps, (0, -taps.shape[2] % _WHOLE_LANES))
+
+    def convolve(cells: Float[Tensor, "p n cin"], scratch: Scratch) -> Float[Tensor, "o cout"]:
+        sums = scratch.take(cells.shape[1], lanes.shape[2])
+        sums = torch.addbmm(cells.new_zeros(1), cells, lanes, out=sums)[:, : taps.shape[2]]
+        in_front, here, behind = sums.unflatten(1, (3, -1)).unbind(1)
+        made = in_front[:-2] + here[1:-1] + behind[2:]
+        return made.view(len(made), size**2, num_out).transpose(0, 1).reshape(-1, num_out)
+
+    return convolve
