@@ -14,7 +14,8 @@ class Instances2D:
     """Detections in the order of their stage, which is the order of their ids. An image without any is ordinary.
 
     A detector may hand on detections that it does not trust: they are numbered, and `is_confident` is false for them.
-    `embeddings` are for methods whose voxels are compared with queries.
+    `embeddings` are for methods whose voxels are compared with queries, `centres_px` for those that group pixels and voxels
+    by the centre at which they point.
     """
 
     camera: Camera  # of the image in which boxes and masks are given
@@ -24,6 +25,7 @@ class Instances2D:
     masks: Float[Tensor, "n h w"]  # probability of each pixel, 0 outside of the box's reach
     is_confident: Bool[Tensor, " n"]
     embeddings: Float[Tensor, "n c"] | None = None
+    centres_px: Float[Tensor, "n 2"] | None = None  # (u, v) in pixels of `camera`
 
     def __len__(self) -> int:
         return self.boxes_px.shape[0]
@@ -49,6 +51,7 @@ class Instances2D:
             masks=self.masks[rows],
             is_confident=self.is_confident[rows],
             embeddings=None if self.embeddings is None else self.embeddings[rows],
+            centres_px=None if self.centres_px is None else self.centres_px[rows],
         )
 
     @property
