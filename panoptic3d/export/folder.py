@@ -1,77 +1,69 @@
-"""A folder of files that is there as a whole or not at all."""
+"""The folder of a scene: there as a whole or not at all, and never in the place of anything but a scene."""
 
-import contextlib
+import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
+from typing import ClassVar
 
 from panoptic3d.errors import InputError
+from panoptic3d.files import partial_folder, put_in_place, recover_folders, write_synced
+from panoptic3d.structures.scene_files import DELETABLE, SCENE_FILES, why_not_ours
+
+_WRONG_PLACE = (errno.ENOTDIR, errno.EEXIST, errno.ENOENT, errno.ENAMETOOLONG, errno.ELOOP, errno.EISDIR, errno.EINVAL)
 
 
 class OutputError(InputError):
-    """The place where results go cannot be written to: the next result would fare no better."""
+    """A result cannot be written to its place, because that place is wrong."""
 
 
-PARTIAL_PREFIX = ".partial-"  # as panoptic3d.files names what killed writers leave behind
+class WriteFailedError(OutputError):
+    """A right place takes nothing: a full disk, no permission, a disk that fails."""
+
+    exit_code: ClassVar[int] = 1
 
 
 def write_folder_atomically(
     folder: str | os.PathLike[str], files: Mapping[str, bytes], overwrite: bool = False
 ) -> None:
-    """Write all files into a sibling folder, then give it its name; what lay there before is replaced only then."""
+    """Write all files of a scene into a sibling folder, then give it its name; what lay there is replaced only then, and only
+    if it was a scene with nothing else in its folder.
+    """
+    assert set(files) <= set(SCENE_FILES), "a scene has a known list of files, which is what may be replaced"
     folder = Path(folder)
-    if folder.exists() and not overwrite:
-        raise InputError(f"{folder} is there already; give another name, or ask to overwrite it.")
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder} is a file and no folder; give another name.")
+    check_place(folder, overwrite)
     try:
         folder.parent.mkdir(parents=True, exist_ok=True)
-        partial = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=folder.parent))
-        try:
-            _fill(partial, files)
-            _put_in_place(partial, folder)
-        finally:
-            shutil.rmtree(partial, ignore_errors=True)
+        recover_scenes(folder.parent)
+        with partial_folder(folder.parent, DELETABLE) as partial:
+            for name, data in files.items():
+                write_synced(partial / name, lambda file, data=data: file.write(data))
+            put_in_place(partial, folder, DELETABLE)
     except OSError as error:
-        why = error.strerror or str(error)
-        raise OutputError(
-            f"{folder} cannot be written ({why}); nothing was left there, choose another place."
-        ) from error
+        raise output_error(folder, error) from error
 
 
-def is_scene_there(folder: Path) -> bool:
-    """Scenes appear as a whole, so one file stands for all."""
-    return (folder / "scene.json").exists()
-
-
-def _fill(folder: Path, files: Mapping[str, bytes]) -> None:
-    os.chmod(folder, 0o777 & ~_umask())  # mkdtemp's 0700 would lock the colleagues out
-    for name, data in files.items():
-        with open(folder / name, "wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-
-
-def _put_in_place(partial: Path, folder: Path) -> None:
-    if not folder.exists():
-        os.rename(partial, folder)
-        return
-    retired = Path(tempfile.mkdtemp(prefix=PARTIAL_PREFIX, dir=folder.parent)) / "old"
-    os.rename(folder, retired)
+def check_place(folder: Path, overwrite: bool) -> None:
+    """Refuse what would be lost, and say what it is."""
     try:
-        os.rename(partial, folder)
-    except OSError:
-        with contextlib.suppress(OSError):
-            os.rename(retired, folder)
-        raise
-    finally:
-        shutil.rmtree(retired.parent, ignore_errors=True)
+        if not os.path.lexists(folder):
+            return
+        if not overwrite:
+            raise InputError(f"{folder} is there already; give another name, or ask to overwrite it.")
+        reason = why_not_ours(folder)
+    except OSError as error:
+        raise output_error(folder, error) from error
+    if reason is not None:
+        raise InputError(f"{folder} is not replaced, since {reason}; only the folder of a scene is, give another name.")
 
 
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value
+def output_error(place: Path, error: OSError) -> OutputError:
+    kind = OutputError if error.errno in _WRONG_PLACE else WriteFailedError
+    return kind(
+        f"{place} cannot be written ({error.strerror or error}); nothing was left there, choose another place or make room."
+    )
+
+
+def recover_scenes(parent: Path) -> None:
+    """Complete or sweep away what killed runs left half done in a folder of scenes."""
+    recover_folders(parent, DELETABLE)

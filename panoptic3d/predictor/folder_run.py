@@ -1,6 +1,7 @@
 """Photos by the thousand: in batches, resumable, and no photo stops the next ones."""
 
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -8,13 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from panoptic3d.errors import InputError, Panoptic3dError
-from panoptic3d.export.folder import OutputError, is_scene_there
+from panoptic3d.export.folder import OutputError, check_place, recover_scenes
 from panoptic3d.files import write_text_atomically
 from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.predictor.photo_list import INDEX, Order
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_files import missing_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,8 +72,10 @@ def predict_folder(
     to ends it early.
     """
     open_orders = []
+    for parent in {(out / order.scene).parent for order in orders}:
+        recover_scenes(parent)
     for order in orders:
-        outcome = None if overwrite else _already(order, out, predictor.network.checkpoint)
+        outcome = _refusal(order, out) if overwrite else _already(order, out, predictor.network.checkpoint)
         if outcome is None:
             open_orders.append(order)
         else:
@@ -99,8 +103,10 @@ def write_index(out: Path, outcomes: Sequence[Outcome]) -> None:
 def _already(order: Order, out: Path, checkpoint: dict[str, Any]) -> Outcome | None:
     """A whole scene of the same photo and checkpoint needs no second run; one of something else is not replaced."""
     folder = out / order.scene
-    if not is_scene_there(folder):
+    if not os.path.lexists(folder):
         return None
+    if missing := missing_files(folder):
+        return _refused(order, f"{folder} is there already and lacks {missing[0]}")
     try:
         facts = json.loads((folder / "scene.json").read_text())
         photo, num_bytes = facts["provenance"]["photo"], order.photo.stat().st_size
@@ -113,6 +119,12 @@ def _already(order: Order, out: Path, checkpoint: dict[str, Any]) -> Outcome | N
     if not same_checkpoint:
         return _refused(order, f"{folder} was made with another checkpoint")
     return Outcome(order, num_segments=len(facts["segments"]), was_there=True)
+
+
+def _refusal(order: Order, out: Path) -> Outcome | None:
+    """What is no scene is not replaced, and the photo not looked at in vain."""
+    problem = _attempt(check_place, out / order.scene, True)
+    return Outcome(order, failure=problem) if problem is not None else None
 
 
 def _refused(order: Order, what: str) -> Outcome:

@@ -18,7 +18,7 @@ from torch import Tensor
 from panoptic3d.data.predictions import prediction_bytes
 from panoptic3d.errors import InputError
 from panoptic3d.export.facts import scene_facts, segment_facts
-from panoptic3d.export.folder import OutputError, write_folder_atomically
+from panoptic3d.export.folder import check_place, output_error, write_folder_atomically
 from panoptic3d.export.gltf import GltfNode, glb_bytes
 from panoptic3d.export.ply_obj import obj_bytes, ply_bytes
 from panoptic3d.export.segments import VertexColors, photo_colors, segment_meshes
@@ -86,6 +86,7 @@ def save_scene(
     scene: PanopticScene, folder: str | os.PathLike[str], overwrite: bool = False, simplify_vox: float = 0.0
 ) -> None:
     """All files of the contract, or none: they appear together."""
+    check_place(Path(folder), overwrite)
     write_folder_atomically(folder, scene_files(scene, Path(folder).name, simplify_vox), overwrite)
 
 
@@ -128,7 +129,7 @@ def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: 
     try:
         write_bytes_atomically(path, data)
     except OSError as error:
-        raise OutputError(f"{path} cannot be written ({error.strerror}); choose another place.") from error
+        raise output_error(Path(path), error) from error
 
 
 def scene_glb(built: BuiltScene) -> bytes:

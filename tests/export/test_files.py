@@ -3,20 +3,24 @@
 import io
 import json
 import os
+import re
 import shutil
 import struct
 import subprocess
 import sys
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
+from typing import NoReturn
 
 import numpy as np
 import pytest
 import torch
 import trimesh
 
+from panoptic3d import files
 from panoptic3d.errors import InputError, MissingPartError
-from panoptic3d.export.folder import write_folder_atomically
+from panoptic3d.export.folder import recover_scenes, write_folder_atomically
 from panoptic3d.export.gltf import gltf_from_camera, linear_from_srgb
 from panoptic3d.structures.scene import PanopticScene
 
@@ -130,21 +134,115 @@ def test_an_empty_scene_is_saved_whole(tiny_scene, tmp_path: Path) -> None:
 
 
 def test_a_folder_appears_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    write_folder_atomically(tmp_path / "a b 🪑", {"x": b"1"})
+    facts = {"scene.json": b'{"format_version": 1}'}
+    write_folder_atomically(tmp_path / "a b 🪑", {"scene.npz": b"1", **facts})
     with pytest.raises(InputError, match="is there already"):
-        write_folder_atomically(tmp_path / "a b 🪑", {"x": b"2"})
-    write_folder_atomically(tmp_path / "a b 🪑", {"y": b"2"}, overwrite=True)
-    assert [p.name for p in (tmp_path / "a b 🪑").iterdir()] == ["y"]
+        write_folder_atomically(tmp_path / "a b 🪑", {"scene.npz": b"2"})
+    write_folder_atomically(tmp_path / "a b 🪑", {"scene.glb": b"2", **facts}, overwrite=True)
+    assert sorted(p.name for p in (tmp_path / "a b 🪑").iterdir()) == ["scene.glb", "scene.json"]
 
     def full(descriptor: int) -> None:
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(os, "fsync", full)
     for name, overwrite in (("new", False), ("a b 🪑", True)):
-        with pytest.raises(InputError, match="No space left"):
-            write_folder_atomically(tmp_path / name, {"z": b"3"}, overwrite=overwrite)
+        with pytest.raises(InputError, match="No space left") as caught:
+            write_folder_atomically(tmp_path / name, {"scene.npz": b"3"}, overwrite=overwrite)
+        assert caught.value.exit_code == 1
     assert sorted(p.name for p in tmp_path.iterdir()) == ["a b 🪑"]
-    assert (tmp_path / "a b 🪑" / "y").read_bytes() == b"2"
+    assert (tmp_path / "a b 🪑" / "scene.glb").read_bytes() == b"2"
+
+
+def _a_scene(folder: Path, **further: str) -> Path:
+    folder.mkdir(parents=True)
+    for name, text in {"scene.json": '{"format_version": 1}', "index.html": "<html>", **further}.items():
+        (folder / name).write_text(text)
+    return folder
+
+
+def _make_nothing(folder: Path) -> None:
+    folder.mkdir()
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "said"),
+    [
+        ("a thesis", lambda f: _a_scene(f, **{"thesis.tex": "years"}), "thesis.tex"),
+        ("a scene below", lambda f: _a_scene(_a_scene(f) / "b"), "'b'"),
+        ("no scene.json", lambda f: (_a_scene(f) / "scene.json").unlink(), "scene.json"),
+        ("foreign json", lambda f: _a_scene(f, **{"scene.json": "[1]"}), "no JSON object"),
+        ("json of others", lambda f: _a_scene(f, **{"scene.json": "{}"}), "not written by"),
+        ("deep json", lambda f: _a_scene(f, **{"scene.json": "[" * 100_000}), "scene.json"),
+        ("a link in it", lambda f: (_a_scene(f) / "preview.png").symlink_to("/etc/passwd"), "preview.png"),
+        ("a pipe", lambda f: os.mkfifo(_a_scene(f) / "scene.glb"), "scene.glb"),
+        ("a file", lambda f: f.write_text("mine"), "no folder"),
+        ("a link", lambda f: f.symlink_to(_a_scene(f.with_name("elsewhere"))), "it is a link"),
+    ],
+)
+def test_only_a_scene_is_ever_replaced(
+    name: str, make: Callable[[Path], object], said: str, tmp_path: Path, tiny_files: dict[str, bytes]
+) -> None:
+    make(tmp_path / name)
+    before = _listing(tmp_path)
+    with pytest.raises(InputError, match=re.escape(said)):
+        write_folder_atomically(tmp_path / name, tiny_files, overwrite=True)
+    assert _listing(tmp_path) == before
+
+
+@pytest.mark.parametrize("make", [_make_nothing, _a_scene, lambda f: _a_scene(f, **{".DS_Store": "x"})])
+def test_a_scene_and_an_empty_folder_are_replaced(
+    make: Callable[[Path], object], tmp_path: Path, tiny_files: dict[str, bytes]
+) -> None:
+    make(tmp_path / "a")
+    write_folder_atomically(tmp_path / "a", tiny_files, overwrite=True)
+    assert {path.name: path.read_bytes() for path in (tmp_path / "a").iterdir()} == tiny_files
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+@pytest.mark.parametrize("can_exchange", [True, False])
+@pytest.mark.parametrize("killed_at", range(1, 7))
+def test_a_kill_at_any_call_loses_nothing_and_the_next_run_completes(
+    can_exchange: bool, killed_at: int, tmp_path: Path
+) -> None:
+    scene = _a_scene(tmp_path / "a")
+    if (child := os.fork()) == 0:
+        _overwrite_and_die(scene, killed_at, can_exchange)
+    assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) in (0, 9)
+    recover_scenes(tmp_path)
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert sorted(path.name for path in scene.iterdir()) in (["index.html", "scene.json"], ["scene.json"])
+    write_folder_atomically(scene, {"scene.json": b'{"format_version": 3}'}, overwrite=True)
+    assert [path.name for path in scene.iterdir()] == ["scene.json"]
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+
+
+def _overwrite_and_die(scene: Path, killed_at: int, can_exchange: bool) -> NoReturn:
+    """In a process of its own, which dies at its n-th rename, exchange or unlink, if there are so many."""
+    left = killed_at
+
+    def counted(call: Callable) -> Callable:
+        def run(*arguments: object) -> object:
+            nonlocal left
+            left -= 1
+            if left == 0:
+                os._exit(9)
+            return call(*arguments)
+
+        return run
+
+    os.rename, os.unlink = counted(os.rename), counted(os.unlink)  # pyright: ignore
+    files.exchange = counted(files.exchange if can_exchange else lambda *names: False)
+    try:
+        write_folder_atomically(scene, {"scene.json": b'{"format_version": 2}'}, overwrite=True)
+    finally:
+        os._exit(0)
+
+
+def _listing(folder: Path) -> dict[str, object]:
+    return {
+        str(path.relative_to(folder)): (path.lstat().st_mode, path.read_bytes() if path.is_file() else None)
+        for path in sorted(folder.rglob("*"))
+    }
 
 
 def test_usd_holds_the_same_segments(tiny_scene: PanopticScene, tmp_path: Path) -> None:

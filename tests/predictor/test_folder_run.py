@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 import torch
 
-from panoptic3d.export import folder as folder_writer
 from panoptic3d.export.facts import scene_facts
 from panoptic3d.export.folder import OutputError
 from panoptic3d.predictor.cameras import GivenCamera
@@ -18,6 +17,7 @@ from panoptic3d.predictor.photo_list import list_orders
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_files import REQUIRED_FILES
 from tests.predictor.echo import Echo
 from tests.predictor.hostile import picture
 
@@ -28,7 +28,8 @@ def _only_facts(monkeypatch: pytest.MonkeyPatch) -> None:
 
     def files(scene: PanopticScene, title: str, _: float) -> dict[str, bytes]:
         segments = [{"name": segment.name, "title": title} for segment in scene.segments]
-        return {"scene.json": json.dumps(scene_facts(scene, segments)).encode()}
+        others = dict.fromkeys(REQUIRED_FILES, b"")
+        return {**others, "scene.json": json.dumps(scene_facts(scene, segments)).encode()}
 
     monkeypatch.setattr("panoptic3d.predictor.scene_folder.scene_files", files)
 
@@ -102,13 +103,27 @@ def test_a_second_run_does_what_is_left_and_never_mixes(tmp_path: Path) -> None:
     assert json.loads((out / "a" / "scene.json").read_text())["checkpoint"]["name"] == "other"
 
 
+def test_what_is_no_whole_scene_is_left_alone(tmp_path: Path) -> None:
+    photos, out = _photos(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
+    _run(photos, out, Echo())
+    (out / "a" / "scene.glb").unlink()
+    (out / "b" / "notes.txt").write_text("years of work")
+    network = Echo()
+    assert [str(o.failure).count("lacks scene.glb") for o in _run(photos, out, network) if o.failure] == [1]
+    outcomes = {o.order.scene: o for o in _run(photos, out, network, overwrite=True)}
+    assert outcomes["a"].failure is None
+    assert "notes.txt" in str(outcomes["b"].failure)
+    assert len(network.asked) == 1
+    assert (out / "b" / "notes.txt").read_text() == "years of work"
+
+
 def test_a_full_disk_ends_the_run_and_leaves_no_half_scene(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     photos, out = _photos(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
 
     def full(_: int) -> None:
         raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
-    monkeypatch.setattr(folder_writer.os, "fsync", full)
+    monkeypatch.setattr(os, "fsync", full)
     with pytest.raises(OutputError, match="No space left on device"):
         _run(photos, out, Echo())
     assert list(out.iterdir()) == []

@@ -10,6 +10,7 @@ import pytest
 from panoptic3d.cli.main import main
 from panoptic3d.export.facts import scene_facts
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_files import REQUIRED_FILES
 from tests.predictor.echo import Echo
 from tests.predictor.hostile import BAD, FLAT, GOOD, GREY, exif, picture
 from tests.predictor.untrained import make_checkpoint
@@ -20,7 +21,12 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network, and scenes that are two files."""
 
     def files(scene: PanopticScene, title: str, _: float) -> dict[str, bytes]:
-        return {"preview.png": bytes(5000), "scene.json": json.dumps(scene_facts(scene, [{"name": title}])).encode()}
+        others = dict.fromkeys(REQUIRED_FILES, b"")
+        return {
+            **others,
+            "preview.png": bytes(5000),
+            "scene.json": json.dumps(scene_facts(scene, [{"name": title}])).encode(),
+        }
 
     monkeypatch.setattr("panoptic3d.predictor.predictor.open_network", lambda *_: Echo())
     monkeypatch.setattr("panoptic3d.predictor.scene_folder.scene_files", files)
@@ -98,7 +104,7 @@ def test_a_disk_that_takes_no_more(
         picture(40, 40).save(tmp_path / name)
     photos = [tmp_path / name for name in names]
     code, _, error = _predict(capsys, *photos, "--out", tmp_path / "out", "--checkpoint", checkpoint)
-    assert code == 2
+    assert code == 1
     assert "cannot be written (File too large)" in error
     assert list((tmp_path / "out").iterdir()) == []
 

@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(arguments: argparse.Namespace) -> int:
     from panoptic3d.data.roots import open_root
     from panoptic3d.errors import InputError
+    from panoptic3d.export.folder import check_place
 
+    if arguments.scene:
+        check_place(Path(arguments.scene), arguments.overwrite)
     out = Path(arguments.out)
     if out.suffix.lower() != ".png" or not out.parent.is_dir():
         raise InputError(f"--out is {out}; give the name of a .png file in a folder that is there.")

@@ -254,4 +254,4 @@ def _sweep_if_alone(out: Path, lock: IO[str]) -> None:
     except OSError:
         return
     for folder in (out, *(path for path in out.iterdir() if path.is_dir())):
-        sweep_partial_files(folder, older_than_s=0.0)
+        sweep_partial_files(folder)

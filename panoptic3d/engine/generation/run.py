@@ -23,7 +23,6 @@ from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import sweep_partial_files, write_text_atomically
 
 PLAN_FILE, MANIFEST, RECORDS = "generation.json", "manifest.json", "records"
-_STALE_S = 3600.0  # a partial file of this age has lost its writer
 _AHEAD = 3  # rooms in the queue of each worker
 
 Record = dict[str, Any]
@@ -103,7 +102,7 @@ def _prepare(plan: GenerationPlan, out: Path) -> None:
 
         write_frustum_mask(out, frustum_slots(FRONT3D_CAMERA, FRONT3D_GRID).mask)
     for folder in (out, *(path for path in out.iterdir() if path.is_dir())):
-        sweep_partial_files(folder, _STALE_S)
+        sweep_partial_files(folder)
 
 
 def _check_same(plan: GenerationPlan, out: Path) -> None:

@@ -4,16 +4,15 @@
 state of the training `training.pt`, and `checksums.json`, written last. A folder under its own name is never written to.
 """
 
-import contextlib
+import functools
 import json
 import logging
 import os
-import shutil
-import tempfile
-from collections.abc import Callable, Mapping
+import secrets
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import torch
 from safetensors import SafetensorError
@@ -21,7 +20,14 @@ from safetensors.torch import load_file, save
 from torch import Tensor
 
 from panoptic3d.errors import BadFileError, InputError, Panoptic3dError
-from panoptic3d.files import sha256_of_file
+from panoptic3d.files import (
+    partial_folder,
+    put_in_place,
+    recover_folders,
+    remove_folder,
+    sha256_of_file,
+    write_synced,
+)
 
 WEIGHTS, CONFIG, ORIGIN, TRAINING, CHECKSUMS = (
     "model.safetensors",
@@ -30,7 +36,8 @@ WEIGHTS, CONFIG, ORIGIN, TRAINING, CHECKSUMS = (
     "training.pt",
     "checksums.json",
 )
-_PARTIAL, _RETIRED = ".partial-", ".retired-"
+FILES = frozenset((WEIGHTS, CONFIG, ORIGIN, TRAINING, CHECKSUMS))
+_PARTIAL, _ASIDE = ".partial-", "aside-"
 _LOG = logging.getLogger(__name__)
 
 
@@ -49,24 +56,48 @@ def write_checkpoint(folder: Path, checkpoint: Checkpoint) -> Path:
     """All of it under its own name, or nothing, whatever kills the writer."""
     target = folder / f"step-{checkpoint.step:08d}"
     try:
-        partial = Path(tempfile.mkdtemp(prefix=_PARTIAL, dir=folder))
-        os.chmod(partial, 0o777 & ~_umask())  # mkdtemp's 0700 would lock the colleagues out
-        weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
-        _write(partial / WEIGHTS, lambda file: file.write(save(_unshared(weights))))
-        _write(partial / CONFIG, lambda file: file.write(_json(checkpoint.network_config)))
-        _write(partial / ORIGIN, lambda file: file.write(_json(checkpoint.origin)))
-        _write(partial / TRAINING, lambda file: torch.save(dict(checkpoint.training), file))
-        sums = {path.name: sha256_of_file(path) for path in sorted(partial.iterdir())}
-        _write(partial / CHECKSUMS, lambda file: file.write(_json(sums)))
-        _sync(partial)
-        _put_in_place(partial, target)
-        _sync(folder)
+        with partial_folder(folder, FILES) as partial:
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in checkpoint.weights.items()}
+            write_synced(partial / WEIGHTS, lambda file: file.write(save(_unshared(weights))))
+            write_synced(partial / CONFIG, lambda file: file.write(_json(checkpoint.network_config)))
+            write_synced(partial / ORIGIN, lambda file: file.write(_json(checkpoint.origin)))
+            write_synced(partial / TRAINING, functools.partial(save_with_torch, dict(checkpoint.training)))
+            sums = {path.name: sha256_of_file(path) for path in sorted(partial.iterdir())}
+            write_synced(partial / CHECKSUMS, lambda file: file.write(_json(sums)))
+            put_in_place(partial, target, FILES)
     except OSError as error:
         raise Panoptic3dError(
             f"the checkpoint {target} cannot be written ({error.strerror or error}); make room there and start the same "
             "command again: it goes on from the checkpoint before."
         ) from error
     return target
+
+
+def save_with_torch(content: Any, file: BinaryIO) -> None:
+    """`torch.save` whose trouble with the disk is an `OSError`: torch makes a RuntimeError of it that names none."""
+    watched = _WatchedFile(file)
+    try:
+        torch.save(content, watched)  # pyright: ignore[reportArgumentType]
+    except RuntimeError as error:
+        raise watched.error or error from error
+
+
+class _WatchedFile:
+    """Remembers the first error of writing."""
+
+    def __init__(self, file: BinaryIO) -> None:
+        self._file = file
+        self.error: OSError | None = None
+
+    def write(self, data: bytes | memoryview) -> int:
+        try:
+            return self._file.write(data)
+        except OSError as error:
+            self.error = self.error or error
+            raise
+
+    def flush(self) -> None:
+        self._file.flush()
 
 
 def all_checkpoints(folder: Path) -> list[Path]:
@@ -123,10 +154,32 @@ def find_checkpoint(given: str) -> Path:
     raise InputError(f"{given} is no checkpoint and no folder with an intact one; give `auto`, `never` or such a path.")
 
 
-def prune(folder: Path, keep: int, best: str | None) -> None:
-    """Leave the newest `keep` and the best one."""
-    for path in all_checkpoints(folder)[keep:]:
-        if path.name != best:
+def set_aside(folder: Path, resumed: Path | None) -> list[Path]:
+    """Make room for a run that goes on from `resumed`: checkpoints that it has not come through are moved, not deleted.
+    Those are the later ones, and all of them where it comes from elsewhere or begins anew. Returns where they are now.
+    """
+    own = resumed is not None and resumed.resolve().parent == folder.resolve()
+    foreign = [path for path in all_checkpoints(folder) if not own or path.name > resumed.resolve().name]  # pyright: ignore
+    if not foreign:
+        return []
+    numbers = (path.name.removeprefix(_ASIDE) for path in folder.glob(f"{_ASIDE}*"))
+    aside = folder / f"{_ASIDE}{1 + max((int(n) for n in numbers if n.isdecimal()), default=0)}"
+    aside.mkdir()
+    for path in foreign:
+        os.rename(path, aside / path.name)
+    _repoint(folder, resumed.resolve() if own else None)  # pyright: ignore[reportOptionalMemberAccess]
+    return [aside / path.name for path in foreign]
+
+
+def prune(folder: Path, keep: int, best: str | None, written: Collection[str]) -> None:
+    """Leave the newest `keep` intact ones and the best one. `written` names those that this process has written, which are
+    intact and of which the last stays in any case. Folders with a file that is not ours are left alone.
+    """
+    num_intact = 0
+    for path in all_checkpoints(folder):
+        is_needed = num_intact < keep or path.name == best
+        num_intact += path.name in written or (num_intact < keep and damage_of(path) is None)
+        if not is_needed and {entry.name for entry in path.iterdir()} <= FILES:
             _discard(path)
 
 
@@ -138,45 +191,30 @@ def point(folder: Path, name: str, target: Path) -> None:
     os.replace(link, folder / name)
 
 
-def sweep(folder: Path) -> int:
-    """Delete what killed writers left. Only whoever holds the run's lock may call it."""
-    for retired in folder.glob(f"{_RETIRED}*"):
-        target = folder / retired.name.removeprefix(_RETIRED)
-        if target.exists():
-            shutil.rmtree(retired, ignore_errors=True)
-        else:  # killed between the two renames
-            os.rename(retired, target)
-    orphans = list(folder.glob(f"{_PARTIAL}*"))
-    for path in orphans:
-        if path.is_dir() and not path.is_symlink():
-            shutil.rmtree(path, ignore_errors=True)
-        else:
-            path.unlink(missing_ok=True)
-    return len(orphans)
+def sweep(folder: Path) -> None:
+    """Complete or delete what killed writers left. Only whoever holds the run's lock may call it."""
+    recover_folders(folder, FILES)
+    for link in folder.glob(f"{_PARTIAL}*"):
+        if link.is_symlink():
+            link.unlink()
+    _repoint(folder, newest=None)
 
 
-def _put_in_place(partial: Path, target: Path) -> None:
-    """What lay there before (a damaged one, or one of a run that went on from before it) is kept until it is replaced."""
-    retired = target.parent / f"{_RETIRED}{target.name}"
-    if target.exists():
-        os.rename(target, retired)
-    os.rename(partial, target)
-    shutil.rmtree(retired, ignore_errors=True)
+def _repoint(folder: Path, newest: Path | None) -> None:
+    """No link points to a checkpoint that went elsewhere."""
+    for name in ("latest", "best"):
+        link = folder / name
+        if link.is_symlink() and not link.exists():
+            link.unlink()
+    if newest is not None:
+        point(folder, "latest", newest)
 
 
 def _discard(path: Path) -> None:
     """Away under its own name at once: a half-deleted checkpoint must not look like one."""
-    grave = path.parent / f"{_PARTIAL}old-{path.name}"
-    shutil.rmtree(grave, ignore_errors=True)
+    grave = path.parent / f"{_PARTIAL}{secrets.token_hex(4)}"
     os.rename(path, grave)
-    shutil.rmtree(grave, ignore_errors=True)
-
-
-def _write(path: Path, write: Callable[[Any], object]) -> None:
-    with open(path, "wb") as file:
-        write(file)
-        file.flush()
-        os.fsync(file.fileno())
+    remove_folder(grave, FILES)
 
 
 def _json(tree: Mapping[str, Any]) -> bytes:
@@ -191,18 +229,3 @@ def _unshared(weights: Mapping[str, Tensor]) -> dict[str, Tensor]:
         result[name] = tensor.clone() if tensor.untyped_storage().data_ptr() in seen else tensor
         seen.add(tensor.untyped_storage().data_ptr())
     return result
-
-
-def _sync(folder: Path) -> None:
-    with contextlib.suppress(OSError):  # some network file systems refuse to open a folder
-        descriptor = os.open(folder, os.O_RDONLY)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-
-
-def _umask() -> int:
-    value = os.umask(0)
-    os.umask(value)
-    return value

@@ -69,7 +69,7 @@ class RunFolder:
             lock.close()
             raise Panoptic3dError(f"another process trains in {self.path}; wait for it, or give --folder.") from None
         sweep(self.checkpoints)
-        sweep_partial_files(self.path, older_than_s=0.0)
+        sweep_partial_files(self.path)
         with lock:
             yield
 

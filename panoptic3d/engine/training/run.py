@@ -123,6 +123,7 @@ class _Run:
         self.trainer = Trainer(config, method, self.dataset, folder, device, stop)
         self.standing = Standing()
         self._saved_step = -1
+        self._written: set[str] = set()  # checkpoints of this process
         self.log = StepLog(config)
 
     def carry_out(self, resume: Resume) -> int:
@@ -157,6 +158,8 @@ class _Run:
                 self._start_from(Path(self.config.start_from))
             self.trainer.enter(self.stages[0])
         if distributed.is_main():
+            for path in checkpoints.set_aside(self.folder.checkpoints, found):
+                _LOG.warning("set aside, since this run does not come from it: %s", path)
             self.folder.write_start(self.config, self.dataset, found)
         _LOG.info(
             "%s, %d samples, %d ranks, config %s",
@@ -263,7 +266,8 @@ class _Run:
             checkpoints.point(folder, "latest", path)
             if is_best:
                 checkpoints.point(folder, "best", path)
-            checkpoints.prune(folder, self.config.checkpoint.keep, self.standing.best)
+            self._written.add(path.name)
+            checkpoints.prune(folder, self.config.checkpoint.keep, self.standing.best, self._written)
         self._saved_step = self.trainer.step
         distributed.wait_for_slow_ranks()
 

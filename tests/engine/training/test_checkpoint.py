@@ -18,6 +18,8 @@ from panoptic3d.engine.training.checkpoint import (
     prune,
     read_training,
     read_weights,
+    save_with_torch,
+    set_aside,
     sweep,
     write_checkpoint,
 )
@@ -67,7 +69,7 @@ def test_a_damaged_one_is_replaced_by_a_whole_one(tmp_path: Path) -> None:
 def test_a_writer_killed_between_two_renames_loses_nothing(tmp_path: Path) -> None:
     path = write_checkpoint(tmp_path, _checkpoint(5))
     path.rename(tmp_path / f".retired-{path.name}")
-    (tmp_path / ".partial-xyz").mkdir()
+    (tmp_path / ".partial-0123abcd").mkdir()
     sweep(tmp_path)
     assert newest_intact(tmp_path) == path
     assert len(list(tmp_path.iterdir())) == 1
@@ -77,9 +79,51 @@ def test_the_newest_and_the_best_are_kept(tmp_path: Path) -> None:
     for step in (1, 2, 3, 4, 5):
         path = write_checkpoint(tmp_path, _checkpoint(step))
         point(tmp_path, "latest", path)
-        prune(tmp_path, keep=2, best="step-00000002")
+        prune(tmp_path, keep=2, best="step-00000002", written=())
     assert [path.name for path in all_checkpoints(tmp_path)] == ["step-00000005", "step-00000004", "step-00000002"]
     assert (tmp_path / "latest").resolve().name == "step-00000005"
+
+
+def test_damaged_ones_do_not_count_and_what_was_just_written_stays(tmp_path: Path) -> None:
+    for step in (1, 2, 3):
+        write_checkpoint(tmp_path, _checkpoint(step))
+    for step in (2, 3):
+        (tmp_path / f"step-0000000{step}" / TRAINING).write_bytes(b"cut")
+    prune(tmp_path, keep=1, best=None, written=())
+    assert newest_intact(tmp_path) == tmp_path / "step-00000001"
+    write_checkpoint(tmp_path, _checkpoint(4))
+    (tmp_path / "step-00000002" / "notes.txt").write_text("mine")
+    prune(tmp_path, keep=1, best=None, written=["step-00000004"])
+    assert [path.name for path in all_checkpoints(tmp_path)] == ["step-00000004", "step-00000002"]
+    assert (tmp_path / "step-00000002" / "notes.txt").read_text() == "mine"
+
+
+def test_a_run_that_goes_back_sets_later_ones_aside(tmp_path: Path) -> None:
+    paths = {step: write_checkpoint(tmp_path, _checkpoint(step)) for step in (1, 2, 3)}
+    point(tmp_path, "latest", paths[3])
+    point(tmp_path, "best", paths[3])
+    assert [path.parent.name for path in set_aside(tmp_path, paths[2])] == ["aside-1"]
+    assert (tmp_path / "latest").resolve() == paths[2]
+    assert not (tmp_path / "best").is_symlink()
+    assert damage_of(tmp_path / "aside-1" / paths[3].name) is None
+    assert set_aside(tmp_path, paths[2]) == []
+    elsewhere = write_checkpoint(_made(tmp_path / "other"), _checkpoint(9))
+    assert {path.parent.name for path in set_aside(tmp_path, elsewhere)} == {"aside-2"}
+    assert all_checkpoints(tmp_path) == []
+    assert not (tmp_path / "latest").is_symlink()
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir()
+    return folder
+
+
+def test_a_full_disk_while_torch_writes_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No space left"), open("/dev/full", "wb", buffering=0) as file:
+        save_with_torch({"a": torch.zeros(10_000)}, file)
+    with open(tmp_path / "whole", "wb") as file:
+        save_with_torch({"a": torch.arange(3)}, file)
+    assert torch.load(tmp_path / "whole", weights_only=True)["a"].tolist() == [0, 1, 2]
 
 
 def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:

@@ -1,0 +1,69 @@
+"""The files of a scene on disk (docs/scenes-on-disk.md): their names, and how a stranger's are opened."""
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+from panoptic3d.errors import BadFileError
+from panoptic3d.files import open_regular
+
+FACTS, PAGE, PREVIEW = "scene.json", "index.html", "preview.png"
+REQUIRED_FILES = ("scene.npz", "scene.glb", FACTS, PREVIEW, PAGE)
+MAP_FILES = ("depth.exr", "panoptic.png", "panoptic.json", "points.ply")  # of `predict --maps`
+SCENE_FILES = (*REQUIRED_FILES, *MAP_FILES)
+MARK = "format_version"  # a key that every scene.json of ours has
+_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # that systems leave where somebody looked
+DELETABLE = frozenset(SCENE_FILES) | _LITTER  # when a scene is replaced
+_MAX_FACTS_BYTES = 64_000_000
+
+
+def read_facts(folder: Path) -> dict[str, Any]:
+    """scene.json as a mapping, or `BadFileError`."""
+    path = folder / FACTS
+    try:
+        with open_regular(path) as file:
+            data = file.read(_MAX_FACTS_BYTES + 1)
+        if len(data) > _MAX_FACTS_BYTES:
+            raise ValueError(f"more than {_MAX_FACTS_BYTES:,} bytes")
+        facts = json.loads(data)
+    except OSError as error:
+        raise _bad(path, error.strerror or str(error)) from None
+    except (ValueError, RecursionError) as error:
+        raise _bad(path, str(error)) from None
+    if not isinstance(facts, dict):
+        raise _bad(path, "no JSON object")
+    return facts
+
+
+def missing_files(folder: Path) -> list[str]:
+    """Scenes appear as a whole; what is missing was taken away later."""
+    return [name for name in REQUIRED_FILES if not _is_file(folder / name)]
+
+
+def why_not_ours(folder: Path) -> str | None:
+    """What speaks against replacing what lies at `folder`; None for a scene without other files and for an empty folder."""
+    if folder.is_symlink():
+        return "it is a link"
+    if not folder.is_dir():
+        return "it is no folder"
+    names = sorted(set(os.listdir(folder)) - _LITTER)
+    foreign = [name for name in names if name not in SCENE_FILES or not _is_file(folder / name)]
+    if foreign:
+        more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
+        return f"it holds {foreign[0]!r}{more}, which is no file of a scene"
+    if not names:
+        return None
+    try:
+        facts = read_facts(folder)
+    except BadFileError as error:
+        return str(error).rstrip(".")
+    return None if MARK in facts else f"its {FACTS} was not written by panoptic3d"
+
+
+def _is_file(path: Path) -> bool:
+    return path.is_file() and not path.is_symlink()
+
+
+def _bad(path: Path, found: str) -> BadFileError:
+    return BadFileError(f"{path} is not the {FACTS} of a scene ({found}).", path=str(path), reason="not_scene")
