@@ -50,4 +50,5 @@ def share_near(edges: Bool[np.ndarray, "h w"], others: Bool[np.ndarray, "h w"]) 
         return None
     if not others.any():
         return 0.0
-    return float((ndimage.distance_transform_edt(~others)[edges] <= _NEAR_PX).mean())
+    distance_px = np.asarray(ndimage.distance_transform_edt(~others))
+    return float((distance_px[edges] <= _NEAR_PX).mean())

@@ -2,8 +2,8 @@
 
     python -m eval.looks.looks PHOTO_OR_DIR ... [--checkpoint NAME_OR_PATH] [--json FILE] [--keep DIR]
 
-Rays from each photo's own camera through its `scene.glb`, read as a stranger would read it. `edges kept` are the depth edges of the
-network's depth map that the render has within 2 pixels of the map; `edges true` those of the render that the map has.
+Rays from each photo's own camera through its `scene.glb`, read as a stranger would read it. `edges kept` are the depth edges
+of the network's depth map that the render has within 2 pixels of the map; `edges true` those of the render that the map has.
 """
 
 import argparse

@@ -33,7 +33,9 @@ class Primitive:
 def read_primitives(path: Path) -> list[Primitive]:
     document, binary = _chunks(path.read_bytes())
     pictures: dict[int, np.ndarray] = {}
-    return [primitive for node, pose in _nodes(document) for primitive in _of_node(document, binary, node, pose, pictures)]
+    return [
+        primitive for node, pose in _nodes(document) for primitive in _of_node(document, binary, node, pose, pictures)
+    ]
 
 
 def _chunks(data: bytes) -> tuple[dict[str, Any], bytes]:
