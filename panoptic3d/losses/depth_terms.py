@@ -5,6 +5,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor
 
+from panoptic3d.geometry.precision import without_autocast
+
 _SOBEL = (
     ((1.0, 0.0, -1.0), (2.0, 0.0, -2.0), (1.0, 0.0, -1.0)),
     ((1.0, 2.0, 1.0), (0.0, 0.0, 0.0), (-1.0, -2.0, -1.0)),
@@ -28,8 +30,9 @@ def depth_terms(depth_m: Float[Tensor, "b h w"], truth_m: Float[Tensor, "b h w"]
 
 
 def sobel(depth_m: Float[Tensor, "b h w"]) -> Float[Tensor, "b 2 h w"]:
-    """Across and down, with zeros around the image."""
-    return F.conv2d(depth_m[:, None], depth_m.new_tensor(_SOBEL)[:, None], padding=1)
+    """Across and down, with zeros around the image. In the depth's own precision: half would round every length to it."""
+    with without_autocast(depth_m.device):
+        return F.conv2d(depth_m[:, None], depth_m.new_tensor(_SOBEL)[:, None], padding=1)
 
 
 def _normals(slope: Float[Tensor, "b 2 h w"]) -> Float[Tensor, "b 3 h w"]:

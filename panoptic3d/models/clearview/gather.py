@@ -12,6 +12,7 @@ from torch import Tensor
 
 from panoptic3d.geometry.frustum import frustum_mask
 from panoptic3d.geometry.pinhole import project
+from panoptic3d.geometry.precision import widened
 from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
 from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
 from panoptic3d.sparse.interpolation import image_features_at
@@ -27,7 +28,7 @@ _FINE_M, _WIDE_M = 0.06, 0.36  # the two rulers by which a voxel measures its di
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Evidence:
-    """Maps that voxels of any level read, and the way from a voxel to its pixel."""
+    """Maps that voxels of any level read, and the way from a voxel to its pixel. All but `features` are at least float32."""
 
     grids: tuple[VoxelGrid, ...]
     cameras: tuple[Camera, ...]  # of the maps
@@ -99,11 +100,11 @@ class Gather:
             grids=chosen,
             cameras=rays.cameras,
             features=rays.features,
-            probabilities=panoptic.maps[SEMANTICS].softmax(dim=1),
-            depth_m=rays.depth_m,
-            log_spread=rays.log_spread,
-            layout_m=rays.layout_m,
-            planes=None if rays.occupancy_logits is None else rays.occupancy_logits.sigmoid(),
+            probabilities=widened(panoptic.maps[SEMANTICS]).softmax(dim=1),
+            depth_m=widened(rays.depth_m),
+            log_spread=widened(rays.log_spread),
+            layout_m=None if rays.layout_m is None else widened(rays.layout_m),
+            planes=None if rays.occupancy_logits is None else widened(rays.occupancy_logits).sigmoid(),
             plane_spacing_m=rays.plane_spacing_m or 1.0,
         )
         voxels = voxels_of_mask(seen, COARSEST)

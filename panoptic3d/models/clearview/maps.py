@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.geometry.precision import widened, without_autocast
 from panoptic3d.models.clearview.config import RayConfig
 from panoptic3d.models.slots import Panoptic2D, RayEstimate
 from panoptic3d.structures.camera import Camera
@@ -40,7 +41,7 @@ class PixelClasses(nn.Module):
         device = pyramid.stride4.device
         return Panoptic2D(
             instances=tuple(Instances2D.empty(camera, device) for camera in cameras),
-            maps={SEMANTICS: self.classes(self.read(pyramid.stride4, cameras))},
+            maps={SEMANTICS: widened(self.classes(self.read(pyramid.stride4, cameras)))},
         )
 
 
@@ -57,14 +58,15 @@ class LayeredRays(nn.Module):
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...], panoptic: Panoptic2D) -> LayeredEstimate:
         features = self.read(pyramid.stride4, cameras)
-        log_depth, log_spread, beyond = self.depth(features).unbind(dim=1)
+        with without_autocast(features.device):
+            log_depth, log_spread, beyond = self.depth(widened(features)).unbind(dim=1)
         depth_m = (_TYPICAL_M * log_depth.exp()).clamp(_NEAR_M, _FAR_M)
         height, width = features.shape[2:]
         return LayeredEstimate(
             cameras=tuple(camera.resized(width, height) for camera in cameras),
             depth_m=depth_m,
             features=features,
-            occupancy_logits=None if self.planes is None else self.planes(features),
+            occupancy_logits=None if self.planes is None else widened(self.planes(features)),
             plane_spacing_m=None if self.planes is None else self.config.plane_spacing_m,
             log_spread=log_spread.clamp(*_LOG_SPREAD),
             layout_m=(depth_m * (1 + F.softplus(beyond - 3))).clamp(max=_FAR_M) if self.config.has_layout else None,

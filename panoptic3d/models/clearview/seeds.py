@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor, nn
 
+from panoptic3d.geometry.precision import widened
 from panoptic3d.models.clearview.config import SeedConfig
 from panoptic3d.sparse.dense import to_dense
 from panoptic3d.structures.prediction import ThingSeeds
@@ -39,7 +40,7 @@ class SeedHead(nn.Module):
         self.said = nn.Linear(2 * width, config.num_embedding + 3 + 1 + num_classes)
 
     def forward(self, features: Float[Tensor, "n c"], cells: SparseVoxels, places: Places) -> ThingSeeds:
-        said = self.said(F.relu(self.hidden(features[places.rows])))
+        said = widened(self.said(F.relu(self.hidden(features[places.rows]))))
         embedding, shift, reach, classes = said.split(
             [self.config.num_embedding, 3, 1, said.shape[1] - self.config.num_embedding - 4], dim=1
         )
@@ -67,7 +68,7 @@ class VoteHead(nn.Module):
         self, features: Float[Tensor, "n c"], voxels: SparseVoxels
     ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n e"], Float[Tensor, " n"]]:
         """Where the centre lies, in voxels; the embedding; and how much the voxel is of no thing."""
-        shift, embedding, nothing = self.said(features).split([3, self.config.num_embedding, 1], dim=1)
+        shift, embedding, nothing = widened(self.said(features)).split([3, self.config.num_embedding, 1], dim=1)
         return voxels.coords[:, 1:] + _STEP_VOX * shift, embedding, nothing[:, 0]
 
 
@@ -79,7 +80,7 @@ def membership(
     member = voxels.coords[:, 0].long()
     logits = centre.new_zeros(len(voxels), len(seeds))
     if config.votes != "centres":
-        logits = logits + embedding @ seeds.embedding.t()
+        logits = logits + widened(embedding @ seeds.embedding.t())
     if config.votes != "embeddings":
         gap = torch.cdist(centre, seeds.centre_vox) if len(seeds) else logits
         logits = logits - (gap / seeds.reach_vox).square().clamp(max=50)

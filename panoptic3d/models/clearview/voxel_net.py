@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panoptic3d.geometry.precision import widened
 from panoptic3d.models.clearview.config import SeedConfig, VoxelNetConfig
 from panoptic3d.models.clearview.gather import Evidence, Gathered
 from panoptic3d.models.clearview.seeds import Places, SeedHead, VoteHead, membership, strongest
@@ -68,7 +69,7 @@ class ClearviewNet(nn.Module):
         decide = keep or self._likely
         book, evidence, cells = PlanBook(self.config.sparse), lifted.evidence, lifted.voxels
         features = self.coarse(F.relu(self.squeeze(lifted.features)), cells)[0].features
-        heat, occupancy = self.heat(features)[:, 0], self.occupancy_64(features)[:, 0]
+        heat, occupancy = _scalar(self.heat, features), _scalar(self.occupancy_64, features)
         said = _said(cells, occupancy, decide)
         if up_to_stride >= cells.stride:
             return Refined((said,), heat, cells)
@@ -76,7 +77,7 @@ class ClearviewNet(nn.Module):
         seeds = self.seeds(features, cells, places)
         kept, rows = prune(features, cells, said.is_kept)
         hidden, made, _ = self.refine_128(kept, rows, evidence, book)
-        middle = _said(made, self.refine_128.occupancy(hidden)[:, 0], decide)
+        middle = _said(made, _scalar(self.refine_128.occupancy, hidden), decide)
         if up_to_stride >= made.stride:
             return Refined((said, middle), heat, cells)
         kept, rows = prune(hidden, made, middle.is_kept)
@@ -93,7 +94,7 @@ class ClearviewNet(nn.Module):
         seeds: ThingSeeds,
         decide: Keep,
     ) -> tuple[LevelPrediction, Float[Tensor, "m 3"]]:
-        occupancy = self.refine_256.occupancy(hidden)[:, 0]
+        occupancy = _scalar(self.refine_256.occupancy, hidden)
         is_kept = decide(made, occupancy)
         features, voxels = prune(hidden, made, is_kept)
         votes = self.votes(features, voxels)
@@ -102,9 +103,9 @@ class ClearviewNet(nn.Module):
             occupancy_logit=occupancy,
             voxels=voxels,
             is_kept=is_kept,
-            semantic_logits=self.classes(features) + self.trust * seen[is_kept],
+            semantic_logits=widened(self.classes(features)) + self.trust * seen[is_kept],
             instance_logits=membership(votes, voxels, seeds, self.seed_config),
-            distance_vox=F.softplus(self.distance(features)[:, 0]),
+            distance_vox=F.softplus(_scalar(self.distance, features)),
             seeds=seeds,
         )
         return level, votes[0]
@@ -144,6 +145,10 @@ class Refine(nn.Module):
             return self.block(hidden, made, made, book), made, read
         assert self.alone is not None
         return F.relu(hidden + self.alone(hidden)), made, read
+
+
+def _scalar(head: nn.Module, features: Float[Tensor, "n c"]) -> Float[Tensor, " n"]:
+    return widened(head(features))[:, 0]
 
 
 def _said(voxels: SparseVoxels, occupancy_logit: Tensor, decide: Keep) -> LevelPrediction:

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from panoptic3d.backbones.norms import NormName, norm2d
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.config import Config
+from panoptic3d.geometry.precision import widened, without_autocast
 from panoptic3d.models.slots import Panoptic2D, RayEstimate
 from panoptic3d.models.up_projection.enlarged import enlarged_conv
 from panoptic3d.structures.camera import Camera
@@ -89,7 +90,8 @@ class DepthDecoder(nn.Module):
     def depth_m(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b h w"]:
         for step in self.read:
             features = F.relu(step(features))
-        return self.depth(features)[:, 0]
+        with without_autocast(features.device):
+            return self.depth(widened(features))[:, 0]
 
 
 def _size(x: Float[Tensor, "b c h w"]) -> tuple[int, int]:

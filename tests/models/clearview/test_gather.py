@@ -1,5 +1,8 @@
 """A voxel reads the image where the camera sees its centre, at every level."""
 
+from dataclasses import replace
+
+import pytest
 import torch
 
 from panoptic3d.models.clearview.gather import Evidence, Gather, Gathered, num_gathered
@@ -83,16 +86,24 @@ def test_the_number_of_channels_is_told_beforehand() -> None:
         assert own.at(voxels).shape[1] == num_gathered(2, 13, layout, planes)
 
 
-def _lifted(reach_m: float | None = None) -> Gathered:
-    """Of a wall."""
-    rays = LayeredEstimate(
+def _wall() -> LayeredEstimate:
+    return LayeredEstimate(
         cameras=(CAMERA,),
         depth_m=torch.full((1, 120, 160), DEPTH_M),
         features=torch.zeros(1, 4, 120, 160),
         log_spread=torch.zeros(1, 120, 160),
         layout_m=None,
+        occupancy_logits=torch.zeros(1, 51, 120, 160),
+        plane_spacing_m=0.12,
     )
+
+
+def _lift_of(rays: LayeredEstimate, reach_m: float | None = None) -> Gathered:
     return Gather(reach_m)(rays, Panoptic2D((), {SEMANTICS: torch.zeros(1, 13, 120, 160)}))
+
+
+def _lifted(reach_m: float | None = None) -> Gathered:
+    return _lift_of(_wall(), reach_m)
 
 
 def test_the_lift_asks_every_cell_in_sight_and_no_other() -> None:
@@ -108,3 +119,13 @@ def test_a_lift_with_a_reach_asks_the_cells_near_the_surface_alone() -> None:
     assert torch.equal(near.voxels.coords, expected)
     assert 0 < len(expected) == int(near.is_in_frustum.sum()) < len(every.voxels) / 5
     assert torch.equal(near.features, every.features[(z_m - DEPTH_M).abs() <= 0.3])
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+def test_maps_in_half_precision_leave_pixels_and_lengths_in_float32(dtype: torch.dtype) -> None:
+    """Columns near 160 and planes near 50 are whole steps apart in bfloat16, and the last plane would be passed by."""
+    half = {name: value.to(dtype) for name, value in vars(_wall()).items() if isinstance(value, torch.Tensor)}
+    lifted, expected = _lift_of(replace(_wall(), **half)), _lift_of(_wall())
+    assert lifted.features.dtype == torch.float32
+    geometry = slice(4 + 13, None)
+    torch.testing.assert_close(lifted.features[:, geometry], expected.features[:, geometry], rtol=1e-6, atol=1e-6)
