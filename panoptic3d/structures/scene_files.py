@@ -38,7 +38,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 def missing_files(folder: Path) -> list[str]:
     """Scenes appear as a whole; what is missing was taken away later."""
-    return [name for name in REQUIRED_FILES if not _is_file(folder / name)]
+    return [name for name in REQUIRED_FILES if not is_file(folder / name)]
 
 
 def why_not_ours(folder: Path) -> str | None:
@@ -48,7 +48,7 @@ def why_not_ours(folder: Path) -> str | None:
     if not folder.is_dir():
         return "it is no folder"
     names = sorted(set(os.listdir(folder)) - _LITTER)
-    foreign = [name for name in names if name not in SCENE_FILES or not _is_file(folder / name)]
+    foreign = [name for name in names if name not in SCENE_FILES or not is_file(folder / name)]
     if foreign:
         more = f" and {len(foreign) - 1} more" if len(foreign) > 1 else ""
         return f"it holds {foreign[0]!r}{more}, which is no file of a scene"
@@ -61,7 +61,8 @@ def why_not_ours(folder: Path) -> str | None:
     return None if MARK in facts else f"its {FACTS} was not written by panoptic3d"
 
 
-def _is_file(path: Path) -> bool:
+def is_file(path: Path) -> bool:
+    """An ordinary file, no link to one."""
     return path.is_file() and not path.is_symlink()
 
 

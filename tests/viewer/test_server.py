@@ -1,3 +1,6 @@
+import os
+import socket
+import struct
 import threading
 import urllib.error
 import urllib.request
@@ -25,6 +28,12 @@ def gallery(tmp_path: Path) -> Iterator[str]:
     _scene(tmp_path / "scenes" / "house" / "kitchen")
     (tmp_path / "scenes" / "index.jsonl").write_text("")
     (tmp_path / "secret.txt").write_text("secret")
+    _scene(tmp_path / "elsewhere")
+    (tmp_path / "scenes" / "linked").symlink_to(tmp_path / "elsewhere")
+    (tmp_path / "scenes" / "bare").mkdir()
+    (tmp_path / "scenes" / "bare" / "index.html").write_text("no scene")
+    (_scene(tmp_path / "scenes" / "turned") / "index.html").unlink()
+    (tmp_path / "scenes" / "turned" / "index.html").symlink_to("/etc/passwd")
     with make_server(tmp_path / "scenes") as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
@@ -64,6 +73,101 @@ def test_another_host_name_is_turned_away(gallery: str) -> None:
     connection.close()
 
 
+def _answer(address: str, raw: bytes) -> bytes:
+    host, _, port = address.removeprefix("http://").rpartition(":")
+    with socket.create_connection((host, int(port)), timeout=5) as connection:
+        connection.sendall(raw)
+        return b"".join(iter(lambda: connection.recv(65536), b""))
+
+
+@pytest.mark.parametrize(
+    ("request_lines", "status"),
+    [
+        ("GET / HTTP/1.1\r\nHost: {own}", 200),
+        ("GET / HTTP/1.1\r\nHost: localhost:{port}", 200),
+        ("GET http://[ HTTP/1.1\r\nHost: {own}", 404),
+        ("GET / HTTP/1.1", 403),
+        ("GET / HTTP/1.1\r\nHost: {own}\r\nHost: evil.example", 403),
+        ("GET / HTTP/1.1\r\nHost: localhost:1", 403),
+        ("GET / HTTP/1.1\r\nHost: localhost.evil.example:{port}", 403),
+        ("POST / HTTP/1.1\r\nHost: {own}", 501),
+        ("GET /second/%00 HTTP/1.1\r\nHost: {own}", 404),
+        ("GET /second/scene.json/ HTTP/1.1\r\nHost: {own}", 404),
+        ("GET /second/x.txt HTTP/1.1\r\nHost: {own}", 404),
+        ("GET /second/panoptic.png HTTP/1.1\r\nHost: {own}", 404),
+        ("GET /bare/index.html HTTP/1.1\r\nHost: {own}", 404),
+        ("GET /linked/index.html HTTP/1.1\r\nHost: {own}", 404),
+        ("GET /turned/index.html HTTP/1.1\r\nHost: {own}", 404),
+        ("GET /" + "a" * 70_000 + " HTTP/1.1\r\nHost: {own}", 414),
+        ("nonsense", 400),
+    ],
+)
+def test_odd_and_hostile_requests(
+    gallery: str, request_lines: str, status: int, capfd: pytest.CaptureFixture, tmp_path: Path
+) -> None:
+    (tmp_path / "scenes" / "second" / "x.txt").symlink_to("/etc/passwd")
+    (tmp_path / "scenes" / "second" / "panoptic.png").symlink_to("/etc/passwd")
+    own = gallery.removeprefix("http://")
+    text = request_lines.format(own=own, port=own.rpartition(":")[2])
+    answer = _answer(gallery, f"{text}\r\n\r\n".encode())
+    assert answer.split()[1] == str(status).encode() or (status == 400 and b"Error code: 400" in answer)
+    assert b"root:" not in answer
+    assert b"nosniff" in answer or status == 400
+    assert capfd.readouterr().err == ""
+
+
+def test_a_folder_that_becomes_a_link_is_served_no_more(gallery: str, tmp_path: Path) -> None:
+    second = tmp_path / "scenes" / "second"
+    second.rename(tmp_path / "away")
+    second.symlink_to(tmp_path / "away")
+    assert b" 404 " in _answer(gallery, _request(gallery, "/second/"))
+
+
+def test_a_page_may_read_nothing_but_itself(gallery: str) -> None:
+    head = _answer(gallery, _request(gallery, "/second/")).split(b"\r\n\r\n")[0].decode()
+    assert "Content-Security-Policy: default-src 'none'; script-src 'unsafe-inline'" in head
+    assert "sandbox allow-scripts" in head
+    assert "Python" not in head
+
+
+def test_a_browser_that_leaves_and_one_that_says_nothing(
+    gallery: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture
+) -> None:
+    monkeypatch.setattr("panoptic3d.viewer.server._REQUEST_S", 0.2)
+    host, _, port = gallery.removeprefix("http://").rpartition(":")
+    slow = [socket.create_connection((host, int(port)), timeout=5) for _ in range(20)]
+    for connection in slow[:10]:
+        connection.sendall(b"GET / HT")
+    left = socket.create_connection((host, int(port)), timeout=5)
+    left.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    left.sendall(_request(gallery, "/"))
+    left.close()
+    assert _get(gallery + "/second/") == b"second/index.html"
+    for connection in slow:
+        assert connection.recv(10) == b""  # turned away
+        connection.close()
+    assert capfd.readouterr().err == ""
+
+
+def _request(gallery: str, path: str) -> bytes:
+    return f"GET {path} HTTP/1.1\r\nHost: {gallery.removeprefix('http://')}\r\n\r\n".encode()
+
+
+def test_names_of_any_bytes_have_their_place(tmp_path: Path) -> None:
+    folder = os.fsencode(tmp_path) + b"/scenes/b\xff"
+    os.makedirs(folder)
+    for name in ("index.html", "scene.json"):
+        Path(os.fsdecode(folder), name).write_text("odd")
+    with make_server(tmp_path / "scenes") as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        address = f"http://127.0.0.1:{server.server_port}"
+        assert "/b%FF/" in _get(address + "/").decode()
+        assert _get(address + "/b%FF/") == b"odd"
+        server.shutdown()
+        thread.join()
+
+
 def test_one_scene_is_served_at_the_root(tmp_path: Path) -> None:
     with make_server(_scene(tmp_path / "one")) as server:
         thread = threading.Thread(target=server.serve_forever)
@@ -84,3 +188,6 @@ def test_what_is_no_scene_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     with make_server(_scene(tmp_path / "one")) as server:
         assert main(["view", str(tmp_path / "one"), "--no-browser", "--port", str(server.server_port)]) == 2
     assert "cannot be had" in capsys.readouterr().err
+    for port in ("-1", "65536"):
+        assert main(["view", str(tmp_path / "one"), "--no-browser", f"--port={port}"]) == 2
+        assert "does not exist" in capsys.readouterr().err
