@@ -156,7 +156,7 @@ def _handler(served: Served) -> type[BaseHTTPRequestHandler]:
                     self._send_file(file, Path(found[1]).suffix)
 
         def _own(self, name: str) -> str:
-            return f"{name}:{self.server.server_address[1]}"
+            return f"{name}:{self.connection.getsockname()[1]}"
 
         def _send_file(self, file: BinaryIO, suffix: str) -> None:
             """In pieces, and no more than was there at the start: a file may be larger than the memory, or grow."""
