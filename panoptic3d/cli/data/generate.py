@@ -24,7 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=int, metavar="W", help="processes (default: one a core)")
     parser.add_argument("--shard", metavar="I/N", help="only this part (default: from SLURM_ARRAY_TASK_ID or RANK)")
     parser.add_argument("--views", type=int, metavar="K", help="samples of each room (default: 4)")
-    parser.add_argument("--camera", choices=("released", "varied"), help="default: released")
+    parser.add_argument("--camera", choices=("released", "varied", "mixed"), help="default: released")
     parser.add_argument(
         "--extra-truth", action="store_true", help="normals, albedo, amodal masks, layout depth, room plan"
     )
@@ -71,7 +71,7 @@ def _plan(arguments: argparse.Namespace) -> "GenerationPlan":
         return load_recipe(arguments.recipe).plan(arguments.split, arguments.num)
     if arguments.split is not None or arguments.check:
         raise InputError("--split and --check belong to a recipe; give --recipe rooms-v1 with them.")
-    cameras = {"released": "release", "varied": "varied", None: None}
+    cameras = {"released": "release", "varied": "varied", "mixed": "mixed", None: None}
     chosen = {
         "renderer": arguments.renderer,
         "format": arguments.format,

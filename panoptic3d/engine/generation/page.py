@@ -69,13 +69,13 @@ def sample_sheet(out: Path, keys: list[str]) -> Image.Image:
     """Photos in reading order."""
     root = open_root(out)
     photos = [root.read(key, has_voxels=False).image.permute(1, 2, 0).numpy() for key in keys]
-    height, width, _ = photos[0].shape
+    height, width = (max(photo.shape[axis] for photo in photos) for axis in (0, 1))
     rows = -(-len(photos) // _SHEET_COLUMNS)
     sheet = np.full((rows * (height + 4), _SHEET_COLUMNS * (width + 4), 3), 255, np.uint8)
     for number, photo in enumerate(photos):
         row, column = divmod(number, _SHEET_COLUMNS)
         top, left = row * (height + 4), column * (width + 4)
-        sheet[top : top + photo.shape[0], left : left + photo.shape[1]] = photo[:height, :width]
+        sheet[top : top + photo.shape[0], left : left + photo.shape[1]] = photo
     return Image.fromarray(sheet)
 
 

@@ -20,8 +20,10 @@ from panoptic3d.engine.generation.plan import GenerationConfig, RoomJob
 from panoptic3d.engine.generation.sample import sample_of_view
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import sha256_of_file, write_bytes_atomically
+from panoptic3d.randomness import numpy_generator
 from panoptic3d.rooms.meshes.soup import TriangleSoup, soup_of
 from panoptic3d.rooms.render.fast import LitRoom
+from panoptic3d.rooms.render.film import Film
 from panoptic3d.rooms.render.raycast import Caster
 from panoptic3d.rooms.scene import RoomScene, View
 from panoptic3d.rooms.truth.extra import extra_truth_bytes
@@ -78,7 +80,8 @@ def make_room_samples(out: Path, job: RoomJob, config: GenerationConfig) -> list
         write_bytes_atomically(out / job.scene / "room.json", _room_json(scene))
     records = []
     for number, (key, view) in enumerate(zip(job.keys, views, strict=True)):
-        records.append(_make_sample(out, key, number, view, soup, caster, painter, config, watch))
+        film = _film(job.seed, number, config)
+        records.append(_make_sample(out, key, number, view, soup, caster, painter, config, watch, film))
         watch = Stopwatch()
     return records
 
@@ -93,10 +96,11 @@ def _make_sample(
     painter: Any,
     config: GenerationConfig,
     watch: Stopwatch,
+    film: Film | None,
 ) -> dict[str, Any]:
     pixels = pixel_truth(soup, caster, view)
     watch.lap("rays")
-    jpeg = _jpeg(painter.photo(view, pixels.hits, number))
+    jpeg = _jpeg(painter.photo(view, pixels.hits, number, film))
     image = np.asarray(Image.open(io.BytesIO(jpeg)))
     watch.lap("picture")
     grid = grid_of(view.camera)
@@ -132,8 +136,14 @@ def has_own_mask(config: GenerationConfig) -> bool:
     return config.rooms == "furnished" and config.layout.camera != "release"
 
 
+def _film(seed: int, number: int, config: GenerationConfig) -> Film | None:
+    """None: the painter draws it."""
+    is_wide = config.rooms == "furnished" and config.layout.variety == "wide"
+    return Film.wide(numpy_generator(seed, "film", number)) if is_wide else None
+
+
 def _painter(scene: RoomScene, soup: TriangleSoup, caster: Caster, config: GenerationConfig) -> Any:
-    """Something with `photo(view, hits, number)`."""
+    """Something with `photo(view, hits, number, film)`."""
     match config.renderer:
         case "fast":
             return LitRoom(scene, soup, caster)

@@ -14,9 +14,10 @@ class LayoutConfig(Config):
     room_type: RoomType | None = None  # None: drawn
     plan: PlanKind | None = None
     num_views: int = Field(default=6, ge=1, le=64)
-    camera: Literal["release", "varied"] = (
-        "release"  # 0.75 m high, level, 60 degrees; or height, tilt and focal length drawn
-    )
+    # release: 0.75 m high, level, 60 degrees. varied: height, tilt, roll, focal length, frame and crop are drawn
+    # (layout/cameras.py). mixed: the first half of the views as released, the others varied.
+    camera: Literal["release", "varied", "mixed"] = "release"
+    variety: Literal["plain", "wide"] = "plain"  # wide: light, exposure, clutter and bare walls over a wider range
     width: int = Field(default=320, ge=16)
     height: int = Field(default=240, ge=16)
     richness: float = Field(default=1.0, ge=0.0, le=2.0)  # how much stands beside the main group, and how much clutter

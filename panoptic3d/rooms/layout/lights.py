@@ -31,9 +31,10 @@ class Daylight:
         return {"sunny": 0.25, "overcast": 0.5, "evening": 1.0}[self.kind]
 
     @classmethod
-    def drawn(cls, random: np.random.Generator) -> "Daylight":
-        kind = str(random.choice(["sunny", "overcast", "evening"], p=[0.5, 0.36, 0.14]))
-        bright = float(random.uniform(0.8, 1.3))
+    def drawn(cls, random: np.random.Generator, variety: Literal["plain", "wide"] = "plain") -> "Daylight":
+        shares, brightness = ((0.5, 0.36, 0.14), (0.8, 1.3)) if variety == "plain" else ((0.4, 0.32, 0.28), (0.5, 2.2))
+        kind = str(random.choice(["sunny", "overcast", "evening"], p=shares))
+        bright = float(random.uniform(*brightness))
         match kind:
             case "sunny":
                 sky, sun = (0.85, 0.95, 1.1), (6.0, 5.4, 4.5)

@@ -27,6 +27,7 @@ from panoptic3d.structures.taxonomy import CEILING, FLOOR, FRONT3D_TAXONOMY, WAL
 _TYPES: tuple[RoomType, ...] = ("bedroom", "child", "living", "dining", "study", "kitchen", "studio")
 _MOST_ATTEMPTS = 24
 _TUCKED_M = 0.003  # frames reach behind the edge of their opening: no ray slips past
+_RICHNESS, _PLAIN_SHARE = (0.2, 1.8), 0.12  # of rooms of wide variety
 _TYPE_SHARES = (0.23, 0.08, 0.27, 0.15, 0.1, 0.09, 0.08)
 
 
@@ -46,7 +47,9 @@ def make_room(seed: int, options: LayoutConfig = LayoutConfig()) -> RoomScene:  
 
 
 def _drawn_room(seed: int, room_type: RoomType, options: LayoutConfig) -> RoomScene | None:
-    day = Daylight.drawn(numpy_generator(seed, "daylight"))
+    if options.variety == "wide":
+        options = _varied(numpy_generator(seed, "variety"), options)
+    day = Daylight.drawn(numpy_generator(seed, "daylight"), options.variety)
     style = _style(seed, day)
     plan = draw_plan(numpy_generator(seed, "plan"), room_type, options)
     openings = [] if options.plain_walls else draw_openings(numpy_generator(seed, "openings"), plan)
@@ -67,6 +70,12 @@ def _drawn_room(seed: int, room_type: RoomType, options: LayoutConfig) -> RoomSc
         "ridge_axis": float(plan.ridge_axis),
     }
     return RoomScene(seed, room_type, parts, lights, views, plan.outline_m, day.sky, facts)
+
+
+def _varied(random: np.random.Generator, options: LayoutConfig) -> LayoutConfig:
+    """Nearly empty to overfull rooms, and some with bare walls."""
+    richness, is_plain = float(random.uniform(*_RICHNESS)), bool(random.random() < _PLAIN_SHARE)
+    return options.model_copy(update={"richness": richness, "plain_walls": options.plain_walls or is_plain})
 
 
 def _style(seed: int, day: Daylight) -> Style:

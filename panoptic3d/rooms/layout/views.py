@@ -1,20 +1,21 @@
 """Camera poses that see furniture: in the free floor, nothing close before the lens, things in the picture."""
 
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 from jaxtyping import Float
 
 from panoptic3d.rooms.layout.boxes import Boxes
+from panoptic3d.rooms.layout.cameras import DrawStance, released_stance, varied_stance
 from panoptic3d.rooms.layout.config import LayoutConfig
 from panoptic3d.rooms.layout.space import Space
 from panoptic3d.rooms.scene import Part, View
-from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 
 NEAREST_M = 0.42
-_RELEASE_HEIGHT_M, _RELEASE_FOV_DEG = 0.75, 60.0
 _GRID = (24, 32)  # rows and columns of the coarse picture that candidates are judged by
-_CANDIDATES = 90
+_CANDIDATES = 90  # for each way to hold the camera
+_BELOW_CEILING_M = 0.3
 _CLOSE_M = 1.0  # what is nearer fills the picture
 _SAMPLES_M2 = 90
 
@@ -34,17 +35,31 @@ def draw_views(
     cloud, solid = _cloud(random, parts), Boxes.joined(space.solids)
     spots = space.free_points()
     spots = spots[space.plan.distance_to_walls_m(spots) > 0.35] if len(spots) else spots
-    candidates = [] if not len(spots) else [_candidate(random, spots, cloud, options) for _ in range(_CANDIDATES)]
-    seen = [(view, *_score(view, cloud)) for view in candidates if _is_clear(view, solid, space)]
     chosen: list[View] = []
     times_seen: dict[int, int] = {}
-    for _ in range(min(options.num_views, len(seen))):
-        worth = [_worth(shares, near, times_seen) - _likeness(view, chosen) for view, shares, near in seen]
-        view, shares, _ = seen.pop(int(np.argmax(worth)))
-        chosen.append(view)
-        for thing in shares:
-            times_seen[thing] = times_seen.get(thing, 0) + 1
+    for stance, count in _stances(options):
+        candidates = [_candidate(random, spots, cloud, stance, space) for _ in range(_CANDIDATES)] if len(spots) else []
+        seen = [(view, *_score(view, cloud)) for view in candidates if _is_clear(view, solid, space)]
+        for _ in range(min(count, len(seen))):
+            worth = [_worth(shares, near, times_seen) - _likeness(view, chosen) for view, shares, near in seen]
+            view, shares, _ = seen.pop(int(np.argmax(worth)))
+            chosen.append(view)
+            for thing in shares:
+                times_seen[thing] = times_seen.get(thing, 0) + 1
     return tuple(chosen)
+
+
+def _stances(options: LayoutConfig) -> list[tuple[DrawStance, int]]:
+    """How cameras are held, and for how many views."""
+    released = partial(released_stance, size=(options.width, options.height))
+    match options.camera:
+        case "release":
+            return [(released, options.num_views)]
+        case "varied":
+            return [(varied_stance, options.num_views)]
+        case "mixed":
+            half = (options.num_views + 1) // 2
+            return [(released, half), (varied_stance, options.num_views - half)]
 
 
 def _cloud(random: np.random.Generator, parts: tuple[Part, ...]) -> _Cloud:
@@ -69,24 +84,17 @@ def _cloud(random: np.random.Generator, parts: tuple[Part, ...]) -> _Cloud:
 
 
 def _candidate(
-    random: np.random.Generator, spots: Float[np.ndarray, "n 2"], cloud: _Cloud, options: LayoutConfig
+    random: np.random.Generator, spots: Float[np.ndarray, "n 2"], cloud: _Cloud, draw_stance: DrawStance, space: Space
 ) -> View:
     """From a free spot towards a point of some thing, not quite centred."""
     spot = spots[int(random.integers(len(spots)))] + random.uniform(-0.04, 0.04, 2)
     targets = np.flatnonzero(cloud.thing >= 0)
     goal = cloud.points_m[int(random.choice(targets))] if len(targets) else np.zeros(3)
     heading = np.degrees(np.arctan2(goal[1] - spot[1], goal[0] - spot[0])) + random.normal(0, 9)
-    height, pitch, roll, fov = _RELEASE_HEIGHT_M, 0.0, 0.0, _RELEASE_FOV_DEG
-    if options.camera == "varied":
-        height, pitch = float(random.uniform(0.55, 1.75)), 0.0
-        pitch = float(random.normal(-9 * (height - 0.75), 5))
-        roll, fov = float(random.normal(0, 2.0)), float(random.uniform(48, 78))
-    camera = (
-        FRONT3D_CAMERA
-        if (options.width, options.height, fov) == (320, 240, _RELEASE_FOV_DEG)
-        else Camera.from_fov(fov, options.width, options.height)
-    )
-    return View(camera, pose((float(spot[0]), float(spot[1]), height), heading, pitch, roll))
+    stance = draw_stance(random)
+    height_m = min(stance.height_m, space.plan.eaves_m - _BELOW_CEILING_M)
+    position_m = (float(spot[0]), float(spot[1]), height_m)
+    return View(stance.camera, pose(position_m, heading, stance.pitch_deg, stance.roll_deg))
 
 
 def pose(

@@ -23,6 +23,19 @@ class Film:
     vignette: float = 0.1
 
     @classmethod
+    def wide(cls, random: np.random.Generator) -> "Film":
+        """Dim and blown pictures, any white balance, phones' contrast, the noise of small sensors at night."""
+        return cls(
+            exposure_stops=float(np.clip(random.normal(0.0, 0.55), -1.4, 1.2)),
+            white_balance=float(random.uniform(0.15, 1.0)),
+            contrast=float(random.uniform(0.92, 1.32)),
+            saturation=float(random.uniform(0.75, 1.35)),
+            blur_px=float(random.uniform(0.0, 0.9)),
+            noise=float(random.uniform(0.001, 0.02)),
+            vignette=float(random.uniform(0.0, 0.35)),
+        )
+
+    @classmethod
     def varied(cls, random: np.random.Generator) -> "Film":
         return cls(
             exposure_stops=float(np.clip(random.normal(0.0, 0.25), -0.6, 0.6)),
