@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, UInt8
+from jaxtyping import Float, Float64, UInt8
 from pydantic import Field
 from torch import Tensor
 
@@ -37,7 +37,7 @@ def augmented(sample: Sample, config: AugmentConfig, draw: torch.Generator) -> S
 
 
 def flipped(sample: Sample) -> Sample:
-    """The mirrored room: its pose in the old world means nothing any more and is dropped."""
+    """The mirrored room, in a world mirrored along its x axis: what was up and how high the camera stands stay true."""
     return replace(
         sample,
         image=sample.image.flip(2),
@@ -47,7 +47,7 @@ def flipped(sample: Sample) -> Sample:
         instance_2d=sample.instance_2d.flip(1),
         room_2d=None if sample.room_2d is None else sample.room_2d.flip(1),
         truth=None if sample.truth is None else _flipped_truth(sample.truth),
-        world_from_camera=None,
+        world_from_camera=None if sample.world_from_camera is None else _flipped_pose(sample.world_from_camera),
     )
 
 
@@ -76,6 +76,12 @@ def cropped(sample: Sample, share: float, left: float, top: float) -> Sample:
         instance_2d=window(sample.instance_2d, "nearest-exact"),
         room_2d=None if sample.room_2d is None else window(sample.room_2d, "nearest-exact"),
     )
+
+
+def _flipped_pose(world_from_camera: Float64[Tensor, "4 4"]) -> Float64[Tensor, "4 4"]:
+    """Mirrored on both sides, so that it stays a rotation and a place."""
+    sign = world_from_camera.new_tensor([-1.0, 1.0, 1.0, 1.0])
+    return sign[:, None] * world_from_camera * sign
 
 
 def _flipped_truth(truth: VoxelTruth) -> VoxelTruth:

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from jaxtyping import Float32, Int32, UInt8
+from jaxtyping import Float32, Float64, Int32, UInt8
 from torch import Tensor
 
 from panoptic3d.errors import InputError
@@ -24,6 +24,7 @@ class Batch:
     semantic_2d: UInt8[Tensor, "b h w"]
     instance_2d: Int32[Tensor, "b h w"]
     truths: tuple[VoxelTruth, ...]  # empty when the samples are 2D only
+    world_from_camera: Float64[Tensor, "b 4 4"]  # world z up, the floor at 0; NaN where a data set does not tell
 
     def __len__(self) -> int:
         return len(self.keys)
@@ -52,4 +53,10 @@ def collate(samples: Sequence[Sample]) -> Batch:
         semantic_2d=torch.stack([sample.semantic_2d for sample in samples]),
         instance_2d=torch.stack([sample.instance_2d for sample in samples]),
         truths=truths,
+        world_from_camera=torch.stack([_pose(sample) for sample in samples]),
     )
+
+
+def _pose(sample: Sample) -> Float64[Tensor, "4 4"]:
+    unknown = torch.full((4, 4), torch.nan, dtype=torch.float64)
+    return unknown if sample.world_from_camera is None else sample.world_from_camera

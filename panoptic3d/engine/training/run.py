@@ -19,6 +19,7 @@ from panoptic3d.engine.training import checkpoint as checkpoints
 from panoptic3d.engine.training.agreement import explained_loss_of_ranks
 from panoptic3d.engine.training.config import DataConfig, TrainingConfig
 from panoptic3d.engine.training.following import open_trackers
+from panoptic3d.engine.training.growing import grown_weights
 from panoptic3d.engine.training.plan import plan_lines
 from panoptic3d.engine.training.records import RunFolder
 from panoptic3d.engine.training.report import Progress, StepLog, final_report
@@ -172,6 +173,10 @@ class _Run:
     def _start_from(self, path: Path) -> None:
         """Weights alone; what the file lacks keeps what was drawn, and the log says what."""
         weights = checkpoints.read_weights(path)
+        if self.config.start_from_smaller:
+            weights, grown = grown_weights(weights, self.trainer.method.network.state_dict())
+            for name in grown:
+                _LOG.info("%s has grown: what is new begins at 0", name)
         try:
             missing, unknown = self.trainer.method.network.load_state_dict(weights, strict=False)
         except RuntimeError as error:

@@ -18,7 +18,7 @@ def build_clearview(config: ClearviewConfig) -> Pipeline:
     pipeline = Pipeline(
         fit=ScaledFit(config.fit),
         trunk=FeaturePyramid(EfficientNetLite(config.trunk.name), width),
-        panoptic=PixelClasses(width, net.num_classes),
+        panoptic=PixelClasses(width, net.num_classes, config.pixels.has_votes),
         rays=LayeredRays(width, config.rays),
         lift=Gather(config.lift.reach_m),
         voxel_net=ClearviewNet(gathered, net, config.seeds),

@@ -27,6 +27,11 @@ class RayConfig(Config):
     has_planes: bool = True  # occupancy along each ray
     num_planes: int = Field(default=51, ge=2)
     plane_spacing_m: float = Field(default=0.12, gt=0)
+    has_stance: bool = False  # gravity, height of the camera and of the ceiling, and depth along their planes
+
+
+class PixelConfig(Config):
+    has_votes: bool = False  # each pixel's vote for the centre of its thing
 
 
 class LiftConfig(Config):
@@ -64,6 +69,7 @@ class ClearviewConfig(Config):
     method: Literal["clearview"] = "clearview"
     fit: FitConfig = FitConfig()
     trunk: TrunkConfig = TrunkConfig()
+    pixels: PixelConfig = PixelConfig()
     rays: RayConfig = RayConfig()
     lift: LiftConfig = LiftConfig()
     voxel_net: VoxelNetConfig = VoxelNetConfig()

@@ -10,6 +10,8 @@ from torch import Tensor, nn
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.geometry.precision import widened, without_autocast
 from panoptic3d.models.clearview.config import RayConfig
+from panoptic3d.models.clearview.rays import ray_slopes
+from panoptic3d.models.clearview.stance import NUM_PLANES, Stance, StanceHead, horizontal_planes
 from panoptic3d.models.slots import Panoptic2D, RayEstimate
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
@@ -17,8 +19,12 @@ from panoptic3d.structures.instances import Instances2D
 _NEAR_M, _FAR_M = 0.2, 20.0
 _LOG_SPREAD = (-5.0, 1.0)
 _TYPICAL_M = 2.5  # the depth that an untrained network says
+_OWN = 2.0  # the logit by which a pixel at first shows something of its own
 _RARE = -3.0  # the logit at which the occupancy of planes starts
-SEMANTICS = "semantics"  # the name of the map of class logits
+# Names of the maps of the panoptic stage: class logits; where, seen from the surface point of a pixel, the centre of its
+# thing lies (metres, camera frame); the log scale of that vote's error, in metres.
+SEMANTICS, VOTES, VOTE_SPREAD = "semantics", "votes", "vote_spread"
+_LOG_VOTE_SPREAD = (-5.0, 1.0)
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)
@@ -27,22 +33,29 @@ class LayeredEstimate(RayEstimate):
 
     log_spread: Float[Tensor, "b h w"]  # of the log depth: the scale of a Laplace distribution
     layout_m: Float[Tensor, "b h w"] | None  # depth of wall, floor or ceiling, never in front of `depth_m`
+    stance: Stance | None = None
 
 
 class PixelClasses(nn.Module):
-    """Class logits at half the resolution. Things are found in the volume, hidden ones too: none are named here."""
+    """Class logits at half the resolution, and of what shows a thing a vote for where its centre lies.
 
-    def __init__(self, num_in: int, num_classes: int) -> None:
+    Things are found in the volume, hidden ones too: none are named here.
+    """
+
+    def __init__(self, num_in: int, num_classes: int, has_votes: bool = False) -> None:
         super().__init__()
         self.read = Reader(num_in, 32)
         self.classes = faint(nn.Conv2d(32, num_classes, 1))
+        self.votes = faint(nn.Conv2d(32, 4, 3, padding=1)) if has_votes else None
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
         device = pyramid.stride4.device
-        return Panoptic2D(
-            instances=tuple(Instances2D.empty(camera, device) for camera in cameras),
-            maps={SEMANTICS: widened(self.classes(self.read(pyramid.stride4, cameras)))},
-        )
+        features = self.read(pyramid.stride4, cameras)
+        maps = {SEMANTICS: widened(self.classes(features))}
+        if self.votes is not None:
+            said = widened(self.votes(features))
+            maps |= {VOTES: said[:, :3], VOTE_SPREAD: (said[:, 3] - 1).clamp(*_LOG_VOTE_SPREAD)}
+        return Panoptic2D(instances=tuple(Instances2D.empty(camera, device) for camera in cameras), maps=maps)
 
 
 class LayeredRays(nn.Module):
@@ -51,16 +64,25 @@ class LayeredRays(nn.Module):
     def __init__(self, num_in: int, config: RayConfig) -> None:
         super().__init__()
         self.config = config
-        self.read = Reader(num_in, config.width)
+        self.stance = StanceHead(num_in) if config.has_stance else None
+        self.read = Reader(num_in, config.width, 2 + NUM_PLANES if config.has_stance else 0)
         # Log depth, log spread, how much farther the room is.
         self.depth = faint(nn.Conv2d(config.width, 3, 3, padding=1))
         self.planes = faint(nn.Conv2d(config.width, config.num_planes, 1), _RARE) if config.has_planes else None
+        # Of the depth and of the room's depth: something of its own, the floor, the ceiling.
+        self.shows = faint(nn.Conv2d(config.width, 2 * (1 + NUM_PLANES), 3, padding=1)) if config.has_stance else None
+        if self.shows is not None and self.shows.bias is not None:
+            nn.init.constant_(self.shows.bias[:: 1 + NUM_PLANES], _OWN)
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...], panoptic: Panoptic2D) -> LayeredEstimate:
-        features = self.read(pyramid.stride4, cameras)
+        stance = None if self.stance is None else self.stance(pyramid.stride32, cameras)
+        features = self.read(pyramid.stride4, cameras, self._known(pyramid.stride4, cameras, stance))
         with without_autocast(features.device):
             log_depth, log_spread, beyond = self.depth(widened(features)).unbind(dim=1)
         depth_m = (_TYPICAL_M * log_depth.exp()).clamp(_NEAR_M, _FAR_M)
+        layout_m = (depth_m * (1 + F.softplus(beyond - 3))).clamp(max=_FAR_M)
+        if stance is not None:
+            depth_m, layout_m = self._on_planes(depth_m, layout_m, features, cameras, stance)
         height, width = features.shape[2:]
         return LayeredEstimate(
             cameras=tuple(camera.resized(width, height) for camera in cameras),
@@ -69,8 +91,33 @@ class LayeredRays(nn.Module):
             occupancy_logits=None if self.planes is None else widened(self.planes(features)),
             plane_spacing_m=None if self.planes is None else self.config.plane_spacing_m,
             log_spread=log_spread.clamp(*_LOG_SPREAD),
-            layout_m=(depth_m * (1 + F.softplus(beyond - 3))).clamp(max=_FAR_M) if self.config.has_layout else None,
+            layout_m=layout_m if self.config.has_layout else None,
+            stance=stance,
         )
+
+    def _on_planes(
+        self,
+        depth_m: Float[Tensor, "b h w"],
+        layout_m: Float[Tensor, "b h w"],
+        features: Float[Tensor, "b c h w"],
+        cameras: tuple[Camera, ...],
+        stance: Stance,
+    ) -> tuple[Float[Tensor, "b h w"], Float[Tensor, "b h w"]]:
+        """Depth and the room's depth, pulled onto floor and ceiling where a pixel is believed to show them."""
+        assert self.shows is not None
+        planes = horizontal_planes(stance, ray_slopes(widened(features), cameras))
+        seen, behind = widened(self.shows(features)).unflatten(1, (2, -1)).unbind(dim=1)
+        depth_m = planes.choose(depth_m.log(), seen).exp().clamp(_NEAR_M, _FAR_M)
+        layout_m = planes.choose(layout_m.log(), behind).exp().clamp(max=_FAR_M)
+        return depth_m, layout_m.maximum(depth_m)
+
+    def _known(
+        self, x: Float[Tensor, "b c h w"], cameras: tuple[Camera, ...], stance: Stance | None
+    ) -> Float[Tensor, "b k h w"] | None:
+        """Floor and ceiling where the features are read."""
+        if stance is None:
+            return None
+        return horizontal_planes(stance, ray_slopes(widened(x), cameras)).maps().to(x.dtype)
 
 
 def faint(head: nn.Conv2d, bias: float = 0.0) -> nn.Conv2d:
@@ -84,25 +131,15 @@ def faint(head: nn.Conv2d, bias: float = 0.0) -> nn.Conv2d:
 class Reader(nn.Module):
     """Features at half the resolution of the image, which know the direction of their ray."""
 
-    def __init__(self, num_in: int, width: int) -> None:
+    def __init__(self, num_in: int, width: int, num_known: int = 0) -> None:
         super().__init__()
-        self.squeeze = nn.Conv2d(num_in + 2, width, 3, padding=1)
+        self.squeeze = nn.Conv2d(num_in + 2 + num_known, width, 3, padding=1)
         self.norm = nn.GroupNorm(max(width // 8, 1), width)
         self.conv = nn.Conv2d(width, width, 3, padding=1)
 
-    def forward(self, x: Float[Tensor, "b c h w"], cameras: tuple[Camera, ...]) -> Float[Tensor, "b c2 h2 w2"]:
-        x = self.squeeze(torch.cat((x, ray_slopes(x, cameras)), dim=1))
+    def forward(
+        self, x: Float[Tensor, "b c h w"], cameras: tuple[Camera, ...], known: Float[Tensor, "b k h w"] | None = None
+    ) -> Float[Tensor, "b c2 h2 w2"]:
+        x = self.squeeze(torch.cat((x, ray_slopes(x, cameras), *([] if known is None else [known])), dim=1))
         x = F.interpolate(x, size=(2 * x.shape[2], 2 * x.shape[3]), mode="bilinear")
         return F.relu(x + self.conv(F.relu(self.norm(x))))
-
-
-def ray_slopes(x: Float[Tensor, "b c h w"], cameras: tuple[Camera, ...]) -> Float[Tensor, "b 2 h w"]:
-    """x/z and y/z of the ray of every cell."""
-    height, width = x.shape[2:]
-    slopes = []
-    for camera in cameras:
-        own = camera.resized(width, height)
-        across = (torch.arange(width, device=x.device) - own.cx_px) / own.fx_px
-        down = (torch.arange(height, device=x.device) - own.cy_px) / own.fy_px
-        slopes.append(torch.stack((across.expand(height, -1), down[:, None].expand(-1, width))))
-    return torch.stack(slopes).to(x.dtype)

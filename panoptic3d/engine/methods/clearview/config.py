@@ -15,6 +15,10 @@ class ClearviewWeights(Config):
     pixel_classes: float = 1.0
     layout: float = 1.0
     planes: float = 1.0
+    stance: float = 2.0
+    ceiling: float = 0.5
+    pixel_votes: float = 2.0
+    vote_spread: float = 0.5
     occupancy_64: float = 2.0
     occupancy_128: float = 2.0
     occupancy_256: float = 2.0

@@ -20,13 +20,15 @@ from panoptic3d.engine.methods.clearview.targets import (
     layout_depth,
     plane_truth,
     spread_groups,
+    stance_truth,
     thing_truth,
     truth_at,
+    vote_truth,
 )
-from panoptic3d.losses import ray_terms, seed_terms
+from panoptic3d.losses import ray_terms, seed_terms, stance_terms
 from panoptic3d.models.clearview.build import build_clearview
 from panoptic3d.models.clearview.gather import Gather, Gathered
-from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
+from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
 from panoptic3d.models.clearview.seeds import Places, strongest
 from panoptic3d.models.clearview.voxel_net import ClearviewNet, Refined
 from panoptic3d.models.pipeline import Pipeline
@@ -82,10 +84,10 @@ class ClearviewMethod(Method):
             pyramid = network.trunk(fitted.pixels)
             panoptic = network.panoptic(pyramid, fitted.cameras)
             rays = cast(LayeredEstimate, network.rays(pyramid, fitted.cameras, panoptic))
-        terms = self._map_terms(batch, panoptic, rays) if trains_maps else []
+        things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
+        terms = self._map_terms(batch, panoptic, rays, things) if trains_maps else []
         if self.trains("3d"):
             lifted = self._lifted(batch, step, panoptic, rays)
-            things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
             bands = {stride: torch.stack([band_cells(truth, stride) for truth in batch.truths]) for stride in (4, 2, 1)}
             refined, thing_of_seed = self._refined(batch, step, lifted, things, bands)
             terms += self._volume_terms(batch, refined, things, bands, thing_of_seed)
@@ -99,11 +101,14 @@ class ClearviewMethod(Method):
         """Counted from where the volume begins to learn."""
         return max(step - self.first_steps.get("3d", 0), 0)
 
-    def _map_terms(self, batch: Batch, panoptic: Panoptic2D, rays: LayeredEstimate) -> list[tuple[str, Tensor]]:
+    def _map_terms(
+        self, batch: Batch, panoptic: Panoptic2D, rays: LayeredEstimate, things: list[ThingTruth]
+    ) -> list[tuple[str, Tensor]]:
         """At the resolution of the maps, which is what voxels read."""
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
         depth_m = F.interpolate(batch.depth_m[:, None], size=size, mode="nearest-exact")[:, 0]
         semantic = F.interpolate(batch.semantic_2d[:, None], size=size, mode="nearest-exact")[:, 0].long()
+        instance = F.interpolate(batch.instance_2d[:, None].double(), size=size, mode="nearest-exact")[:, 0].long()
         logits = panoptic.maps[SEMANTICS]
         terms = []
         for number, truth in enumerate(batch.truths):
@@ -114,8 +119,33 @@ class ClearviewMethod(Method):
                 ("slope", ray_terms.slope_term(depth, true_depth)),
                 ("pixel_classes", ray_terms.pixel_class_term(logits[number], semantic[number])),
                 *self._hidden_terms(truth, rays, number),
+                *self._stance_terms(batch, rays, number, true_depth, semantic[number]),
             ]
+            if VOTES in panoptic.maps:
+                offset_m, thing = vote_truth(truth, things[number], true_depth, instance[number], rays.cameras[number])
+                votes_m, spread = panoptic.maps[VOTES][number], panoptic.maps[VOTE_SPREAD][number]
+                terms += [
+                    ("pixel_votes", stance_terms.pixel_vote_term(votes_m, offset_m, thing, len(things[number].ids))),
+                    ("vote_spread", stance_terms.vote_spread_term(votes_m, spread, offset_m, thing > 0)),
+                ]
         return terms
+
+    def _stance_terms(
+        self, batch: Batch, rays: LayeredEstimate, number: int, depth_m: Tensor, semantic: Tensor
+    ) -> list[tuple[str, Tensor]]:
+        stance = rays.stance
+        if stance is None:
+            return []
+        pose, camera = batch.world_from_camera[number], rays.cameras[number]
+        truth = stance_truth(pose, depth_m, semantic, camera, self._ceiling_id)
+        if truth is None:
+            return []
+        stands = stance_terms.stance_term(stance.down[number], stance.floor_m[number], truth.down, truth.floor_m)
+        return [("stance", stands), ("ceiling", stance_terms.ceiling_term(stance.ceiling_m[number], truth.ceilings_m))]
+
+    @property
+    def _ceiling_id(self) -> int | None:
+        return next((c.id for c in self.taxonomy.classes if c.name == "ceiling"), None)
 
     def _hidden_terms(self, truth: VoxelTruth, rays: LayeredEstimate, number: int) -> list[tuple[str, Tensor]]:
         terms, camera = [], rays.cameras[number]

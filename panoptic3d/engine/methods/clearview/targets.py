@@ -7,7 +7,7 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from panoptic3d.data.targets import lookup
-from panoptic3d.geometry.pinhole import pixel_grid, project, unproject
+from panoptic3d.geometry.pinhole import pixel_grid, project, unproject, unproject_depth_map
 from panoptic3d.geometry.voxels import linear_index, nearest_voxels
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.sample import VoxelTruth
@@ -15,6 +15,7 @@ from panoptic3d.structures.taxonomy import Taxonomy
 
 BAND_VOX = 2.0  # what the network refines: the scored shell and a voxel on both sides
 _MIN_VOXELS = 20  # of a thing that can be learnt
+_MIN_CEILING = 50  # pixels that tell how high a ceiling is
 
 
 @dataclass(frozen=True, eq=False)
@@ -107,6 +108,53 @@ def layout_depth(truth: VoxelTruth, taxonomy: Taxonomy, camera: Camera) -> Float
     layout = points_m.new_zeros(camera.height * camera.width)
     layout.scatter_reduce_(0, (v * camera.width + u)[is_inside], depth_m[is_inside], "amax")
     return layout.view(camera.height, camera.width)
+
+
+def vote_truth(
+    truth: VoxelTruth,
+    things: ThingTruth,
+    depth_m: Float[Tensor, "h w"],
+    instance: Int64[Tensor, "h w"],
+    camera: Camera,
+) -> tuple[Float[Tensor, "3 h w"], Int64[Tensor, "h w"]]:
+    """From the surface point of each pixel to the centre of its thing, and the thing's number; 0 where there is none."""
+    number = torch.where(depth_m > 0, things.number(instance), 0)
+    if len(things.ids) == 0:
+        return depth_m.new_zeros(3, *depth_m.shape), number
+    centre_m = truth.grid.camera_from_index(things.centre_vox)
+    points_m = unproject_depth_map(depth_m, camera.intrinsics.to(depth_m))
+    offset_m = centre_m[(number - 1).clamp(min=0)] - points_m
+    return torch.where(number[..., None] > 0, offset_m, 0.0).permute(2, 0, 1), number
+
+
+@dataclass(frozen=True, eq=False)
+class StanceTruth:
+    """How the camera of one sample stands."""
+
+    down: Float[Tensor, "3"]
+    floor_m: Float[Tensor, ""]
+    ceilings_m: Float[Tensor, " n"]  # heights above the camera of pixels that show the ceiling
+
+
+def stance_truth(
+    world_from_camera: Float[Tensor, "4 4"],
+    depth_m: Float[Tensor, "h w"],
+    semantic: Int64[Tensor, "h w"],
+    camera: Camera,
+    ceiling_id: int | None,
+) -> StanceTruth | None:
+    """None where the data set tells no pose."""
+    if not bool(torch.isfinite(world_from_camera).all()):
+        return None
+    down = -world_from_camera[2, :3].to(depth_m)
+    shows_ceiling = (
+        (depth_m > 0) & (semantic == ceiling_id) if ceiling_id is not None else torch.zeros_like(depth_m) > 0
+    )
+    points_m = unproject_depth_map(depth_m, camera.intrinsics.to(depth_m))[shows_ceiling]
+    above_m = -(points_m @ down)
+    return StanceTruth(
+        down, world_from_camera[2, 3].to(depth_m), above_m if len(above_m) >= _MIN_CEILING else above_m[:0]
+    )
 
 
 def plane_truth(
