@@ -14,7 +14,7 @@ from panoptic3d.models.pipeline import Pipeline
 def build_clearview(config: ClearviewConfig) -> Pipeline:
     """With weights as torch draws them; in evaluation mode."""
     width, net = config.trunk.width, config.voxel_net
-    gathered = num_gathered(config.rays.width, net.num_classes, config.rays.has_layout, config.rays.has_planes)
+    gathered = num_gathered(config.rays.width, net.num_classes, config.rays, config.pixels)
     pipeline = Pipeline(
         fit=ScaledFit(config.fit),
         trunk=FeaturePyramid(EfficientNetLite(config.trunk.name), width),

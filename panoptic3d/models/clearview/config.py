@@ -44,6 +44,7 @@ class VoxelNetConfig(Config):
     channels_128: int = Field(default=24, ge=4)
     channels_256: int = Field(default=16, ge=4)
     has_neighbours_256: bool = True  # else the finest voxels are refined one by one, which halves their cost
+    starts_from_maps: bool = False  # occupancy, distances and votes are corrections of what the maps say by themselves
     num_classes: int = Field(default=13, ge=2)
     keep_64: float = Field(default=0.3, gt=0, lt=1)  # cells that are likelier occupied are refined
     keep_128: float = Field(default=0.3, gt=0, lt=1)

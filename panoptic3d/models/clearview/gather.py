@@ -13,16 +13,26 @@ from torch import Tensor
 from panoptic3d.geometry.frustum import frustum_mask
 from panoptic3d.geometry.pinhole import project
 from panoptic3d.geometry.precision import widened
-from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
+from panoptic3d.models.clearview.config import PixelConfig, RayConfig
+from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
+from panoptic3d.models.clearview.stance import Stance
+from panoptic3d.models.clearview.visible import (
+    NUM_SEEN_VOTES,
+    CentreVotes,
+    VisibleSurface,
+    centre_votes,
+    visible_surface,
+)
 from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
 from panoptic3d.sparse.interpolation import image_features_at
 from panoptic3d.sparse.voxels import voxels_of_mask
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid, released_grid
 from panoptic3d.structures.sparse_voxels import SparseVoxels
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 COARSEST = 4
-_NUM_POSITION, _NUM_GAPS = 4, 4
+_NUM_POSITION, _NUM_STANCE = 4, 5
 _FINE_M, _WIDE_M = 0.06, 0.36  # the two rulers by which a voxel measures its distance from a surface
 
 
@@ -39,6 +49,9 @@ class Evidence:
     layout_m: Float[Tensor, "b h w"] | None
     planes: Float[Tensor, "b planes h w"] | None  # occupancy, as probabilities
     plane_spacing_m: float
+    stance: Stance | None = None
+    votes: CentreVotes | None = None
+    surface: VisibleSurface | None = None
 
     def at(self, voxels: SparseVoxels) -> Float[Tensor, "n c"]:
         """What the maps say at the centres of voxels."""
@@ -53,8 +66,26 @@ class Evidence:
             gaps += _rulers(z - read[:, -1])
         if self.planes is not None:
             gaps.append(_between_planes(self.planes, pixels, z / self.plane_spacing_m, member))
-        position = torch.cat((points_m / 3, 1 / z[:, None].clamp(min=0.2)), dim=1)
-        return torch.cat((maps, torch.stack(gaps, dim=1), position), dim=1)
+        gaps = [torch.stack(gaps, dim=1), points_m / 3, 1 / z[:, None].clamp(min=0.2)]
+        if self.stance is not None:
+            gaps.append(_above_floor(points_m, self.stance, member))
+        if self.votes is not None:
+            gaps.append(self.votes.seen_from(points_m, pixels, member))
+        if self.surface is not None:
+            gaps.append((self.surface.distance_m(z, pixels, member) / _FINE_M).clamp(-3, 3)[:, None])
+        return torch.cat((maps, *gaps), dim=1)
+
+    def visible(self, voxels: SparseVoxels) -> "VisibleEvidence":
+        """What the maps by themselves say of voxels: `starts_from_maps` of the voxel net."""
+        assert self.surface is not None
+        points_m, pixels = self._seen(voxels)
+        member = voxels.coords[:, 0].long()
+        size_m = torch.tensor([grid.voxel_size_m for grid in self.grids], device=points_m.device)[member]
+        centre_vox = None
+        if self.votes is not None:
+            offset_m = self.votes.seen_from_m(points_m, pixels, member)
+            centre_vox = voxels.coords[:, 1:] + (voxels.stride - 1) / 2 + offset_m / size_m[:, None]
+        return VisibleEvidence(self.surface.distance_m(points_m[:, 2], pixels, member) / size_m, centre_vox)
 
     def probabilities_of(self, read: Float[Tensor, "n c"]) -> Float[Tensor, "n classes"]:
         """The classes of their pixels among what voxels read."""
@@ -79,6 +110,14 @@ class Evidence:
         return torch.cat(points), torch.cat(pixels)
 
 
+@dataclass(frozen=True, eq=False)
+class VisibleEvidence:
+    signed_vox: Float[
+        Tensor, " n"
+    ]  # distance from the visible surface, in voxels of the finest grid; behind it: positive
+    centre_vox: Float[Tensor, "n 3"] | None  # where the pixel says that the centre of its thing lies
+
+
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Gathered(Lifted):
     evidence: Evidence
@@ -87,8 +126,8 @@ class Gathered(Lifted):
 class Gather:
     """Reads for every cell of stride 4 in the frustum, or near the surface alone; the voxel net reads again, refining."""
 
-    def __init__(self, reach_m: float | None = None) -> None:
-        self.reach_m = reach_m
+    def __init__(self, reach_m: float | None = None, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
+        self.reach_m, self.taxonomy = reach_m, taxonomy
 
     def __call__(self, rays: RayEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None) -> Gathered:
         """`grids`: where the voxels shall lie, if that is not for the cameras to say."""
@@ -96,28 +135,56 @@ class Gather:
         device = rays.depth_m.device
         chosen = grids or tuple(released_grid(c.intrinsics, (c.width, c.height)) for c in rays.cameras)
         seen = torch.stack([_cells_in_sight(*pair) for pair in zip(rays.cameras, chosen, strict=True)]).to(device)
+        probabilities = widened(panoptic.maps[SEMANTICS]).softmax(dim=1)
+        votes = None
+        if VOTES in panoptic.maps:
+            things = probabilities[:, list(self.taxonomy.thing_ids)].sum(dim=1)
+            votes = centre_votes(
+                rays.cameras, rays.depth_m, panoptic.maps[VOTES], panoptic.maps[VOTE_SPREAD], things.detach()
+            )
         evidence = Evidence(
             grids=chosen,
             cameras=rays.cameras,
             features=rays.features,
-            probabilities=widened(panoptic.maps[SEMANTICS]).softmax(dim=1),
+            probabilities=probabilities,
             depth_m=widened(rays.depth_m),
             log_spread=widened(rays.log_spread),
             layout_m=None if rays.layout_m is None else widened(rays.layout_m),
             planes=None if rays.occupancy_logits is None else widened(rays.occupancy_logits).sigmoid(),
             plane_spacing_m=rays.plane_spacing_m or 1.0,
+            stance=None if rays.stance is None else rays.stance.detached(),
+            votes=votes,
+            surface=None if votes is None else visible_surface(rays.cameras, rays.depth_m),
         )
         voxels = voxels_of_mask(seen, COARSEST)
         if self.reach_m is not None:
             seen = seen.masked_scatter(seen, evidence.gaps_m(voxels).abs() <= self.reach_m)
             voxels = voxels_of_mask(seen, COARSEST)
-        return Gathered(
-            grids=chosen, voxels=voxels, features=evidence.at(voxels), is_in_frustum=seen, evidence=evidence
-        )
+        features = evidence.at(voxels)
+        if votes is not None:
+            features = torch.cat((features, votes.on_cells(voxels, chosen)[:, None]), dim=1)
+        return Gathered(grids=chosen, voxels=voxels, features=features, is_in_frustum=seen, evidence=evidence)
 
 
-def num_gathered(num_features: int, num_classes: int, has_layout: bool, has_planes: bool) -> int:
-    return num_features + num_classes + 3 + 2 * has_layout + has_planes + _NUM_POSITION
+@dataclass(frozen=True)
+class NumGathered:
+    """Channels that voxels read, and those that cells of the coarsest level read beside them."""
+
+    everywhere: int
+    on_cells: int
+
+
+def num_gathered(num_features: int, num_classes: int, rays: RayConfig, pixels: PixelConfig) -> NumGathered:
+    position = num_features + num_classes + 3 + 2 * rays.has_layout + rays.has_planes + _NUM_POSITION
+    votes = NUM_SEEN_VOTES + 1 if pixels.has_votes else 0
+    return NumGathered(position + _NUM_STANCE * rays.has_stance + votes, int(pixels.has_votes))
+
+
+def _above_floor(points_m: Float[Tensor, "n 3"], stance: Stance, member: Tensor) -> Float[Tensor, "n 5"]:
+    """Heights above the floor and below the ceiling, by two rulers and by metres."""
+    fall_m = (points_m * stance.down[member]).sum(dim=1)
+    above_m, below_m = stance.floor_m[member] - fall_m, stance.ceiling_m[member] + fall_m
+    return torch.stack((*_rulers(above_m), above_m / 2, *_rulers(below_m)), dim=1)
 
 
 def _rulers(gap_m: Float[Tensor, " n"]) -> list[Float[Tensor, " n"]]:

@@ -10,8 +10,9 @@ from torch import Tensor, nn
 
 from panoptic3d.geometry.precision import widened
 from panoptic3d.models.clearview.config import SeedConfig, VoxelNetConfig
-from panoptic3d.models.clearview.gather import Evidence, Gathered
+from panoptic3d.models.clearview.gather import Evidence, Gathered, NumGathered
 from panoptic3d.models.clearview.seeds import Places, SeedHead, VoteHead, membership, strongest
+from panoptic3d.models.clearview.start import StartFromMaps
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.joining import prune
 from panoptic3d.sparse.kernel import Kernel
@@ -42,21 +43,22 @@ class Refined:
 
 
 class ClearviewNet(nn.Module):
-    def __init__(self, num_in: int, config: VoxelNetConfig, seeds: SeedConfig) -> None:
+    def __init__(self, num_in: NumGathered, config: VoxelNetConfig, seeds: SeedConfig) -> None:
         super().__init__()
         self.config, self.seed_config = config, seeds
         width = config.channels_64[0]
-        self.squeeze = nn.Linear(num_in, 2 * width)
+        self.squeeze = nn.Linear(num_in.everywhere + num_in.on_cells, 2 * width)
         unet = SparseUNetConfig(num_in=2 * width, channels=config.channels_64, sparse=config.sparse)
         self.coarse = SparseUNet(unet)
         self.occupancy_64, self.heat = nn.Linear(width, 1), nn.Linear(width, 1)
         self.seeds = SeedHead(width, config.num_classes, seeds)
-        self.refine_128 = Refine(width, num_in, config.channels_128)
-        self.refine_256 = Refine(config.channels_128, num_in, config.channels_256, config.has_neighbours_256)
+        self.refine_128 = Refine(width, num_in.everywhere, config.channels_128)
+        self.refine_256 = Refine(config.channels_128, num_in.everywhere, config.channels_256, config.has_neighbours_256)
         finest = config.channels_256
         self.distance, self.classes = nn.Linear(finest, 1), nn.Linear(finest, config.num_classes)
         self.trust = nn.Parameter(torch.ones(()))  # in the classes of the pixels: right at once for what is seen
         self.votes = VoteHead(finest, seeds)
+        self.start = StartFromMaps(finest) if config.starts_from_maps else None
         for rare in (self.occupancy_64, self.heat):
             nn.init.constant_(rare.bias, _RARE)
 
@@ -70,6 +72,9 @@ class ClearviewNet(nn.Module):
         book, evidence, cells = PlanBook(self.config.sparse), lifted.evidence, lifted.voxels
         features = self.coarse(F.relu(self.squeeze(lifted.features)), cells)[0].features
         heat, occupancy = _scalar(self.heat, features), _scalar(self.occupancy_64, features)
+        if self.start is not None:
+            heat = heat + self.start.voted * lifted.features[:, -1]
+            occupancy = occupancy + self.start.occupancy(evidence, cells)
         said = _said(cells, occupancy, decide)
         if up_to_stride >= cells.stride:
             return Refined((said,), heat, cells)
@@ -77,13 +82,16 @@ class ClearviewNet(nn.Module):
         seeds = self.seeds(features, cells, places)
         kept, rows = prune(features, cells, said.is_kept)
         hidden, made, _ = self.refine_128(kept, rows, evidence, book)
-        middle = _said(made, _scalar(self.refine_128.occupancy, hidden), decide)
+        occupancy = _scalar(self.refine_128.occupancy, hidden)
+        if self.start is not None:
+            occupancy = occupancy + self.start.occupancy(evidence, made)
+        middle = _said(made, occupancy, decide)
         if up_to_stride >= made.stride:
             return Refined((said, middle), heat, cells)
         kept, rows = prune(hidden, made, middle.is_kept)
         hidden, made, read = self.refine_256(kept, rows, evidence, book)
         seen = evidence.probabilities_of(read).clamp(min=_UNLIKELY).log()
-        finest, votes = self._finest(hidden, made, seen, seeds, decide)
+        finest, votes = self._finest(hidden, made, seen, seeds, decide, evidence)
         return Refined((said, middle, finest), heat, cells, votes)
 
     def _finest(
@@ -93,11 +101,19 @@ class ClearviewNet(nn.Module):
         seen: Float[Tensor, "n classes"],
         seeds: ThingSeeds,
         decide: Keep,
+        evidence: Evidence,
     ) -> tuple[LevelPrediction, Float[Tensor, "m 3"]]:
         occupancy = _scalar(self.refine_256.occupancy, hidden)
+        if self.start is not None:
+            occupancy = occupancy + self.start.occupancy(evidence, made)
         is_kept = decide(made, occupancy)
         features, voxels = prune(hidden, made, is_kept)
         votes = self.votes(features, voxels)
+        distance = F.softplus(_scalar(self.distance, features))
+        if self.start is not None:
+            visible = evidence.visible(voxels)
+            distance = self.start.distance(features, visible, distance)
+            votes = self.start.votes(features, visible, seen[is_kept], votes)
         level = LevelPrediction(
             candidates=made,
             occupancy_logit=occupancy,
@@ -105,7 +121,7 @@ class ClearviewNet(nn.Module):
             is_kept=is_kept,
             semantic_logits=widened(self.classes(features)) + self.trust * seen[is_kept],
             instance_logits=membership(votes, voxels, seeds, self.seed_config),
-            distance_vox=F.softplus(_scalar(self.distance, features)),
+            distance_vox=distance,
             seeds=seeds,
         )
         return level, votes[0]

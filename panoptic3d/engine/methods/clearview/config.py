@@ -45,6 +45,7 @@ class ClearviewTrainingConfig(Config):
     true_depth: tuple[float, float] = (0.8, 0.1)
     true_depth_steps: int = Field(default=3000, ge=1)
     depth_jitter: float = Field(default=0.02, ge=0)  # relative, one for an image
+    helps_with_things: bool = False  # those samples read true classes, votes and stance as well
     seed_jitter_cells: float = Field(default=0.6, ge=0)
     extra_seeds: int = Field(default=4, ge=0)  # strong places without a thing, which voxels must learn to refuse
     spare: float = Field(default=0.5, ge=0)  # wrongly occupied voxels that are refined too, for each right one

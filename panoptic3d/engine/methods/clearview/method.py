@@ -1,7 +1,7 @@
 """Our own method under training: its maps, its volume and its seeds against the truth, sample by sample."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import cast
 
 import torch
@@ -13,7 +13,14 @@ from panoptic3d.backbones.efficientnet_lite import EfficientNetLite, load_imagen
 from panoptic3d.backbones.feature_pyramid import FeaturePyramid
 from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.clearview.given import (
+    with_true_classes,
+    with_true_depth,
+    with_true_stance,
+    with_true_votes,
+)
 from panoptic3d.engine.methods.clearview.targets import (
+    StanceTruth,
     ThingTruth,
     band_cells,
     heat_of,
@@ -87,7 +94,7 @@ class ClearviewMethod(Method):
         things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
         terms = self._map_terms(batch, panoptic, rays, things) if trains_maps else []
         if self.trains("3d"):
-            lifted = self._lifted(batch, step, panoptic, rays)
+            lifted = self._lifted(batch, step, panoptic, rays, things)
             bands = {stride: torch.stack([band_cells(truth, stride) for truth in batch.truths]) for stride in (4, 2, 1)}
             refined, thing_of_seed = self._refined(batch, step, lifted, things, bands)
             terms += self._volume_terms(batch, refined, things, bands, thing_of_seed)
@@ -105,24 +112,23 @@ class ClearviewMethod(Method):
         self, batch: Batch, panoptic: Panoptic2D, rays: LayeredEstimate, things: list[ThingTruth]
     ) -> list[tuple[str, Tensor]]:
         """At the resolution of the maps, which is what voxels read."""
-        size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
-        depth_m = F.interpolate(batch.depth_m[:, None], size=size, mode="nearest-exact")[:, 0]
-        semantic = F.interpolate(batch.semantic_2d[:, None], size=size, mode="nearest-exact")[:, 0].long()
-        instance = F.interpolate(batch.instance_2d[:, None].double(), size=size, mode="nearest-exact")[:, 0].long()
+        true = _true_maps(batch, rays.depth_m)
         logits = panoptic.maps[SEMANTICS]
         terms = []
         for number, truth in enumerate(batch.truths):
-            depth, true_depth = rays.depth_m[number], depth_m[number]
+            depth, true_depth = rays.depth_m[number], true.depth_m[number]
             terms += [  # the spread learns from the error, and the depth from the error alone: no pixel is given up
                 ("depth", ray_terms.log_depth_term(depth.detach(), rays.log_spread[number], true_depth)),
                 ("depth_error", ray_terms.depth_error_term(depth, true_depth)),
                 ("slope", ray_terms.slope_term(depth, true_depth)),
-                ("pixel_classes", ray_terms.pixel_class_term(logits[number], semantic[number])),
+                ("pixel_classes", ray_terms.pixel_class_term(logits[number], true.semantic[number])),
                 *self._hidden_terms(truth, rays, number),
-                *self._stance_terms(batch, rays, number, true_depth, semantic[number]),
+                *self._stance_terms(batch, rays, number, true),
             ]
             if VOTES in panoptic.maps:
-                offset_m, thing = vote_truth(truth, things[number], true_depth, instance[number], rays.cameras[number])
+                offset_m, thing = vote_truth(
+                    truth, things[number], true_depth, true.instance[number], rays.cameras[number]
+                )
                 votes_m, spread = panoptic.maps[VOTES][number], panoptic.maps[VOTE_SPREAD][number]
                 terms += [
                     ("pixel_votes", stance_terms.pixel_vote_term(votes_m, offset_m, thing, len(things[number].ids))),
@@ -130,15 +136,21 @@ class ClearviewMethod(Method):
                 ]
         return terms
 
+    def _stance_truth(self, batch: Batch, true: "TrueMaps", number: int, rays: LayeredEstimate) -> StanceTruth | None:
+        return stance_truth(
+            batch.world_from_camera[number],
+            true.depth_m[number],
+            true.semantic[number],
+            rays.cameras[number],
+            self._ceiling_id,
+        )
+
     def _stance_terms(
-        self, batch: Batch, rays: LayeredEstimate, number: int, depth_m: Tensor, semantic: Tensor
+        self, batch: Batch, rays: LayeredEstimate, number: int, true: "TrueMaps"
     ) -> list[tuple[str, Tensor]]:
         stance = rays.stance
-        if stance is None:
-            return []
-        pose, camera = batch.world_from_camera[number], rays.cameras[number]
-        truth = stance_truth(pose, depth_m, semantic, camera, self._ceiling_id)
-        if truth is None:
+        truth = None if stance is None else self._stance_truth(batch, true, number, rays)
+        if stance is None or truth is None:
             return []
         stands = stance_terms.stance_term(stance.down[number], stance.floor_m[number], truth.down, truth.floor_m)
         return [("stance", stands), ("ceiling", stance_terms.ceiling_term(stance.ceiling_m[number], truth.ceilings_m))]
@@ -158,28 +170,45 @@ class ClearviewMethod(Method):
             terms.append(("planes", ray_terms.plane_term(logits, *said)))
         return terms
 
-    def _lifted(self, batch: Batch, step: int, panoptic: Panoptic2D, rays: LayeredEstimate) -> Gathered:
-        """With the grids of the truth, and for some samples with its depth."""
+    def _lifted(
+        self, batch: Batch, step: int, panoptic: Panoptic2D, rays: LayeredEstimate, things: list[ThingTruth]
+    ) -> Gathered:
+        """With the grids of the truth, and for some samples with its maps."""
         gather = cast(Gather, self.network.lift)
-        size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
-        true_depth = F.interpolate(batch.depth_m[:, None], size=size, mode="nearest-exact")[:, 0]
-        depth, spread = rays.depth_m.detach(), rays.log_spread.detach()
         layout = None if rays.layout_m is None else rays.layout_m.detach()
-        chosen = [self._helped(step, key, true_depth[i], depth[i]) for i, key in enumerate(batch.keys)]
-        given = replace(rays, depth_m=torch.stack(chosen), log_spread=spread, layout_m=layout)
-        return gather(given, panoptic, tuple(truth.grid for truth in batch.truths))
+        stance = None if rays.stance is None else rays.stance.detached()
+        rays = replace(
+            rays, depth_m=rays.depth_m.detach(), log_spread=rays.log_spread.detach(), layout_m=layout, stance=stance
+        )
+        true = _true_maps(batch, rays.depth_m)
+        for number, key in enumerate(batch.keys):
+            scale = self._help(step, key)
+            if scale is None:
+                continue
+            rays = with_true_depth(rays, number, true.depth_m[number], scale)
+            if self.config.helps_with_things:
+                panoptic = with_true_classes(panoptic, number, true.semantic[number])
+                panoptic = with_true_votes(
+                    panoptic,
+                    rays,
+                    number,
+                    batch.truths[number],
+                    things[number],
+                    true.depth_m[number],
+                    true.instance[number],
+                )
+                rays = with_true_stance(rays, number, self._stance_truth(batch, true, number, rays))
+        return gather(rays, panoptic, tuple(truth.grid for truth in batch.truths))
 
-    def _helped(
-        self, step: int, key: str, true_m: Float[Tensor, "h w"], own_m: Float[Tensor, "h w"]
-    ) -> Float[Tensor, "h w"]:
+    def _help(self, step: int, key: str) -> float | None:
+        """What the true depth of a sample is multiplied by; None: its voxels read the network's own maps."""
         config = self.config
         first, last = config.true_depth
         share = first + (last - first) * min(self._volume_step(step) / config.true_depth_steps, 1.0)
         draw = torch_generator(self.config.seed, "true depth", step, key)
         if float(torch.rand((), generator=draw)) >= share:
-            return own_m
-        scale = 1 + config.depth_jitter * float(torch.randn((), generator=draw))
-        return torch.where(true_m > 0, true_m * scale, own_m)
+            return None
+        return 1 + config.depth_jitter * float(torch.randn((), generator=draw))
 
     def _refined(
         self, batch: Batch, step: int, lifted: Gathered, things: list[ThingTruth], bands: Bands
@@ -287,6 +316,26 @@ class ClearviewMethod(Method):
         """Every class of the sample counts alike, half of it by its voxels."""
         error = F.cross_entropy(logits, labels, reduction="none")
         return (seed_terms.mean_of_groups(error, labels, logits.shape[1]) + error.sum() / max(len(error), 1)) / 2
+
+
+@dataclass(frozen=True, eq=False)
+class TrueMaps:
+    """What pixels show, at the resolution of the maps; 0 where nobody knows."""
+
+    depth_m: Float[Tensor, "b h w"]
+    semantic: Int64[Tensor, "b h w"]
+    instance: Int64[Tensor, "b h w"]
+
+
+def _true_maps(batch: Batch, like: Float[Tensor, "b h w"]) -> TrueMaps:
+    """Nearest pixels: nothing is mixed. Ids go through float64, which holds them exactly."""
+
+    def resized(values: Tensor) -> Tensor:
+        return F.interpolate(values[:, None], size=like.shape[1:], mode="nearest-exact")[:, 0]
+
+    return TrueMaps(
+        resized(batch.depth_m), resized(batch.semantic_2d).long(), resized(batch.instance_2d.double()).long()
+    )
 
 
 def kept_in_training(logit: Float[Tensor, " n"], is_band: Bool[Tensor, " n"], spare: float) -> Bool[Tensor, " n"]:
