@@ -1,5 +1,7 @@
 """Augmentation keeps a sample true: where pixels say a surface is, the volume says it, too."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -37,14 +39,27 @@ def test_a_flipped_sample_agrees_as_well(sample: Sample) -> None:
 
 
 def test_a_volume_that_is_not_flipped_along_disagrees(sample: Sample) -> None:
-    from dataclasses import replace
-
     assert agreement(replace(flipped(sample), truth=sample.truth)) < 0.9
 
 
-def test_flipping_twice_changes_nothing_but_the_pose(sample: Sample) -> None:
+def test_a_flipped_camera_stands_as_high_and_leans_to_the_other_side(sample: Sample) -> None:
+    pose = torch.eye(4, dtype=torch.float64)
+    pose[:3, :3] = torch.tensor([[0.96, -0.28, 0.0], [0.0, 0.0, 1.0], [-0.28, -0.96, 0.0]], dtype=torch.float64)
+    pose[:3, 3] = torch.tensor([1.0, 2.0, 1.4], dtype=torch.float64)
+    mirrored = flipped(replace(sample, world_from_camera=pose)).world_from_camera
+    assert mirrored is not None
+    assert float(torch.linalg.det(mirrored[:3, :3])) == pytest.approx(float(torch.linalg.det(pose[:3, :3])))
+    assert mirrored[2, 3] == pose[2, 3]
+    down, own = -mirrored[2, :3], -pose[2, :3]
+    assert torch.equal(down, own * own.new_tensor([-1.0, 1.0, 1.0]))
+
+
+def test_flipping_twice_changes_nothing(sample: Sample) -> None:
     twice = flipped(flipped(sample))
     assert twice.camera == sample.camera
+    assert twice.world_from_camera is not None
+    assert sample.world_from_camera is not None
+    assert torch.equal(twice.world_from_camera, sample.world_from_camera)
     assert torch.equal(twice.image, sample.image)
     assert twice.truth is not None
     assert sample.truth is not None

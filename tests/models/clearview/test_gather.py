@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from panoptic3d.models.clearview.config import PixelConfig, RayConfig
 from panoptic3d.models.clearview.gather import Evidence, Gather, Gathered, num_gathered
 from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
 from panoptic3d.models.slots import Panoptic2D
@@ -83,7 +84,8 @@ def test_the_number_of_channels_is_told_beforehand() -> None:
     for layout, planes in ((True, True), (False, True), (True, False), (False, False)):
         changes = ({} if layout else {"layout_m": None}) | ({} if planes else {"planes": None})
         own = evidence(**changes)
-        assert own.at(voxels).shape[1] == num_gathered(2, 13, layout, planes)
+        rays = RayConfig(has_layout=layout, has_planes=planes)
+        assert own.at(voxels).shape[1] == num_gathered(2, 13, rays, PixelConfig()).everywhere
 
 
 def _wall() -> LayeredEstimate:
