@@ -60,6 +60,7 @@ class Lifted:
     features: Float[Tensor, "n c"]
     is_in_frustum: Bool[Tensor, "b x4 y4 z4"]
     queries: tuple[Float[Tensor, "q c"], ...] = ()
+    coarse: tuple[tuple[Float[Tensor, "_ _"], SparseVoxels], ...] = ()  # features of strides 2, 4, 8 of multi-scale lifts
 
 
 @runtime_checkable

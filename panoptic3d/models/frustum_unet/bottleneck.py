@@ -44,16 +44,25 @@ class Bottleneck(nn.Module):
         )
 
     def forward(
-        self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
+        self,
+        encoded: Float[Tensor, "n c"],
+        voxels: SparseVoxels,
+        book: PlanBook,
+        beside: Float[Tensor, "b cb xb yb zb"] | None = None,
     ) -> Float[Tensor, "b c2 x y z"]:
         """The whole grid at the voxels' level; cells without a voxel hold zeros on the way in."""
-        return _up(self.up[0], self.inner(encoded, voxels, book), to_dense(encoded, voxels))
+        return _up(self.up[0], self.inner(encoded, voxels, book, beside), to_dense(encoded, voxels))
 
     def inner(
-        self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
+        self,
+        encoded: Float[Tensor, "n c"],
+        voxels: SparseVoxels,
+        book: PlanBook,
+        beside: Float[Tensor, "b cb xb yb zb"] | None = None,
     ) -> Float[Tensor, "b c4 x2 y2 z2"]:
-        """All but the last step up."""
-        skips = [self.down[0](encoded, voxels, book)]
+        """All but the last step up. `beside` is added at the first level down, for lifts of several scales."""
+        first = self.down[0](encoded, voxels, book)
+        skips = [first if beside is None else first + beside]
         for step in self.down[1:]:
             skips.append(step(skips[-1]))
         x = skips.pop()

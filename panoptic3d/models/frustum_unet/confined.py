@@ -27,9 +27,10 @@ def rows_of_bottleneck(
     voxels: SparseVoxels,
     asked: SparseVoxels,
     book: PlanBook,
+    beside: Float[Tensor, "b cb xb yb zb"] | None = None,
 ) -> Float[Tensor, "m c2"]:
     """Skip and decoder of the asked cells. Below 64^3 everything is dense."""
-    inner, half = bottleneck.inner(encoded, voxels, book), halved(voxels)
+    inner, half = bottleneck.inner(encoded, voxels, book, beside), halved(voxels)
     plan, last_up = book.plan(asked, half, Kernel(4, 2)), bottleneck.up[0]
     assert isinstance(last_up, nn.ConvTranspose3d)
     made = conv_transpose(from_dense(inner, half), from_dense_transposed_weight(last_up.weight), plan)
@@ -40,9 +41,15 @@ def rows_of_bottleneck(
 def rows_of_tail(
     tail: DenseTail, rows: Float[Tensor, "n c"], asked: SparseVoxels, book: PlanBook
 ) -> Float[Tensor, "n cout"]:
-    for block in tail.blocks:
+    return _conv(tail.out, rows_of_blocks(tail.blocks, rows, asked, book), asked, book)
+
+
+def rows_of_blocks(
+    blocks: nn.Sequential, rows: Float[Tensor, "n c"], asked: SparseVoxels, book: PlanBook
+) -> Float[Tensor, "n c"]:
+    for block in blocks:
         rows = _block(block, rows, asked, book)
-    return _conv(tail.out, rows, asked, book)
+    return rows
 
 
 def _block(block: nn.Module, rows: Float[Tensor, "n c"], asked: SparseVoxels, book: PlanBook) -> Float[Tensor, "n c"]:

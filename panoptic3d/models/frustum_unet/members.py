@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 from panoptic3d.models.slots import Lifted
@@ -13,18 +14,18 @@ from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 def members_of(lifted: Lifted) -> tuple[Lifted, ...]:
     """Batches of one."""
-    rows = zip(
-        lifted.voxels.coords.split(lifted.voxels.counts), lifted.features.split(lifted.voxels.counts), strict=True
-    )
+    fine = _parted(lifted.features, lifted.voxels)
+    coarse = [_parted(*carried) for carried in lifted.coarse]
     return tuple(
         Lifted(
             grids=lifted.grids[member : member + 1],
-            voxels=replace(lifted.voxels, coords=_moved(coords, -member), batch_size=1),
+            voxels=voxels,
             features=features,
             is_in_frustum=lifted.is_in_frustum[member : member + 1],
             queries=lifted.queries[member : member + 1],
+            coarse=tuple(parts[member] for parts in coarse),
         )
-        for member, (coords, features) in enumerate(rows)
+        for member, (features, voxels) in enumerate(fine)
     )
 
 
@@ -41,6 +42,14 @@ def batch_of(predictions: Sequence[LevelPrediction]) -> LevelPrediction:
     )
 
 
+def _parted(features: Tensor, voxels: SparseVoxels) -> list[tuple[Tensor, SparseVoxels]]:
+    rows = zip(features.split(voxels.counts), voxels.coords.split(voxels.counts), strict=True)
+    return [
+        (own, replace(voxels, coords=_moved(coords, -member), batch_size=1))
+        for member, (own, coords) in enumerate(rows)
+    ]
+
+
 def _stacked(sets: list[SparseVoxels]) -> SparseVoxels:
     assert len({(s.shape, s.stride, s.origin) for s in sets}) == 1
     coords = [_moved(s.coords, member) for member, s in enumerate(sets)]
@@ -53,4 +62,9 @@ def _moved(coords: Tensor, members: int) -> Tensor:
 
 def _joined(rows: list[Tensor | None]) -> Tensor | None:
     given = [r for r in rows if r is not None]
-    return torch.cat(given) if len(given) == len(rows) else None
+    if len(given) < len(rows):
+        return None
+    if given[0].dim() == 2:  # columns of queries, of which members have more or fewer
+        width = max(r.shape[1] for r in given)
+        given = [F.pad(r, (0, width - r.shape[1])) for r in given]
+    return torch.cat(given)

@@ -80,7 +80,7 @@ class FrustumUNet(nn.Module):
     def _levels(self, lifted: Lifted, up_to_stride: int) -> tuple[LevelPrediction, ...]:
         book = PlanBook(self.config.sparse)
         encoded128, voxels128 = self._encode128(lifted, book)
-        encoded64, voxels64 = _down(self.encode64, encoded128, voxels128, book)
+        encoded64, voxels64 = down_a_level(self.encode64, encoded128, voxels128, book)
         coarse = self._level64(encoded64, voxels64, lifted.is_in_frustum, book)
         if up_to_stride >= coarse.voxels.stride:
             return (coarse.prediction,)
@@ -98,7 +98,7 @@ class FrustumUNet(nn.Module):
         voxels = lifted.voxels
         parts = lifted.features.split(list(self._parts().values()), dim=1)
         encoded = [block(part, voxels, voxels, book) for block, part in zip(self.inputs.values(), parts, strict=True)]
-        return _down(self.encode128, torch.cat(encoded, dim=1), voxels, book)
+        return down_a_level(self.encode128, torch.cat(encoded, dim=1), voxels, book)
 
     def _level64(
         self,
@@ -212,7 +212,7 @@ class _SparseHeads(nn.Module):
         self.semantic = SparseTail(num_joined, config.num_classes)
 
 
-def _down(
+def down_a_level(
     blocks: nn.ModuleList, features: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
 ) -> tuple[Float[Tensor, "m c2"], SparseVoxels]:
     """A block that strides and one that does not."""

@@ -13,6 +13,7 @@ from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.config import SurfaceLiftConfig
+from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
 from panoptic3d.models.surface_lift.instance_channels import instance_channels
 from panoptic3d.models.surface_lift.registration import ReleasedRegistration, released_frustum_cells
 from panoptic3d.structures.camera import Camera
@@ -50,7 +51,7 @@ class SurfaceLift:
             rows.append(torch.cat((distance.to(pixels.dtype), pixels.t()), dim=1))
         return Lifted(
             grids=grids,
-            voxels=_stacked([at.coords for at in placed], grids[0].shape),
+            voxels=stacked([at.coords for at in placed], grids[0].shape),
             features=torch.cat(rows),
             is_in_frustum=torch.stack(
                 [frustum_cells(c, g, config) for c, g in zip(rays.cameras, grids, strict=True)]
@@ -80,9 +81,9 @@ def place(depth_m: Float[Tensor, "h w"], camera: Camera, grid: VoxelGrid, config
     if config.winner == "nearest":
         points = points[offset.flatten()[points].abs().argsort(stable=True)]
     numbers = linear_index(index.flatten(0, 1)[points].long(), grid.shape)
-    cells, winner = _first_of_each(numbers)
+    cells, winner = first_of_each(numbers)
     point = points[winner]
-    return Placed(_coords(cells, grid.shape), point, offset.flatten()[point])
+    return Placed(coords_of_cells(cells, grid.shape), point, offset.flatten()[point])
 
 
 def _released(
@@ -94,7 +95,7 @@ def _released(
 ) -> tuple[Float64[Tensor, "n c 3"], Float64[Tensor, "n c"]]:
     """Rounded down. The distance adds the part of z below its voxel where it should subtract it (section 2.4)."""
     registration = ReleasedRegistration.of(camera, grid, config.near_m, config.far_m)
-    index = _copied(registration.index(points_m, grid.voxel_size_m), copies).floor()
+    index = copied(registration.index(points_m, grid.voxel_size_m), copies).floor()
     z = points_m[:, 2] / grid.voxel_size_m - registration.corner_vox[2]
     return index, (z - z.trunc())[:, None] + copies
 
@@ -104,16 +105,16 @@ def _exact(
 ) -> tuple[Float64[Tensor, "n c 3"], Float64[Tensor, "n c"]]:
     """The nearest voxel (halves up), and how far its centre lies behind the surface."""
     continuous = grid.index_from_camera(points_m)
-    index = _copied((continuous + 0.5).floor(), copies)
+    index = copied((continuous + 0.5).floor(), copies)
     return index, index[..., 2] - continuous[:, 2:]
 
 
-def _copied(index: Float64[Tensor, "n 3"], copies: Int64[Tensor, " c"]) -> Float64[Tensor, "n c 3"]:
+def copied(index: Float64[Tensor, "n 3"], copies: Int64[Tensor, " c"]) -> Float64[Tensor, "n c 3"]:
     step = torch.stack((torch.zeros_like(copies), torch.zeros_like(copies), copies), dim=1)
     return index[:, None] + step
 
 
-def _first_of_each(numbers: Int64[Tensor, " n"]) -> tuple[Int64[Tensor, " m"], Int64[Tensor, " m"]]:
+def first_of_each(numbers: Int64[Tensor, " n"]) -> tuple[Int64[Tensor, " m"], Int64[Tensor, " m"]]:
     """The distinct numbers, ascending, and where each occurs first."""
     cells, inverse = numbers.unique(return_inverse=True)
     first = torch.full_like(cells, len(numbers))
@@ -121,22 +122,24 @@ def _first_of_each(numbers: Int64[Tensor, " n"]) -> tuple[Int64[Tensor, " m"], I
     return cells, first
 
 
-def _coords(cells: Int64[Tensor, " n"], shape: tuple[int, int, int]) -> Int64[Tensor, "n 3"]:
+def coords_of_cells(cells: Int64[Tensor, " n"], shape: tuple[int, int, int]) -> Int64[Tensor, "n 3"]:
     return torch.stack((cells // (shape[1] * shape[2]), cells // shape[2] % shape[1], cells % shape[2]), dim=1)
 
 
-def _stacked(coords: list[Int64[Tensor, "_ 3"]], shape: tuple[int, int, int]) -> SparseVoxels:
+def stacked(coords: list[Int64[Tensor, "_ 3"]], shape: tuple[int, int, int], stride: int = 1) -> SparseVoxels:
     rows = [F.pad(part, (1, 0), value=member) for member, part in enumerate(coords)]
-    return SparseVoxels(torch.cat(rows).int(), len(coords), shape)
+    return SparseVoxels(torch.cat(rows).int(), len(coords), shape, stride)
 
 
-def grid_of(camera: Camera, config: SurfaceLiftConfig) -> VoxelGrid:
+def grid_of(camera: Camera, config: SurfaceLiftConfig | FeatureLiftConfig) -> VoxelGrid:
     if config.grid == "front3d":
         return FRONT3D_GRID
     return released_grid(camera.intrinsics, (camera.width, camera.height), config.near_m, config.far_m)
 
 
-def frustum_cells(camera: Camera, grid: VoxelGrid, config: SurfaceLiftConfig) -> Bool[Tensor, "x4 y4 z4"]:
+def frustum_cells(
+    camera: Camera, grid: VoxelGrid, config: SurfaceLiftConfig | FeatureLiftConfig
+) -> Bool[Tensor, "x4 y4 z4"]:
     """Cells of stride 4 that the camera of the depth map sees, on the CPU."""
     kept = _released_cells if config.frustum == "released" else _exact_cells
     return kept(camera, grid, config.near_m, config.far_m)

@@ -1,0 +1,1 @@
+"""Uni-3D as a config of the pipeline."""
