@@ -59,8 +59,10 @@ class Lifted:
     voxels: SparseVoxels
     features: Float[Tensor, "n c"]
     is_in_frustum: Bool[Tensor, "b x4 y4 z4"]
-    queries: tuple[Float[Tensor, "q c"], ...] = ()
-    coarse: tuple[tuple[Float[Tensor, "_ _"], SparseVoxels], ...] = ()  # features of strides 2, 4, 8 of multi-scale lifts
+    queries: tuple[Float[Tensor, "_ d"], ...] = ()
+    coarse: tuple[
+        tuple[Float[Tensor, "_ _"], SparseVoxels], ...
+    ] = ()  # features of strides 2, 4, 8 of multi-scale lifts
 
 
 @runtime_checkable

@@ -10,9 +10,10 @@ import pytest
 
 from tests.oracle.prq_cases import read_expected
 
-# A kind of folder -> files that are in every folder of that kind and in no other.
+# A kind of folder -> files that are in every folder of that kind. The first kind that fits is the folder's.
 KINDS = {
     "prq": ("expected.json", "cases"),
+    "uni3d": ("names_shapes.json", "overrides.npz", "frustum.npz"),
     "panorecon": ("names_shapes.json", "overrides.npz"),
 }
 
@@ -50,6 +51,11 @@ def prq_root(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def panorecon_root(pytestconfig: pytest.Config) -> Path:
     return _required(pytestconfig, "panorecon")
+
+
+@pytest.fixture(scope="session")
+def uni3d_root(pytestconfig: pytest.Config) -> Path:
+    return _required(pytestconfig, "uni3d")
 
 
 @pytest.fixture(scope="session")

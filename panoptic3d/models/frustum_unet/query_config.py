@@ -1,4 +1,4 @@
-"""The switches and widths of the voxel net with queries. Widths are Uni-3D's for `width` 16; a smaller one shrinks them all."""
+"""The switches and widths of the voxel net with queries. Widths are Uni-3D's for `width` 16."""
 
 from typing import Literal
 

@@ -1,13 +1,13 @@
-"""The same U-Net for queries (Uni-3D, section 6): a voxel belongs to the query with which its embedding has the largest product.
+"""The same U-Net for queries (Uni-3D, section 6): the logit of a voxel for a query is the product of their embeddings.
 
-Each level answers "is there anything?" for its candidates and goes on with the likely ones, as in `net.py`. Which query a voxel
-belongs to is not passed on to the next level, so the coarse levels' answers are only needed to train them.
+Each level answers "is there anything?" for its candidates and goes on with the likely ones, as in `net.py`. Which query a
+voxel belongs to is not passed on to the next level, so the coarse levels' answers are only needed to train them.
 """
 
 from functools import partial
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.models.frustum_unet.blocks import DenseBlock, Shortcut, SparseBlock, SparseHead, rectified
@@ -28,7 +28,7 @@ from panoptic3d.structures.prediction import LevelPrediction
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 _NUM_DISTANCE = 2  # leading channels of what is lifted
-Queries = tuple[Float[Tensor, "q c"], ...]  # of each member of the batch
+Queries = tuple[Float[Tensor, "_ d"], ...]  # of each member of the batch
 
 
 class QueryUNet(nn.Module):
@@ -43,7 +43,9 @@ class QueryUNet(nn.Module):
         self.encode128 = _encoder(3 * width, width, even)
         self.encode64 = _encoder(width, 2 * width, even)
         self.adapters = nn.ModuleList(
-            SparseBlock(config.num_features // 2, n * width, 1, Shortcut(config.num_features // 2, n * width, Kernel(1)))
+            SparseBlock(
+                config.num_features // 2, n * width, 1, Shortcut(config.num_features // 2, n * width, Kernel(1))
+            )
             for n in ((1, 2, 4) if config.scales == "multi" else ())
         )
         self.bottleneck = Bottleneck(2 * width)

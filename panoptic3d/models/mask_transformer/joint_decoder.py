@@ -1,7 +1,7 @@
 """Queries that become segments with their depth (section 3.3).
 
-Two streams of as many queries read the pixel decoder's maps: one says what and where, the other how far. Query j of one stream
-and query j of the other look at each other in every layer, and both may look only where the mask of the segment has been so far.
+Two streams of as many queries read the pixel decoder's maps: one says what and where, the other how far. Query j of one
+stream and query j of the other look at each other in every layer. Both read the maps only within the segment's mask so far.
 """
 
 from dataclasses import dataclass

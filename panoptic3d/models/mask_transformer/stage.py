@@ -19,7 +19,7 @@ from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.taxonomy import Taxonomy
 
 DEPTH, FEATURES, SEGMENTS = "depth_m", "features", "segments"  # names of `Panoptic2D.maps`
-# Maps of the pixel decoder for lifts of several scales: name, stride, and every how many pixels of the depth map they are read.
+# Maps of the pixel decoder for lifts of several scales: name, stride, and the step between pixels at which they are read.
 COARSE = (("stride8", 8, 2), ("stride16", 16, 4), ("stride32", 32, 8))
 _REDUCTION = 2  # of the maps against the image
 _FINE_STRIDE = 4  # of mask and depth features
@@ -36,9 +36,7 @@ class ImageSegments:
 class MaskTransformer(nn.Module):
     """Photos come padded at the right and at the bottom; the cameras say how much of them is image."""
 
-    def __init__(
-        self, channels: tuple[int, int, int, int], config: MaskTransformerConfig, taxonomy: Taxonomy
-    ) -> None:
+    def __init__(self, channels: tuple[int, int, int, int], config: MaskTransformerConfig, taxonomy: Taxonomy) -> None:
         super().__init__()
         self.config, self.taxonomy = config, taxonomy
         self.pixel_decoder = PixelDecoder(channels, config.pixel_decoder)
@@ -82,7 +80,7 @@ class MaskTransformer(nn.Module):
     def _at_pixels(
         self, map_: Float[Tensor, "b c hs ws"], size: tuple[int, int], stride: int, step: int = 1
     ) -> Float[Tensor, "b c h w"]:
-        """A map of some stride for every `step`-th pixel of the depth map, which lies in the upper left of the padded photo."""
+        """A map of some stride for every `step`-th pixel of the depth map, the upper left of the padded photo."""
         is_exact = self.config.sampling == "exact"
         axes = []
         for length, cells in zip(size, map_.shape[2:], strict=True):

@@ -9,8 +9,8 @@ from panoptic3d.geometry.frustum import FAR_M, NEAR_M
 
 
 class FeatureLiftConfig(Config):
-    # "released": pixel c of the depth map is taken for pixel 2c of the photo, and voxels lie half a voxel (y) and one voxel (z)
-    # short of the ground truth's grid (section 11, 1 and 2). "exact": the voxel nearest to the point in that grid.
+    # "released": pixel c of the depth map is taken for pixel 2c of the photo, and voxels lie half a voxel (y) and one voxel
+    # (z) short of the ground truth's grid (section 11, 1 and 2). "exact": the voxel nearest to the point in that grid.
     registration: Literal["released", "exact"] = "exact"
     # Of points in one voxel: "first" of the scan (pixels row by row, offsets innermost), or "nearest" to its voxel's centre.
     winner: Literal["first", "nearest"] = "nearest"

@@ -52,9 +52,7 @@ class FeatureLift:
             features=torch.cat(rows),
             is_in_frustum=torch.stack(cells).to(rays.depth_m.device),
             queries=tuple(queries for queries in kept if queries is not None),
-            coarse=tuple(
-                self._coarse(rays, grids, stride, panoptic.maps[name]) for stride, name in COARSE_MAPS.items()
-            )
+            coarse=tuple(self._coarse(rays, grids, stride, panoptic.maps[name]) for stride, name in COARSE_MAPS.items())
             if config.scales == "multi"
             else (),
         )
@@ -79,10 +77,10 @@ class FeatureLift:
 def place(
     depth_m: Float[Tensor, "h w"], camera: Camera, grid: VoxelGrid, stride: int, config: FeatureLiftConfig
 ) -> Placed:
-    """The voxels of a stride that every `stride`-th pixel of the depth map reaches; `offset_vox` counts voxels of that stride.
+    """The voxels of a stride that every `stride`-th pixel of the depth map reaches; `offset_vox` counts those voxels.
 
-    Pixels nearer or farther than the frustum, or without depth, reach none. In double precision: a coordinate must not change
-    its voxel because of the arithmetic.
+    Pixels nearer or farther than the frustum, or without depth, reach none. In double precision: a coordinate must not
+    change its voxel because of the arithmetic.
     """
     depth = depth_m[::stride, ::stride].double()
     is_seen = ((depth >= config.near_m) & (depth <= config.far_m)).flatten()
@@ -108,7 +106,8 @@ def _released(
     config: FeatureLiftConfig,
 ) -> tuple[Float64[Tensor, "n c 3"], Float64[Tensor, "n c"]]:
     """With the photo's camera, whose pixel 2c stands for pixel c of the map. The distance adds the part of z below its voxel
-    where it should subtract it (section 11, 4). Every stride has a padding of its own.
+    where it should subtract it (section 11, 4), and it is a feature: it is rounded as published weights have seen it. Every
+    stride has a padding of its own.
     """
     photo = camera.resized(2 * camera.width, 2 * camera.height)
     points_m = unproject(2 * pixels, depth, photo.intrinsics.to(depth))
@@ -116,8 +115,9 @@ def _released(
     coarse = VoxelGrid((nx, ny, nz), grid.voxel_size_m * stride, grid.camera_index)
     registration = ReleasedRegistration.of(photo, coarse, config.near_m, config.far_m)
     index = copied(registration.index(points_m, coarse.voxel_size_m), copies).floor()
-    z = points_m[:, 2] / coarse.voxel_size_m - registration.corner_vox[2]
-    return index, (z - z.trunc())[:, None] + copies
+    near, per_m = torch.tensor((config.near_m, 1 / coarse.voxel_size_m), device=depth.device)
+    z = depth.float() * per_m - near / coarse.voxel_size_m
+    return index, ((z - z.trunc())[:, None] + copies).double()
 
 
 def _exact(

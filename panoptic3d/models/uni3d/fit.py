@@ -18,7 +18,7 @@ _MIN_PX = 32
 
 
 class PaddedFitConfig(Config):
-    # "front3d": every photo is taken for a render of 3D-Front, as the released demo does. "given": the camera that came with it.
+    # "front3d": every photo is taken for a render of 3D-Front, as the released demo does. "given": its own camera.
     camera: Literal["front3d", "given"] = "given"
     shorter_px: int = Field(default=240, ge=_MIN_PX)
     longer_px: int = Field(default=960, ge=_MIN_PX)  # at most

@@ -43,7 +43,10 @@ _PREFIXES = {
             ("maps", maps),
         )
     },
-    **{f"voxel_net.inputs.{name}.": f"{_NET}input_encoders.{i}." for i, name in enumerate(("depth", "features", "classes"))},
+    **{
+        f"voxel_net.inputs.{name}.": f"{_NET}input_encoders.{i}."
+        for i, name in enumerate(("depth", "features", "classes"))
+    },
     "voxel_net.encode128.": f"{_NET}level_encoders.0.",
     "voxel_net.encode64.": f"{_NET}level_encoders.1.",
     **{f"voxel_net.adapters.{i}.": f"{_NET}feature_adapters.{i}.0." for i in range(3)},
@@ -70,7 +73,11 @@ _PREFIXES = {
 
 # Inside of a module, by the beginning of our name: pattern -> replacement, all of them in turn.
 _INSIDE = {
-    "trunk.layer": ((r"\.bn(\d)\.", r".conv\1.norm."), (r"\.downsample\.0\.", ".shortcut."), (r"\.downsample\.1\.", ".shortcut.norm.")),
+    "trunk.layer": (
+        (r"\.bn(\d)\.", r".conv\1.norm."),
+        (r"\.downsample\.0\.", ".shortcut."),
+        (r"\.downsample\.1\.", ".shortcut.norm."),
+    ),
     "panoptic.pixel_decoder.layers.": (
         (r"\.attention\.offsets\.", ".self_attn.sampling_offsets."),
         (r"\.attention\.weights\.", ".self_attn.attention_weights."),
