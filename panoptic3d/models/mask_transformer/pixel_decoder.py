@@ -1,6 +1,7 @@
 """The pixel decoder (section 3.2): maps of the trunk that have seen one another, and two maps of stride 4 for the queries."""
 
 from dataclasses import dataclass
+from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -40,9 +41,9 @@ class PixelDecoder(nn.Module):
         self.mask_features = nn.Conv2d(width, width, 1)
         self.depth_features = nn.Conv2d(width, width, 1)
         for layer in self.project:
-            assert isinstance(layer, nn.Sequential)
-            nn.init.xavier_uniform_(layer[0].weight)
-            nn.init.zeros_(layer[0].bias)
+            conv = cast(nn.Conv2d, cast(nn.Sequential, layer)[0])
+            nn.init.xavier_uniform_(conv.weight)
+            nn.init.zeros_(cast(Tensor, conv.bias))
 
     def forward(self, pyramid: Pyramid) -> PixelFeatures:
         maps = [
@@ -55,9 +56,9 @@ class PixelDecoder(nn.Module):
         for layer in self.layers:
             tokens = layer(tokens, positions, places, sizes)
         parts = tokens.split([h * w for h, w in sizes], dim=1)
-        coarse = tuple(p.transpose(1, 2).unflatten(2, size) for p, size in zip(parts, sizes, strict=True))
-        fine = self._fine(pyramid.stride4, coarse[2])
-        return PixelFeatures(coarse, self.mask_features(fine), self.depth_features(fine))
+        c32, c16, c8 = (p.transpose(1, 2).unflatten(2, size) for p, size in zip(parts, sizes, strict=True))
+        fine = self._fine(pyramid.stride4, c8)
+        return PixelFeatures((c32, c16, c8), self.mask_features(fine), self.depth_features(fine))
 
     def _positions(self, sizes: Sizes, tokens: Tensor) -> Float[Tensor, "tokens c"]:
         codes = []
