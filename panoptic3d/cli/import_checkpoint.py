@@ -1,11 +1,12 @@
 """`panoptic3d import-checkpoint FILE --family panorecon --out DIR`: published weights to ours, every key accounted for."""
 
 import argparse
+from typing import Literal
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="published weights; with --export, a folder made by an import")
-    parser.add_argument("--family", required=True, choices=("panorecon",))
+    parser.add_argument("--family", required=True, choices=("panorecon", "uni3d"))
     parser.add_argument("--out", required=True, metavar="DIR", help="a folder; with --export, the .pth file to write")
     parser.add_argument(
         "--mode",
@@ -25,20 +26,19 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _import(file, out, arguments: argparse.Namespace) -> int:
-    from panoptic3d.models.panorecon.checkpoint.folder import import_published
-
-    imported = import_published(file, out, arguments.mode)
+    imported = _imported(arguments.family, file, out, arguments.mode)
     report = imported.report
+    renamed = getattr(report, "renamed", {})  # only PanoRecon's names have changed since its first upload
     if arguments.keys:
         for name in report.taken:
             print(f"taken     {name}")
         for name in report.constants:
             print(f"constant  {name}")
-        for old, name in report.renamed.items():
+        for old, name in renamed.items():
             print(f"renamed   {old} -> {name}")
     stages = "2D stage only" if imported.is_only_2d else "2D and 3D stages"
     print(
-        f"{stages}: {len(report.taken)} tensors taken ({len(report.renamed)} by an old name), {len(report.constants)} "
+        f"{stages}: {len(report.taken)} tensors taken ({len(renamed)} by an old name), {len(report.constants)} "
         f"constants as expected, none missing, unexpected or of another shape."
     )
     if imported.left_aside:
@@ -47,13 +47,38 @@ def _import(file, out, arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _imported(family: str, file, out, mode: Literal["faithful", "corrected"]):
+    if family == "panorecon":
+        from panoptic3d.models.panorecon.checkpoint.folder import import_published as import_panorecon
+
+        return import_panorecon(file, out, mode)
+    from panoptic3d.models.checkpoints.family import import_published
+    from panoptic3d.models.uni3d.family import UNI3D
+
+    return import_published(UNI3D, file, out, mode)
+
+
 def _export(folder, out, arguments: argparse.Namespace) -> int:
     import torch
 
     from panoptic3d.files import write_atomically
-    from panoptic3d.models.panorecon.checkpoint.folder import export_published
+    from panoptic3d.models.checkpoints.published import pickled_arrays
 
-    content = export_published(folder)
-    write_atomically(out, lambda file: torch.save(content, file))
-    print(f"{len(content['model'])} tensors under their published names written to {out}")
+    state = _exported(arguments.family, folder)
+    if out.suffix == ".pkl":
+        write_atomically(out, lambda file: file.write(pickled_arrays(state)))
+    else:
+        write_atomically(out, lambda file: torch.save({"model": state}, file))
+    print(f"{len(state)} tensors under their published names written to {out}")
     return 0
+
+
+def _exported(family: str, folder):
+    if family == "panorecon":
+        from panoptic3d.models.panorecon.checkpoint.folder import export_published as export_panorecon
+
+        return export_panorecon(folder)["model"]
+    from panoptic3d.models.checkpoints.family import export_published
+    from panoptic3d.models.uni3d.family import UNI3D
+
+    return export_published(UNI3D, folder)

@@ -10,6 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.models.checkpoints.entries import entries_of
 from panoptic3d.models.mask_transformer.joint_decoder import QueryMaps
 from panoptic3d.models.mask_transformer.merge import Kept, Merged, kept_queries
 from panoptic3d.models.mask_transformer.pixel_decoder import PixelFeatures
@@ -19,8 +20,9 @@ from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.feature_lift import FeatureLift, place
 from panoptic3d.models.surface_lift.lift import Placed
 from panoptic3d.models.uni3d.build import build_uni3d
-from panoptic3d.models.uni3d.checkpoint.table import constants, entries_of
 from panoptic3d.models.uni3d.config import Uni3dConfig, config_for_published_weights
+from panoptic3d.models.uni3d.family import UNI3D
+from panoptic3d.models.uni3d.names import their_name
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.prediction import LevelPrediction, Prediction
 from panoptic3d.structures.scene import PanopticScene
@@ -57,9 +59,9 @@ def load_pipeline(folder: Uni3dFolder) -> Pipeline:
     """Every tensor of the folder is used: as a weight, or checked against a constant."""
     pipeline = build_uni3d(faithful_config(folder.scale))
     weights = dict(folder.weights)
-    for name, value in constants().items():
+    for name, value in UNI3D.constants.items():
         assert torch.equal(weights.pop(name), value)
-    state = {entry.ours: entry.to_ours(weights.pop(entry.theirs)) for entry in entries_of(pipeline)}
+    state = {entry.ours: entry.to_ours(weights.pop(entry.theirs)) for entry in entries_of(pipeline, their_name)}
     assert not weights
     pipeline.load_state_dict(state)
     return pipeline

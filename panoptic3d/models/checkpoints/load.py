@@ -6,11 +6,13 @@ from pathlib import Path
 
 from panoptic3d.config import validate_config
 from panoptic3d.errors import BadFileError
+from panoptic3d.models.checkpoints.family import load_folder as load_published
 from panoptic3d.models.checkpoints.weights import load_weights
 from panoptic3d.models.clearview.build import build_clearview
 from panoptic3d.models.clearview.config import ClearviewConfig
 from panoptic3d.models.panorecon.checkpoint.folder import load_folder as load_panorecon
 from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.uni3d.family import UNI3D
 
 CONFIG = "config.json"
 
@@ -32,7 +34,11 @@ def _load_clearview(folder: Path) -> Pipeline:
     return network
 
 
-_LOADERS = {"panorecon": load_panorecon, "clearview": _load_clearview}
+def _load_uni3d(folder: Path) -> Pipeline:
+    return load_published(UNI3D, folder)
+
+
+_LOADERS = {"panorecon": load_panorecon, "clearview": _load_clearview, "uni3d": _load_uni3d}
 
 
 def _config_of(folder: Path) -> Mapping:
