@@ -15,16 +15,23 @@ from torch import Tensor
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.engine.evaluation.network import NetworkPredictions
-from panoptic3d.engine.methods.clearview.targets import layout_depth, plane_truth
+from panoptic3d.engine.methods.clearview.given import (
+    with_true_classes,
+    with_true_depth,
+    with_true_stance,
+    with_true_votes,
+)
+from panoptic3d.engine.methods.clearview.targets import layout_depth, plane_truth, stance_truth, thing_truth
 from panoptic3d.errors import InputError
-from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
+from panoptic3d.models.clearview.maps import VOTES, LayeredEstimate
 from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.structures.moving import moved
 from panoptic3d.structures.prediction import Prediction
 from panoptic3d.structures.sample import Sample
 
-MapName = Literal["depth", "classes", "layout", "planes"]
-_SURE_LOGIT = 6.0  # of a class or a plane: about what a network that is right says
+MapName = Literal["depth", "classes", "layout", "planes", "votes", "stance"]
+_SURE_LOGIT = 6.0  # of a plane: about what a network that is right says
+_ORDER = ("depth", "classes", "layout", "planes", "votes", "stance")  # votes go out from the depth that is there
 
 
 @dataclass(frozen=True)
@@ -62,26 +69,32 @@ def with_truth(
     panoptic: Panoptic2D, rays: LayeredEstimate, sample: Sample, given: Sequence[MapName]
 ) -> tuple[Panoptic2D, LayeredEstimate]:
     """The maps of one image with some of them true. Where a pixel has no truth, what the network said stays."""
-    for name in given:
+    size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
+    true_m = _resized(sample.depth_m, size)
+    labels, instance = _resized(sample.semantic_2d, size).long(), _resized(sample.instance_2d.double(), size).long()
+    for name in sorted(given, key=_ORDER.index):
         match name:
-            case "classes":
-                panoptic = _with_classes(panoptic, sample)
             case "depth":
-                true_m = _resized(sample.depth_m[None], rays.depth_m)
-                rays = replace(rays, depth_m=torch.where(true_m > 0, true_m, rays.depth_m))
+                rays = with_true_depth(rays, 0, true_m)
+            case "classes":
+                panoptic = with_true_classes(panoptic, 0, labels)
             case "layout":
                 rays = _with_layout(rays, sample)
             case "planes":
                 rays = _with_planes(rays, sample)
+            case "votes":
+                if VOTES not in panoptic.maps or sample.truth is None:
+                    raise InputError("this network has no votes for centres; leave `votes` out.")
+                things = thing_truth(sample.truth, sample.taxonomy)
+                panoptic = with_true_votes(panoptic, rays, 0, sample.truth, things, true_m, instance)
+            case "stance":
+                if rays.stance is None or sample.world_from_camera is None:
+                    raise InputError("this network or this sample knows no pose of the camera; leave `stance` out.")
+                camera, ceiling = rays.cameras[0], sample.taxonomy.id_of("ceiling")
+                rays = with_true_stance(
+                    rays, 0, stance_truth(sample.world_from_camera, true_m, labels, camera, ceiling)
+                )
     return panoptic, rays
-
-
-def _with_classes(panoptic: Panoptic2D, sample: Sample) -> Panoptic2D:
-    logits = panoptic.maps[SEMANTICS]
-    labels = _resized(sample.semantic_2d[None].float(), logits[:, 0]).long()
-    is_class = F.one_hot(labels, logits.shape[1]).movedim(-1, 1).bool()
-    true = torch.where(is_class, _SURE_LOGIT, -_SURE_LOGIT)
-    return replace(panoptic, maps={**panoptic.maps, SEMANTICS: torch.where(labels[:, None] > 0, true, logits)})
 
 
 def _with_layout(rays: LayeredEstimate, sample: Sample) -> LayeredEstimate:
@@ -100,6 +113,6 @@ def _with_planes(rays: LayeredEstimate, sample: Sample) -> LayeredEstimate:
     return replace(rays, occupancy_logits=torch.where(is_known, true, logits[0])[None])
 
 
-def _resized(values: Tensor, like: Tensor) -> Tensor:
+def _resized(values: Tensor, size: tuple[int, int]) -> Tensor:
     """To the size of a map, without mixing."""
-    return F.interpolate(values[:, None], size=like.shape[1:], mode="nearest-exact")[:, 0]
+    return F.interpolate(values[None, None], size=size, mode="nearest-exact")[0, 0]
