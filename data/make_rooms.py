@@ -1,4 +1,4 @@
-"""Makes data/rooms-sample and the published hashes of rooms-v1 again. `python data/make_rooms.py [--hashes NUM]`.
+"""Makes data/rooms-sample and the published hashes of the recipes again. `python data/make_rooms.py [--hashes NUM]`.
 
 The sample is the first view of the first rooms of the benchmark's test split. Run it whenever a seed's bytes change; the
 hashes are of NUM samples a split.
@@ -36,13 +36,13 @@ def make_sample(num_workers: int) -> None:
     (_SAMPLE / "splits" / "four.txt").write_text("".join(f"{key}\n" for key in keys))
 
 
-def make_hashes(num: int, num_workers: int) -> Path:
-    recipe = load_recipe("rooms-v1")
+def make_hashes(name: str, num: int, num_workers: int) -> Path:
+    recipe = load_recipe(name)
     with tempfile.TemporaryDirectory() as folder:
         roots = {split: Path(folder) / split for split in recipe.splits}
         for split, root in roots.items():
             run_plan(recipe.plan(split, num), root, num_workers=num_workers)
-        return publish("rooms-v1", {str(split): root for split, root in roots.items()})
+        return publish(name, {str(split): root for split, root in roots.items()})
 
 
 if __name__ == "__main__":
@@ -52,4 +52,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     make_sample(arguments.workers)
     if arguments.hashes:
-        print(make_hashes(arguments.hashes, arguments.workers))
+        for name in ("rooms-v1", "rooms-v2"):
+            print(make_hashes(name, arguments.hashes, arguments.workers))
