@@ -38,5 +38,21 @@ class BadFileError(InputError):
         return _rebuild_bad_file_error, (str(self), self.path, self.reason, self.key)
 
 
+def printable(text: str) -> str:
+    """Names of files, as a terminal or a page may be given them: bytes that are not UTF-8, line breaks, escape sequences and
+    marks that turn the direction of text are written out.
+    """
+    return "".join(c if c.isprintable() or c == _JOINER else _written_out(c) for c in text)
+
+
+_JOINER = "\u200d"  # within emoji
+
+
+def _written_out(character: str) -> str:
+    if "\udc80" <= character <= "\udcff":  # a byte that is not UTF-8, as `os.fsdecode` has it
+        return f"\\x{ord(character) - 0xDC00:02x}"
+    return character.encode("unicode_escape").decode()
+
+
 def _rebuild_bad_file_error(message: str, path: str, reason: str, key: str | None) -> BadFileError:
     return BadFileError(message, path=path, reason=reason, key=key)

@@ -56,6 +56,31 @@ def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
 
 
 @contextlib.contextmanager
+def claimed(folder: Path, name: str, is_patient: bool = False) -> Iterator[bool]:
+    """Whether this process alone may make what will be called `name` in `folder`, which must be there. A claim ends with its
+    process. `is_patient` waits for it. Where there are no locks everybody gets it.
+    """
+    path = folder / f".partial-{hashlib.sha256(os.fsencode(name)).hexdigest()[:8]}"
+    while True:
+        try:
+            os.close(os.open(path, os.O_CREAT | os.O_WRONLY, 0o666))
+            lock = _lock(path, is_patient)
+        except BlockingIOError:
+            yield False
+            return
+        if lock is None or _is_same(path, lock):
+            break
+        os.close(lock)  # of a file that its last owner has deleted
+    try:
+        yield True
+    finally:
+        with contextlib.suppress(OSError):
+            os.unlink(path)
+        if lock is not None:
+            os.close(lock)
+
+
+@contextlib.contextmanager
 def partial_folder(parent: Path, names: Collection[str]) -> Iterator[Path]:
     """A folder to fill with files of these names and to put in its place by `put_in_place`; gone after the block."""
     with _partial(parent, os.mkdir, names) as partial:
@@ -260,6 +285,12 @@ def _lock(path: Path, is_patient: bool) -> int | None:
             raise
         return None
     return descriptor
+
+
+def _is_same(path: Path, descriptor: int) -> bool:
+    with contextlib.suppress(OSError):
+        return os.path.samestat(os.lstat(path), os.fstat(descriptor))
+    return False
 
 
 @contextlib.contextmanager

@@ -7,8 +7,9 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from panoptic3d.cli.process import settle
-from panoptic3d.errors import InputError, Panoptic3dError
+from panoptic3d.cli.process import Terminated, end_on_sigterm, settle
+from panoptic3d.errors import InputError, Panoptic3dError, printable
+from panoptic3d.files import is_full_disk
 from panoptic3d.version import __version__
 
 # verb -> (module with `add_arguments(parser)` that sets `run`, one line of help)
@@ -35,17 +36,21 @@ def main(words: Sequence[str] | None = None) -> int:
     words = [word for word in words if word != "--debug"]
     if is_own_process:
         settle(words)
+        end_on_sigterm()
     try:
         arguments = build_parser(words).parse_args(words)
         return arguments.run(arguments) or 0
     except Panoptic3dError as error:
         _report(str(error), is_debug)
         return error.exit_code
-    except KeyboardInterrupt:
+    except KeyboardInterrupt as stop:
         _report("interrupted; what was finished is on the disk.", is_debug)
-        return 130
+        return 143 if isinstance(stop, Terminated) else 130
     except BrokenPipeError:  # the reader of our output left, as `| head` does
         sys.stderr.close()
+        return 1
+    except OSError as error:  # of the many places that write or read, whichever met it
+        _report(_told(error), is_debug)
         return 1
     except Exception as error:  # a bug of ours: still one sentence, and how to see more
         _report(f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback).", is_debug)
@@ -79,10 +84,18 @@ def _sub_verbs(group: str) -> str:
     return " / ".join(verb.removeprefix(f"{group} ") for verb in VERBS if verb.startswith(f"{group} "))
 
 
+def _told(error: OSError) -> str:
+    where = f" ({error.filename})" if error.filename is not None else ""
+    what = (error.strerror or str(error)) + where
+    if is_full_disk(error):
+        return f"{what}: make room and run the same command again; what was whole before is whole."
+    return f"{what}: the system refused; see to that and run the same command again."
+
+
 def _report(message: str, is_debug: bool) -> None:
     if is_debug:
         traceback.print_exc()
-    print(f"panoptic3d: {' '.join(message.split())}", file=sys.stderr)
+    print(f"panoptic3d: {printable(' '.join(message.split()))}", file=sys.stderr)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -45,6 +45,7 @@ def run(arguments: argparse.Namespace) -> int:
     from panoptic3d.predictor.photos import load_photo
     from panoptic3d.predictor.predictor import Predictor
     from panoptic3d.predictor.ranks import device_of_rank, join_ranks
+    from panoptic3d.predictor.scene_index import check_index
 
     if arguments.batch_size < 1:
         raise InputError(f"--batch-size is {arguments.batch_size}; give at least 1.")
@@ -54,6 +55,8 @@ def run(arguments: argparse.Namespace) -> int:
     given = GivenCamera(intrinsics=intrinsics, fov_deg=arguments.fov_deg)
     out = Path(arguments.out)
     orders = list_orders(arguments.images, out)
+    if len(orders) > 1:
+        check_index(out)
     if len(orders) == 1:
         load_photo(orders[0].photo)
     find_checkpoint(arguments.checkpoint)
@@ -105,10 +108,11 @@ def _tell(outcome: "Outcome", out: Path, is_only: bool) -> None:
 
     if outcome.failure is not None:
         if not is_only:
-            print(f"panoptic3d: {outcome.order.photo} failed: {explain(outcome.failure)}", file=sys.stderr)
+            name = printable(str(outcome.order.photo))
+            print(f"panoptic3d: {name} failed: {explain(outcome.failure)}", file=sys.stderr)
     elif is_only:
         note = " (was there already; --overwrite replaces it)" if outcome.was_there else ""
-        print(f"{out / outcome.order.scene}: {outcome.num_segments} segments{note}")
+        print(f"{printable(str(out / outcome.order.scene))}: {outcome.num_segments} segments{note}")
 
 
 def _summary(outcomes: "Sequence[Outcome]", out: Path) -> str:

@@ -23,6 +23,9 @@ class WriteFailedError(OutputError):
     exit_code: ClassVar[int] = 1
 
 
+_OF_THE_DISK = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.EROFS)
+
+
 def write_folder_atomically(
     folder: str | os.PathLike[str], files: Mapping[str, bytes], overwrite: bool = False
 ) -> None:
@@ -59,9 +62,24 @@ def check_place(folder: Path, overwrite: bool) -> None:
 
 def output_error(place: Path, error: OSError) -> OutputError:
     kind = OutputError if error.errno in _WRONG_PLACE else WriteFailedError
+    where = f": {error.filename}" if error.filename and error.filename != os.fspath(place) else ""
     return kind(
-        f"{place} cannot be written ({error.strerror or error}); nothing was left there, choose another place or make room."
+        f"{place} cannot be written ({error.strerror or error}{where}); nothing was left there, "
+        "choose another place or make room."
     )
+
+
+def would_meet_all(error: OutputError, out: Path) -> bool:
+    """Whether other results below `out` would fare no better, so that a run may end."""
+    cause = error.__cause__
+    if isinstance(cause, OSError) and cause.errno in _OF_THE_DISK:
+        return True
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        with partial_folder(out, ()):
+            return False
+    except OSError:
+        return True
 
 
 def recover_scenes(parent: Path) -> None:

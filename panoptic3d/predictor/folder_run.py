@@ -1,22 +1,22 @@
 """Photos by the thousand: in batches, resumable, and no photo stops the next ones."""
 
-import json
-import os
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from panoptic3d.errors import InputError, Panoptic3dError
-from panoptic3d.export.folder import OutputError, check_place, recover_scenes
-from panoptic3d.files import write_text_atomically
+from panoptic3d.errors import Panoptic3dError, printable
+from panoptic3d.export.folder import OutputError, check_place, recover_scenes, would_meet_all
+from panoptic3d.files import claimed
+from panoptic3d.predictor.already import Wanted, num_segments_there
 from panoptic3d.predictor.cameras import GivenCamera
-from panoptic3d.predictor.photo_list import INDEX, Order
+from panoptic3d.predictor.photo_list import Order
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.predictor.predictor import Predictor
+from panoptic3d.predictor.scene_index import update_index
 from panoptic3d.structures.scene import PanopticScene
-from panoptic3d.structures.scene_files import missing_files
 
 
 @dataclass(frozen=True, eq=False)
@@ -56,6 +56,7 @@ class _Writing:
     out: Path
     overwrite: bool
     simplify_vox: float
+    wanted: Wanted
 
 
 def predict_folder(
@@ -68,67 +69,77 @@ def predict_folder(
     overwrite: bool = False,
     simplify_vox: float = 0.0,
 ) -> Iterator[Outcome]:
-    """One outcome an order: first those that need nothing done, then batch by batch. Only a place that cannot be written
-    to ends it early.
+    """One outcome an order: first those that need nothing done, then batch by batch. Only a place that takes nothing at all
+    ends it early. What another process is making at the same time comes last, when that is done.
     """
-    open_orders = []
+    wanted = Wanted.by(predictor.network.checkpoint, given, simplify_vox=simplify_vox)
+    writing = _Writing(out, overwrite, simplify_vox, wanted)
     for parent in {(out / order.scene).parent for order in orders}:
         recover_scenes(parent)
+    open_orders = []
     for order in orders:
-        outcome = _refusal(order, out) if overwrite else _already(order, out, predictor.network.checkpoint)
+        outcome = _without_work(order, writing)
         if outcome is None:
             open_orders.append(order)
         else:
             yield outcome
-    for first in range(0, len(open_orders), batch_size):
-        some = open_orders[first : first + batch_size]
-        yield from _predict_some(some, predictor, given, _Writing(out, overwrite, simplify_vox))
+    elsewhere: list[Order] = []
+    for some in _batches(open_orders, batch_size):
+        yield from _predict_claimed(some, predictor, given, writing, elsewhere)
+    for order in elsewhere:
+        yield from _predict_claimed([order], predictor, given, writing, None)
 
 
 def explain(error: Exception) -> str:
     """One sentence. What is no error of ours gets its type named, because its words rarely stand alone."""
     text = str(error) if isinstance(error, Panoptic3dError) else f"unexpected {type(error).__name__}: {error}"
-    return " ".join(text.split())
+    return printable(" ".join(text.split()))
 
 
 def write_index(out: Path, outcomes: Sequence[Outcome]) -> None:
-    """JSON lines in the order of the photos, as a whole."""
-    lines = [json.dumps(o.record(), ensure_ascii=False) for o in sorted(outcomes, key=lambda o: str(o.order.photo))]
-    try:
-        write_text_atomically(out / INDEX, "".join(f"{line}\n" for line in lines))
-    except OSError as error:
-        raise OutputError(f"{out / INDEX} cannot be written ({error.strerror}); choose another place.") from error
+    update_index(out, [outcome.record() for outcome in outcomes])
 
 
-def _already(order: Order, out: Path, checkpoint: dict[str, Any]) -> Outcome | None:
-    """A whole scene of the same photo and checkpoint needs no second run; one of something else is not replaced."""
-    folder = out / order.scene
-    if not os.path.lexists(folder):
-        return None
-    if missing := missing_files(folder):
-        return _refused(order, f"{folder} is there already and lacks {missing[0]}")
-    try:
-        facts = json.loads((folder / "scene.json").read_text())
-        photo, num_bytes = facts["provenance"]["photo"], order.photo.stat().st_size
-        same_photo = (photo["file"], photo["num_bytes"]) == (order.photo.name, num_bytes)
-        same_checkpoint = facts["checkpoint"] == checkpoint
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return _refused(order, f"{folder} is there already and cannot be read ({type(error).__name__})")
-    if not same_photo:
-        return _refused(order, f"{folder} is the scene of another photo")
-    if not same_checkpoint:
-        return _refused(order, f"{folder} was made with another checkpoint")
-    return Outcome(order, num_segments=len(facts["segments"]), was_there=True)
+def _without_work(order: Order, writing: _Writing) -> Outcome | None:
+    """A whole scene of the same photo, checkpoint and options needs no second run; anything else is not replaced, unless that
+    is asked for and it is a scene.
+    """
+    if writing.overwrite:
+        problem = _attempt(check_place, writing.out / order.scene, True)
+        return Outcome(order, failure=problem) if problem is not None else None
+    there = _attempt(num_segments_there, order, writing.out, writing.wanted)
+    if isinstance(there, Exception):
+        return Outcome(order, failure=there)
+    return None if there is None else Outcome(order, num_segments=there, was_there=True)
 
 
-def _refusal(order: Order, out: Path) -> Outcome | None:
-    """What is no scene is not replaced, and the photo not looked at in vain."""
-    problem = _attempt(check_place, out / order.scene, True)
-    return Outcome(order, failure=problem) if problem is not None else None
+def _batches(orders: Sequence[Order], size: int) -> Iterator[Sequence[Order]]:
+    return (orders[first : first + size] for first in range(0, len(orders), size))
 
 
-def _refused(order: Order, what: str) -> Outcome:
-    return Outcome(order, failure=InputError(f"{what}; give another --out, or --overwrite to replace it."))
+def _predict_claimed(
+    orders: Sequence[Order],
+    predictor: Predictor,
+    given: GivenCamera,
+    writing: _Writing,
+    elsewhere: list[Order] | None,
+) -> Iterator[Outcome]:
+    """Photos that other processes are at go to `elsewhere`; where that is None they are waited for."""
+    mine = []
+    with ExitStack() as claims:
+        for order in orders:
+            try:
+                writing.out.mkdir(parents=True, exist_ok=True)
+                is_mine = claims.enter_context(claimed(writing.out, order.scene, is_patient=elsewhere is None))
+            except OSError:  # a place that takes nothing says so when the scene is written
+                is_mine = True
+            if not is_mine and elsewhere is not None:
+                elsewhere.append(order)
+            elif (outcome := _without_work(order, writing)) is not None:  # made by another process meanwhile
+                yield outcome
+            else:
+                mine.append(order)
+        yield from _predict_some(mine, predictor, given, writing)
 
 
 def _predict_some(
@@ -159,8 +170,9 @@ def _predict_some(
 
 def _saved(order: Order, scene: PanopticScene, writing: _Writing, seconds: float) -> Outcome:
     start_s = time.perf_counter()
+    scene = replace(scene, provenance={**scene.provenance, "options": dict(writing.wanted.options)})
     failure = _attempt(scene.save, writing.out / order.scene, writing.overwrite, writing.simplify_vox)
-    if isinstance(failure, OutputError):
+    if isinstance(failure, OutputError) and would_meet_all(failure, writing.out):
         raise failure
     seconds += time.perf_counter() - start_s
     return Outcome(order, num_segments=len(scene.segments), seconds=seconds, failure=failure)

@@ -7,13 +7,14 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from panoptic3d.errors import InputError
+from panoptic3d.predictor.scene_index import INDEX
+from panoptic3d.structures.scene_files import ARRAYS, FACTS
 
 # In a folder the ending decides what is tried; a file that is named is tried whatever its ending.
 PICTURE_ENDINGS = (
     *(".jpg", ".jpeg", ".jfif", ".png", ".webp", ".heic", ".heif"),
     *(".tif", ".tiff", ".bmp", ".gif", ".ppm", ".pgm", ".pnm"),
 )
-INDEX = "index.jsonl"
 
 
 @dataclass(frozen=True)
@@ -26,7 +27,7 @@ def list_orders(words: Sequence[str | os.PathLike[str]], out: Path) -> list[Orde
     """Named files as they come, folders with all below them in the order of names. `out` is not looked into.
 
     A photo's scene is called by its stem, below a folder by its path there. Photos that would share a name, such as `a.jpg`
-    and `a.png`, keep their endings.
+    and `a.png`, keep their endings. Scenes that lie among the photos are passed over.
     """
     photos: dict[Path, PurePosixPath] = {}
     for word in words:
@@ -40,13 +41,18 @@ def list_orders(words: Sequence[str | os.PathLike[str]], out: Path) -> list[Orde
 
 
 def _named(photos: dict[Path, PurePosixPath]) -> list[Order]:
-    short = {photo: name.with_name(name.stem) for photo, name in photos.items()}
+    short = {photo: name.with_name(_stem(name)) for photo, name in photos.items()}
     count = Counter(short.values())
     inner = {parent for name in photos.values() for parent in name.parents} | {PurePosixPath(INDEX)}
     names = {p: n if count[n] == 1 and n not in inner else photos[p] for p, n in short.items()}
     for name, photo in _repeated(names):
         raise InputError(f"{photo} and another photo would both become {name}; predict them into two folders.")
     return [Order(photo, str(name)) for photo, name in names.items()]
+
+
+def _stem(name: PurePosixPath) -> str:
+    """Never hidden: names such as `.` and `..` are places, and others that begin so are those of half-written scenes."""
+    return f"photo{name.name}" if name.stem.startswith(".") else name.stem
 
 
 def _repeated(names: dict[Path, PurePosixPath]) -> Iterator[tuple[PurePosixPath, Path]]:
@@ -70,6 +76,8 @@ def _photos_below(folder: Path, out: Path) -> list[Path]:
     found, own = [], out.resolve()
     for where, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and Path(where, f).resolve() != own)
+        if FACTS in files and ARRAYS in files:  # a scene: its pictures are no photos
+            continue
         found += [Path(where, f) for f in sorted(files) if not f.startswith(".") and _is_picture(f)]
     if not found:
         endings = ", ".join(PICTURE_ENDINGS)

@@ -1,5 +1,6 @@
 """Any photo that a user may hand in, as upright sRGB, or one sentence about what is wrong with it."""
 
+import hashlib
 import io
 import os
 import stat
@@ -41,6 +42,7 @@ class Photo:
     notes: tuple[str, ...] = ()  # what was decided about an unusual file
     file: str | None = None  # its name without the folders
     num_bytes: int | None = None
+    sha256: str | None = None  # of the file
 
 
 def load_photo(path: str | os.PathLike[str]) -> Photo:
@@ -54,7 +56,9 @@ def load_photo(path: str | os.PathLike[str]) -> Photo:
         try:
             with Image.open(io.BytesIO(data)) as opened:
                 _check_size(path, opened.size)
-                return replace(_upright(path, opened), file=path.name, num_bytes=len(data))
+                return replace(
+                    _upright(path, opened), file=path.name, num_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
+                )
         except UnidentifiedImageError:
             raise InputError(
                 f"{path} is no picture that can be read (JPEG, PNG, WebP, TIFF, ...); convert it."

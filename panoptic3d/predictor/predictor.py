@@ -74,7 +74,12 @@ class Predictor:
             scene = within_photo(scene, ready.choice.camera)
         stages = {name: round(s / num_together, 4) for name, s in scene.provenance.get("seconds", {}).items()}
         photo = ready.photo
-        facts = {"file": photo.file, "num_bytes": photo.num_bytes, "size": list(photo.full_size)}
+        facts = {
+            "file": photo.file,
+            "num_bytes": photo.num_bytes,
+            "sha256": photo.sha256,
+            "size": list(photo.full_size),
+        }
         provenance = {
             **scene.provenance,
             "camera_source": ready.choice.source,

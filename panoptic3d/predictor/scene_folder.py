@@ -16,7 +16,7 @@ from PIL import Image
 from torch import Tensor
 
 from panoptic3d.data.predictions import prediction_bytes
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, printable
 from panoptic3d.export.facts import scene_facts, segment_facts
 from panoptic3d.export.folder import check_place, output_error, write_folder_atomically
 from panoptic3d.export.gltf import GltfNode, glb_bytes
@@ -27,6 +27,7 @@ from panoptic3d.export.usd import usd_bytes
 from panoptic3d.files import write_bytes_atomically
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_files import hashes_of
 from panoptic3d.viewer.page import scene_page
 from panoptic3d.viewer.palette import instance_colors
 from panoptic3d.viewer.preview import preview_png
@@ -108,14 +109,15 @@ def scene_files(scene: PanopticScene, title: str, simplify_vox: float = 0.0) -> 
             "preview.png": preview.result(),
             "index.html": page,
         }
-    facts = built.facts | {"seconds": {**(built.facts["seconds"] or {}), **watch.seconds}}
+    seconds = {**(built.facts["seconds"] or {}), **watch.seconds}
+    facts = built.facts | {"seconds": seconds, "sha256": hashes_of(files)}
     files["scene.json"] = (json.dumps(facts, indent=2, allow_nan=False) + "\n").encode()
     return files
 
 
 def _page(built: BuiltScene, title: str, glb: bytes, picture: UInt8[Tensor, "3 h w"]) -> bytes:
     kind, encoded = _web_picture(picture)
-    return scene_page(title, built.facts, glb, encoded, kind, _focus_m(built)).encode()
+    return scene_page(printable(title), built.facts, glb, encoded, kind, _focus_m(built)).encode()
 
 
 def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: float = 0.0) -> None:

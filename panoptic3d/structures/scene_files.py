@@ -1,15 +1,17 @@
 """The files of a scene on disk (docs/scenes-on-disk.md): their names, and how a stranger's are opened."""
 
+import hashlib
 import json
 import os
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from panoptic3d.errors import BadFileError
-from panoptic3d.files import open_regular
+from panoptic3d.files import open_regular, sha256_of_file
 
-FACTS, PAGE, PREVIEW = "scene.json", "index.html", "preview.png"
-REQUIRED_FILES = ("scene.npz", "scene.glb", FACTS, PREVIEW, PAGE)
+FACTS, PAGE, PREVIEW, ARRAYS = "scene.json", "index.html", "preview.png", "scene.npz"
+REQUIRED_FILES = (ARRAYS, "scene.glb", FACTS, PREVIEW, PAGE)
 MAP_FILES = ("depth.exr", "panoptic.png", "panoptic.json", "points.ply")  # of `predict --maps`
 SCENE_FILES = (*REQUIRED_FILES, *MAP_FILES)
 MARK = "format_version"  # a key that every scene.json of ours has
@@ -39,6 +41,16 @@ def read_facts(folder: Path) -> dict[str, Any]:
 def missing_files(folder: Path) -> list[str]:
     """Scenes appear as a whole; what is missing was taken away later."""
     return [name for name in REQUIRED_FILES if not is_file(folder / name)]
+
+
+def hashes_of(files: Mapping[str, bytes]) -> dict[str, str]:
+    """What scene.json says of the other files."""
+    return {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != FACTS}
+
+
+def changed_files(folder: Path, hashes: Mapping[str, str]) -> list[str]:
+    """Files that are not what was written."""
+    return [name for name, sha256 in hashes.items() if name in SCENE_FILES and sha256_of_file(folder / name) != sha256]
 
 
 def why_not_ours(folder: Path) -> str | None:

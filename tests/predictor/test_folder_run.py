@@ -3,21 +3,25 @@
 import errno
 import json
 import os
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import pytest
 import torch
 
+from panoptic3d.errors import InputError
 from panoptic3d.export.facts import scene_facts
 from panoptic3d.export.folder import OutputError
+from panoptic3d.files import claimed
 from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.predictor.folder_run import Outcome, predict_folder, write_index
 from panoptic3d.predictor.photo_list import list_orders
 from panoptic3d.predictor.predictor import Predictor
+from panoptic3d.predictor.scene_index import check_index
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
-from panoptic3d.structures.scene_files import REQUIRED_FILES
+from panoptic3d.structures.scene_files import REQUIRED_FILES, hashes_of
 from tests.predictor.echo import Echo
 from tests.predictor.hostile import picture
 
@@ -29,7 +33,10 @@ def _only_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     def files(scene: PanopticScene, title: str, _: float) -> dict[str, bytes]:
         segments = [{"name": segment.name, "title": title} for segment in scene.segments]
         others = dict.fromkeys(REQUIRED_FILES, b"")
-        return {**others, "scene.json": json.dumps(scene_facts(scene, segments)).encode()}
+        return {
+            **others,
+            "scene.json": json.dumps(scene_facts(scene, segments) | {"sha256": hashes_of(others)}).encode(),
+        }
 
     monkeypatch.setattr("panoptic3d.predictor.scene_folder.scene_files", files)
 
@@ -56,8 +63,12 @@ def _photos(folder: Path, *names: str) -> Path:
 
 
 def _run(photos: Path, out: Path, network: Echo, **options: object) -> list[Outcome]:
+    return list(_running(photos, out, network, **options))
+
+
+def _running(photos: Path, out: Path, network: Echo, **options: object) -> Iterator[Outcome]:
     options = {"given": GivenCamera(), **options}
-    return list(predict_folder(list_orders([photos], out), Predictor(network=network), out, **options))  # pyright: ignore
+    return predict_folder(list_orders([photos], out), Predictor(network=network), out, **options)  # pyright: ignore
 
 
 def test_bad_photos_are_named_and_the_rest_is_made_in_batches(tmp_path: Path) -> None:
@@ -101,6 +112,104 @@ def test_a_second_run_does_what_is_left_and_never_mixes(tmp_path: Path) -> None:
     assert "another photo" in str(_run(photos, out, Echo())[0].failure)
     assert all(o.failure is None and not o.was_there for o in _run(photos, out, other, overwrite=True))
     assert json.loads((out / "a" / "scene.json").read_text())["checkpoint"]["name"] == "other"
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"given": GivenCamera(fov_deg=20.0)}, 'other options (none; now {"fov_deg": 20.0})'),
+        ({"simplify_vox": 2.0}, "simplify_vox"),
+        ({}, ""),
+    ],
+)
+def test_other_options_are_another_scene(options: dict, said: str, tmp_path: Path) -> None:
+    photos, out = _photos(tmp_path / "in", "a.bmp"), tmp_path / "out"
+    _run(photos, out, Echo())
+    [outcome] = _run(photos, out, Echo(), **options)
+    assert (said in str(outcome.failure)) if said else outcome.was_there
+
+
+def test_another_photo_of_the_same_size_and_a_changed_file_are_seen(tmp_path: Path) -> None:
+    photos, out = _photos(tmp_path / "in", "a.bmp", "b.bmp"), tmp_path / "out"
+    _run(photos, out, Echo())
+    picture(64, 48).transpose(0).save(photos / "a.bmp")
+    (out / "b" / "scene.glb").write_bytes(b"mine")
+    failures = [str(outcome.failure) for outcome in _run(photos, out, Echo())]
+    assert "is the scene of another photo" in failures[0]
+    assert "scene.glb is not what was written" in failures[1]
+
+
+def test_trouble_with_the_place_of_one_photo_is_that_photos(tmp_path: Path) -> None:
+    photos, out = tmp_path / "in", tmp_path / "out"
+    for name in ("a", "c", "d", "e"):
+        _photos(_made(photos / name), "1.png")
+    _photos(photos, "f.png")
+    _made(out)
+    (out / "a").touch()
+    for name, text in (("d", "[" * 100_000), ("e", "{}")):
+        _made(out / name / "1")
+        for file in REQUIRED_FILES:
+            (out / name / "1" / file).write_text(text)
+    os.mkfifo(_made(out / "f") / "scene.json")
+    outcomes = {o.order.scene: str(o.failure) for o in _run(photos, out, Echo())}
+    assert outcomes.pop("c/1") == "None"
+    assert "cannot be written (File exists" in outcomes.pop("a/1")
+    assert all("is there already and" in failure for failure in outcomes.values())
+
+
+def _made(folder: Path) -> Path:
+    folder.mkdir(parents=True)
+    return folder
+
+
+def test_a_scene_that_would_lie_in_a_scene_is_refused(tmp_path: Path) -> None:
+    photos, out = _photos(tmp_path / "in", "a.png"), tmp_path / "out"
+    _run(photos, out, Echo())
+    _photos(photos / "a", "b.png")
+    outcomes = {o.order.scene: o.failure for o in _run(photos, out, Echo())}
+    assert outcomes["a.png"] is None
+    assert "inside of the scene" in str(outcomes["a/b"])
+
+
+def test_two_runs_share_the_work(tmp_path: Path) -> None:
+    """While one process is at a photo another does the rest, waits, and finds that photo done."""
+    photos, out = _photos(tmp_path / "in", "a.png", "b.png"), tmp_path / "out"
+    outcomes: list[Outcome] = []
+    begun, network = threading.Event(), Echo()
+
+    def elsewhere() -> None:
+        for outcome in _running(photos, out, network):
+            outcomes.append(outcome)
+            begun.set()
+
+    [a, _] = list_orders([photos], out)
+    _made(out)
+    with claimed(out, a.scene) as is_mine:
+        assert is_mine
+        other = threading.Thread(target=elsewhere)
+        other.start()
+        assert begun.wait(20)
+        assert [o.order.scene for o in outcomes] == ["b"]
+        [made] = list(_run(photos / "a.png", tmp_path / "made", Echo()))
+        assert made.failure is None
+        (tmp_path / "made" / "a").rename(out / "a")
+    other.join()
+    assert [(o.order.scene, o.was_there) for o in outcomes] == [("b", False), ("a", True)]
+    assert len(network.asked) == 1
+    assert sorted(path.name for path in out.iterdir()) == ["a", "b"]
+
+
+def test_an_index_keeps_the_lines_of_other_calls_and_is_nobody_elses(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    write_index(out, _run(_photos(tmp_path / "one", "a.png"), out, Echo()))
+    write_index(out, _run(_photos(tmp_path / "two", "b\udcff.png"), out, Echo()))
+    lines = [json.loads(line) for line in (out / "index.jsonl").read_text().splitlines()]
+    assert [line["scene"] for line in lines] == ["a", "b\udcff"]
+    assert (out / lines[1]["scene"] / "scene.json").is_file()
+    for text in ("notes of mine", '{"a": 1}', "[" * 100_000):
+        (out / "index.jsonl").write_text(text)
+        with pytest.raises(InputError, match="no list of scenes"):
+            check_index(out)
 
 
 def test_what_is_no_whole_scene_is_left_alone(tmp_path: Path) -> None:

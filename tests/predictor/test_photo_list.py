@@ -41,6 +41,17 @@ def test_names_that_clash_keep_their_endings(tmp_path: Path) -> None:
     }
 
 
+def test_no_scene_is_hidden_or_a_place(tmp_path: Path) -> None:
+    _touched(tmp_path, "..jpg", "...jpg", ".a.jpg", ".partial-0123abcd.jpg")
+    names = ["..jpg", "...jpg", ".a.jpg", ".partial-0123abcd.jpg"]
+    assert _scenes([tmp_path / name for name in names], tmp_path / "out") == {name: f"photo{name}" for name in names}
+
+
+def test_the_pictures_of_scenes_are_no_photos(tmp_path: Path) -> None:
+    _touched(tmp_path, "a.jpg", "a/scene.json", "a/scene.npz", "a/preview.png", "b/scene.json", "b/preview.png")
+    assert _scenes([tmp_path], tmp_path) == {"a.jpg": "a", "preview.png": "b/preview"}
+
+
 def test_the_same_name_from_two_folders_is_refused_and_the_same_photo_twice_is_one(tmp_path: Path) -> None:
     _touched(tmp_path, "one/a.png", "two/a.png")
     with pytest.raises(InputError, match="would both become"):
