@@ -1,5 +1,8 @@
 """Errors for the person who can act. The command line prints `str(error)` and leaves with `error.exit_code`."""
 
+import contextlib
+import os
+from collections.abc import Iterator
 from typing import ClassVar
 
 
@@ -36,6 +39,36 @@ class BadFileError(InputError):
     def __reduce__(self) -> tuple:
         """Survives the trip from a worker process: keyword-only arguments do not pickle by themselves."""
         return _rebuild_bad_file_error, (str(self), self.path, self.reason, self.key)
+
+
+@contextlib.contextmanager
+def reading(path: str | os.PathLike[str], expected: str = "a sound file", key: str | None = None) -> Iterator[None]:
+    """The one net around readers of files: whatever a decoder raises on a file is a `BadFileError` that names the file, so
+    that callers know what to count and go on. Readers themselves catch nothing.
+    """
+    try:
+        yield
+    except (BadFileError, MissingPartError):
+        raise
+    except Exception as error:
+        raise _bad_file(path, expected, key, error) from error
+
+
+def _bad_file(path: str | os.PathLike[str], expected: str, key: str | None, error: Exception) -> BadFileError:
+    reason, found = "corrupt", f"{type(error).__name__}: {error}"
+    if isinstance(error, InputError):
+        found = str(error).rstrip(".")
+    elif isinstance(error, FileNotFoundError | NotADirectoryError):
+        reason, found = "missing", "nothing"
+    elif isinstance(error, EOFError):
+        reason, found = "truncated", "an early end"
+    elif isinstance(error, OSError) and error.errno is not None:
+        reason, found = "unreadable", error.strerror or str(error)
+    elif isinstance(error, MemoryError):
+        reason, found = "too_large", "more than there is memory for"
+    place = f"{os.fspath(path)}, key `{key}`" if key else os.fspath(path)
+    message = f"{place}: expected {expected}, found {found} ({reason}); restore the file or leave its sample out."
+    return BadFileError(message, path=os.fspath(path), reason=reason, key=key)
 
 
 def printable(text: str) -> str:

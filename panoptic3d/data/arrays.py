@@ -8,7 +8,6 @@ import contextlib
 import math
 import os
 import zipfile
-import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
 from io import BufferedIOBase
@@ -17,8 +16,11 @@ from pathlib import Path
 import numpy as np
 
 from panoptic3d.data.reasons import bad_file
+from panoptic3d.errors import reading
 
 _ZIP_MAGIC, _NPY_MAGIC = b"PK\x03\x04", b"\x93NUMPY"
+_CODECS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_MAX_HEADER_BYTES = 1 << 17
 _READ_BYTES = 1 << 16  # what inflates fastest: larger pieces leave the cache between inflating, checksum and copy
 PathLike = str | os.PathLike[str]
 
@@ -42,33 +44,28 @@ class Expected:
 
 def read_start(path: PathLike, num_bytes: int = 8) -> bytes:
     """The first bytes of a file that must be there and must not be empty."""
-    try:
-        with open(path, "rb") as file:
-            start = file.read(num_bytes)
-    except FileNotFoundError:
-        raise bad_file(path, "missing", expected="a file", found="nothing") from None
-    except OSError as error:
-        raise bad_file(path, "unreadable", expected="a readable file", found=error.strerror or str(error)) from None
+    with reading(path, "a file"), open(path, "rb") as file:
+        start = file.read(num_bytes)
     if not start:
         raise bad_file(path, "empty", expected="data", found="0 bytes")
     return start
 
 
 def read_array(path: PathLike, key: str, expected: Expected) -> np.ndarray:
-    """A whole array of an npz."""
-    with _open_member(path, key) as file:
-        shape, dtype = _read_header(path, key, file, expected)
-        return _read_exactly(path, key, file, dtype, shape)
+    """A whole array of an npz, in this machine's byte order."""
+    with reading(path, str(expected), key), _open_member(path, key) as (file, num_bytes):
+        shape, dtype = _read_header(path, key, file, expected, num_bytes)
+        return _native(_read_exactly(path, key, file, dtype, shape))
 
 
 def read_slabs(path: PathLike, key: str, expected: Expected) -> Iterator[np.ndarray]:
     """The last two axes of an array at a time, in a buffer that is used again: copy what you keep."""
-    with _open_member(path, key) as file:
-        shape, dtype = _read_header(path, key, file, expected)
+    with reading(path, str(expected), key), _open_member(path, key) as (file, num_bytes):
+        shape, dtype = _read_header(path, key, file, expected, num_bytes)
         slab = np.empty(shape[-2:], dtype)
         for _ in range(math.prod(shape[:-2])):
             _fill(path, key, file, slab)
-            yield slab
+            yield _native(slab)
         _read_exactly(path, key, file, np.dtype("u1"), (0,))  # the checksum is compared at the end of the member
 
 
@@ -76,9 +73,9 @@ def read_npy(path: PathLike, expected: Expected) -> np.ndarray:
     """A whole array of an npy file."""
     if not _NPY_MAGIC.startswith(read_start(path, len(_NPY_MAGIC))):
         raise bad_file(path, "not_npy", expected="an npy array", found="another kind of file")
-    with open(path, "rb") as file:
-        shape, dtype = _read_header(path, None, file, expected)
-        return _read_exactly(path, None, file, dtype, shape)
+    with reading(path, str(expected)), open(path, "rb") as file:
+        shape, dtype = _read_header(path, None, file, expected, os.fstat(file.fileno()).st_size)
+        return _native(_read_exactly(path, None, file, dtype, shape))
 
 
 @contextlib.contextmanager
@@ -88,7 +85,7 @@ def _open_archive(path: PathLike) -> Iterator[zipfile.ZipFile]:
         raise bad_file(path, "not_npz", expected="an npz archive", found="another kind of file")
     try:
         archive = zipfile.ZipFile(path)
-    except (zipfile.BadZipFile, OSError, ValueError):  # the directory lies at the end of the file
+    except (zipfile.BadZipFile, ValueError):  # the directory lies at the end of the file
         size = Path(path).stat().st_size
         found = f"{size} bytes without the directory that ends an archive"
         raise bad_file(path, "truncated", expected="a whole npz archive", found=found) from None
@@ -97,31 +94,31 @@ def _open_archive(path: PathLike) -> Iterator[zipfile.ZipFile]:
 
 
 @contextlib.contextmanager
-def _open_member(path: PathLike, key: str) -> Iterator[BufferedIOBase]:
+def _open_member(path: PathLike, key: str) -> Iterator[tuple[BufferedIOBase, int]]:
+    """An array's bytes and how many there are said to be."""
     with _open_archive(path) as archive:
         names = archive.namelist()
         if f"{key}.npy" not in names:
             found = ", ".join(name.removesuffix(".npy") for name in names) or "no arrays"
             raise bad_file(path, "wrong_key", expected=f"an array `{key}`", found=found, key=key)
-        try:
-            with archive.open(f"{key}.npy") as file:
-                assert isinstance(file, BufferedIOBase)
-                yield file
-        except (zipfile.BadZipFile, zlib.error, NotImplementedError, RuntimeError) as error:
-            raise bad_file(path, "corrupt", expected="sound data", found=str(error), key=key) from None
-        except EOFError:
-            raise bad_file(path, "truncated", expected="a whole array", found="an early end", key=key) from None
+        if names.count(f"{key}.npy") > 1:
+            raise bad_file(path, "ambiguous", expected=f"one array `{key}`", found="several", key=key)
+        info = archive.getinfo(f"{key}.npy")
+        if info.compress_type not in _CODECS:
+            raise bad_file(path, "corrupt", expected="deflated data", found=f"method {info.compress_type}", key=key)
+        with archive.open(info) as file:
+            assert isinstance(file, BufferedIOBase)
+            yield file, info.file_size
 
 
 def _read_header(
-    path: PathLike, key: str | None, file: BufferedIOBase, expected: Expected
+    path: PathLike, key: str | None, file: BufferedIOBase, expected: Expected, num_bytes: int
 ) -> tuple[tuple[int, ...], np.dtype]:
-    try:
+    """What is said of the array, before memory is taken for it."""
+    with reading(path, "the header of an array", key):
         version = np.lib.format.read_magic(file)  # pyright: ignore[reportArgumentType]
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0
         shape, is_fortran, dtype = read(file)  # pyright: ignore[reportArgumentType]
-    except ValueError as error:
-        raise bad_file(path, "corrupt", expected="the header of an array", found=str(error), key=key) from None
     if dtype.hasobject:
         raise bad_file(path, "pickled", expected=str(expected), found="pickled Python objects", key=key)
     found = f"{dtype} of shape {'x'.join(map(str, shape)) or 'scalar'}"
@@ -131,7 +128,17 @@ def _read_header(
         raise bad_file(path, "wrong_shape", expected=str(expected), found=found, key=key)
     if is_fortran and len(shape) > 1:
         raise bad_file(path, "wrong_shape", expected="C order", found="Fortran order", key=key)
+    wanted = math.prod(shape) * dtype.itemsize
+    if not wanted <= num_bytes <= wanted + _MAX_HEADER_BYTES:
+        sizes = (f"{wanted:,} bytes of values", f"{num_bytes:,} bytes in all")
+        reason = "truncated" if num_bytes < wanted else "corrupt"
+        raise bad_file(path, reason, expected=sizes[0], found=sizes[1], key=key)
     return shape, dtype
+
+
+def _native(array: np.ndarray) -> np.ndarray:
+    """What looks at the bits of values must not meet another machine's."""
+    return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 
 def _read_exactly(

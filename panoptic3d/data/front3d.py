@@ -24,7 +24,7 @@ from torch import Tensor
 
 from panoptic3d.data.arrays import Expected, PathLike, read_array
 from panoptic3d.data.pictures import read_depth_exr, read_png
-from panoptic3d.data.reasons import bad_file
+from panoptic3d.data.poses import check_pose
 from panoptic3d.data.truth import assemble_truth
 from panoptic3d.data.volumes import REVERSED, check_classes, check_instances, read_distance, read_labels, read_weight
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
@@ -33,7 +33,6 @@ from panoptic3d.structures.sample import FAR_VOX, Sample, VoxelTruth
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 ORIENTATION = REVERSED
-_RIGID_TOLERANCE = 1e-4
 
 
 @dataclass(frozen=True)
@@ -147,16 +146,7 @@ def read_frustum_mask(path: PathLike, grid: VoxelGrid = FRONT3D_GRID) -> Bool[Te
 def read_pose(path: PathLike) -> Tensor:
     """float64 4x4 that takes camera points (metres) into the world."""
     pose = read_array(path, "camera2world", Expected((4, 4), ("float64",)))
-    rotation = pose[:3, :3]
-    is_rigid = (
-        np.isfinite(pose).all()
-        and np.allclose(rotation @ rotation.T, np.eye(3), atol=_RIGID_TOLERANCE)
-        and np.linalg.det(rotation) > 0
-        and np.array_equal(pose[3], [0, 0, 0, 1])
-    )
-    if not is_rigid:
-        found = np.array2string(pose, precision=3).replace("\n", "")
-        raise bad_file(path, "bad_pose", expected="a rotation and a translation", found=found, key="camera2world")
+    check_pose(path, pose)
     return torch.from_numpy(pose)
 
 

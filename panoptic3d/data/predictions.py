@@ -64,6 +64,8 @@ def prediction_path(folder: PathLike, scene: str, frame: str) -> Path:
 
 def read_prediction(path: PathLike, shape: Shape = FRONT3D_GRID.shape) -> PredictedVoxels:
     """Slab by slab, in little memory; refuses a file that breaks the contract and says where and how."""
+    if (nested := Path(path).with_suffix("") / "scene.npz").exists():
+        raise bad_file(path, "ambiguous", expected="one prediction of a frame", found=f"{nested} too")
     near = _near_surface(path, shape)
     semantic = _labels(path, SEMANTIC_KEY, Expected(shape, ("uint8",)))
     check_classes(path, semantic.values, len(FRONT3D_TAXONOMY))

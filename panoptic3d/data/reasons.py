@@ -10,6 +10,8 @@ REASONS: dict[str, str] = {
     "missing": "the file is not there",
     "empty": "the file has no bytes",
     "unreadable": "the operating system refuses to read it",
+    "too_large": "it unpacks to more than its place can hold",
+    "ambiguous": "two files claim the same place",
     "truncated": "it starts as it should and ends too early",
     "corrupt": "it is whole in length and its content does not decode or fails its checksum",
     "not_png": "it is no PNG",
@@ -37,6 +39,7 @@ REASONS: dict[str, str] = {
     "infinite_distance": "an infinite distance",
     "negative_distance": "a distance below zero in an unsigned field",
     "bad_weight": "a loss weight outside of 0..255",
+    "bad_name": "it says to be another sample than the one of its place",
     "bad_pose": "a camera pose that is no rigid motion",
     "bad_intrinsics": "a camera matrix without positive focal lengths",
     # lists of samples

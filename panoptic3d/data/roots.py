@@ -14,7 +14,7 @@ from panoptic3d.data.matterport import MatterportFiles, list_matterport_keys, re
 from panoptic3d.data.packed.sample import read_packed_file
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.data.splits import Split, find_split, split_of_keys
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, reading
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 from panoptic3d.structures.sample import Sample
@@ -63,6 +63,10 @@ class DataRoot:
     def read(self, key: str, has_voxels: bool = True) -> Sample:
         """Raises `BadFileError` that names the file."""
         scene, frame = _parts(key)
+        with reading(self.path / scene / frame, "a sound sample"):
+            return self._read(key, scene, frame, has_voxels)
+
+    def _read(self, key: str, scene: str, frame: str, has_voxels: bool) -> Sample:
         match self.layout:
             case "front3d":
                 return read_front3d_sample(
@@ -113,12 +117,8 @@ def open_root(
 def check_manifest(root: Path) -> dict:
     """What the packer wrote about this root."""
     path = root / MANIFEST
-    try:
+    with reading(path, "the manifest of a packed data set"):
         manifest = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise bad_file(path, "missing", expected="the manifest of a packed data set", found="nothing") from None
-    except (ValueError, OSError) as error:
-        raise bad_file(path, "not_packed", expected="the manifest of a packed data set", found=str(error)) from None
     if not isinstance(manifest, dict) or manifest.get("format") != PACKED_FORMAT:
         raise bad_file(path, "not_packed", expected="the manifest of a packed data set", found="another JSON")
     if manifest.get("version") != 1:

@@ -44,6 +44,8 @@ def verify_sample(root: DataRoot, key: str, limits: Limits, are_shared_files_sou
         if findings or not are_shared_files_sound:
             return findings
         return [_from_error(root, key, error)]
+    if sample.key != key:
+        return [_from_problem(root, key, Problem("", "bad_name", f"it says to be the sample {sample.key}"), parts)]
     problems = list(check_sample(sample, limits, is_mask_sound=are_shared_files_sound))
     if not shared_parts(root) and sample.truth is not None:
         problems += check_mask(sample.truth.frustum_mask, sample.truth.grid, sample.camera, limits)

@@ -138,7 +138,7 @@ def test_a_write_that_breaks_off_leaves_nothing(
 def test_what_a_killed_packer_left_is_swept_and_a_living_one_is_not(source: DataRoot, tmp_path: Path) -> None:
     out, keys = tmp_path / "packed", source.keys()
     pack_root(source, out, keys)
-    orphan = out / "room" / ".partial-orphan"
+    orphan = out / "room" / ".partial-0123abcd"
     orphan.write_bytes(b"half")
     with pack._shared_folder(out):
         assert not orphan.exists()

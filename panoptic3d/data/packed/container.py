@@ -10,21 +10,24 @@ A reader that wants only some blocks inflates only those.
 """
 
 import json
+import operator
 import struct
 import zlib
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import zstandard
 
 from panoptic3d.data.arrays import PathLike
 from panoptic3d.data.reasons import bad_file
+from panoptic3d.errors import reading
 
 MAGIC = b"P3DPACK\n"
 VERSION = 1
 LEVEL = 19  # of zstandard: slow to write, as fast to read as level 1
+_MAX_RAW_BYTES = 1 << 28  # of one block; a volume of 256^3 takes a sixteenth
 _FIXED = struct.Struct("<8sII")
 
 Codec = Literal["zstd", "none"]
@@ -61,7 +64,8 @@ class Packed:
             raise bad_file(self.path, "corrupt", expected="sound data", found="another checksum", key=name)
         if entry["codec"] == "none":
             return stored
-        return zstandard.ZstdDecompressor().decompress(stored, max_output_size=entry["raw_size"])
+        with reading(self.path, "sound data", name):
+            return _inflated(stored, entry["raw_size"])
 
     def array(self, name: str, dtype: str, shape: tuple[int, ...]) -> np.ndarray:
         """Read only."""
@@ -93,13 +97,8 @@ def dump(facts: Mapping[str, Any], blocks: Mapping[str, Block], level: int = LEV
 
 def load(path: PathLike) -> Packed:
     """A packed file; its blocks are checked when they are asked for."""
-    try:
-        with open(path, "rb") as file:
-            data = file.read()
-    except FileNotFoundError:
-        raise bad_file(path, "missing", expected="a packed sample", found="nothing") from None
-    except OSError as error:
-        raise bad_file(path, "unreadable", expected="a readable file", found=error.strerror or str(error)) from None
+    with reading(path, "a packed sample"), open(path, "rb") as file:
+        data = file.read()
     return parse(data, path)
 
 
@@ -114,11 +113,23 @@ def parse(data: bytes, path: PathLike) -> Packed:
     text = data[_FIXED.size : _FIXED.size + length]
     if zlib.crc32(text) != checksum:
         raise bad_file(path, "corrupt", expected="a sound header", found="another checksum")
-    header = json.loads(text)
-    if header["version"] != VERSION:
-        found = f"version {header['version']}"
-        raise bad_file(path, "wrong_version", expected=f"version {VERSION}", found=found)
-    return Packed(str(path), header["facts"], dict(_with_offsets(header["blocks"], _FIXED.size + length)), data)
+    with reading(path, "the header of a packed sample"):
+        header = json.loads(text)
+        if header["version"] != VERSION:
+            found = f"version {header['version']}"
+            raise bad_file(path, "wrong_version", expected=f"version {VERSION}", found=found)
+        return Packed(str(path), header["facts"], dict(_with_offsets(header["blocks"], _FIXED.size + length)), data)
+
+
+def _inflated(stored: bytes, raw_size: int) -> bytes:
+    """What is said of the size, by the header and by zstandard, is compared before memory is taken."""
+    said = zstandard.frame_content_size(stored)
+    if not 0 <= raw_size <= _MAX_RAW_BYTES or said not in (-1, raw_size):
+        raise ValueError(f"a block that unpacks to {max(said, raw_size):,} bytes where {raw_size:,} are announced")
+    raw = zstandard.ZstdDecompressor().decompress(stored, max_output_size=raw_size) if raw_size else b""
+    if len(raw) != raw_size:
+        raise ValueError(f"{len(raw):,} bytes where {raw_size:,} are announced")
+    return raw
 
 
 def array_block(array: np.ndarray) -> Block:
@@ -133,5 +144,8 @@ def _compress(block: Block, level: int) -> bytes:
 
 def _with_offsets(entries: Mapping[str, Any], offset: int) -> Iterator[tuple[str, dict[str, Any]]]:
     for name, entry in entries.items():
-        yield name, {**entry, "offset": offset}
-        offset += entry["size"]
+        size, raw_size, crc32 = (operator.index(entry[key]) for key in ("size", "raw_size", "crc32"))
+        if size < 0 or entry["codec"] not in get_args(Codec):
+            raise ValueError(f"a block {name!r} of {size} bytes, codec {entry['codec']!r}")
+        yield name, {"size": size, "raw_size": raw_size, "crc32": crc32, "codec": entry["codec"], "offset": offset}
+        offset += size

@@ -25,8 +25,12 @@ def encode_image(image: np.ndarray) -> Block:
     return Block(buffer.getvalue(), codec="none")
 
 
-def decode_image(data: bytes) -> Tensor:
-    pixels = np.asarray(Image.open(io.BytesIO(data), formats=["WEBP", "JPEG"]).convert("RGB"))
+def decode_image(data: bytes, size: tuple[int, int]) -> Tensor:
+    """uint8 [3, h, w] of a picture that must have this (width, height)."""
+    image = Image.open(io.BytesIO(data), formats=["WEBP", "JPEG"])
+    if image.size != size:  # before its pixels take memory
+        raise ValueError(f"a photo of {image.size[0]}x{image.size[1]} pixels for a camera of {size[0]}x{size[1]}")
+    pixels = np.asarray(image.convert("RGB"))
     return torch.from_numpy(np.ascontiguousarray(pixels.transpose(2, 0, 1)))
 
 
@@ -62,6 +66,8 @@ def decode_pairs(packed: Packed, name: str, shape: tuple[int, ...]) -> tuple[np.
     """(uint8, int32)."""
     palette = packed.array(f"{name}_palette", "int32", (-1, 2))
     numbers = packed.array(f"{name}_numbers", _number_type(len(palette)), shape)
+    if len(palette) and not 0 <= palette[:, 0].min() <= palette[:, 0].max() <= 255:
+        raise ValueError(f"classes {palette[:, 0].min()} to {palette[:, 0].max()} in the palette of {name}")
     return palette[:, 0].astype(np.uint8)[numbers], palette[:, 1][numbers]
 
 

@@ -1,15 +1,16 @@
 """A sample to bytes and back."""
 
+import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
 
 import torch
-import zstandard
 from torch import Tensor
 
 from panoptic3d.data.arrays import PathLike
 from panoptic3d.data.packed.container import LEVEL, Block, Packed, dump, load, parse
+from panoptic3d.data.packed.content import check_packed
 from panoptic3d.data.packed.pixels import (
     decode_depth,
     decode_image,
@@ -19,12 +20,13 @@ from panoptic3d.data.packed.pixels import (
     encode_pairs,
 )
 from panoptic3d.data.packed.voxels import decode_mask, decode_truth, encode_mask, encode_truth
-from panoptic3d.data.reasons import bad_file
+from panoptic3d.errors import reading
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY
 
+_MAX_PIXELS, _MAX_VOXELS = 1 << 26, 1 << 27  # four times and eight times as many as the releases have
 MaskReader = Callable[[VoxelGrid], Tensor]  # of the frustum mask that samples without one of their own share
 TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY)}
 
@@ -75,15 +77,16 @@ def decode_sample(data: bytes, shared_mask: MaskReader, path: PathLike = "memory
 
 
 def _decode(packed: Packed, shared_mask: MaskReader, has_voxels: bool) -> Sample:
-    try:
-        return _decode_parts(packed, shared_mask, has_voxels)
-    except (KeyError, ValueError, TypeError, OSError, zstandard.ZstdError) as error:  # past every checksum: not ours
-        raise bad_file(packed.path, "corrupt", expected="a packed sample", found=repr(error)) from error
+    """Checksums tell that a file is as it was written, and not who wrote what into it."""
+    with reading(packed.path, "a packed sample"):
+        sample = _decode_parts(packed, shared_mask, has_voxels)
+        check_packed(packed.path, sample)
+        return sample
 
 
 def _decode_parts(packed: Packed, shared_mask: MaskReader, has_voxels: bool) -> Sample:
     facts = packed.facts
-    camera = Camera(**facts["camera"])
+    camera = _camera(facts["camera"])
     semantic_2d, instance_2d, room_2d = decode_label_maps(packed, facts["camera"])
     pose = facts["world_from_camera"]
     truth = None
@@ -92,21 +95,30 @@ def _decode_parts(packed: Packed, shared_mask: MaskReader, has_voxels: bool) -> 
         mask = decode_mask(packed, grid.shape) if "frustum_mask" in packed else shared_mask(grid)
         truth = decode_truth(packed, facts["voxels"], grid, mask)
     return Sample(
-        scene=facts["scene"],
-        frame=facts["frame"],
-        image=decode_image(packed.block("image")),
+        scene=str(facts["scene"]),
+        frame=str(facts["frame"]),
+        image=decode_image(packed.block("image"), (camera.width, camera.height)),
         camera=camera,
         depth_m=decode_depth(packed.block("depth"), facts["depth_steps_per_m"], (camera.height, camera.width)),
         semantic_2d=semantic_2d,
         instance_2d=instance_2d,
         truth=truth,
-        world_from_camera=None if pose is None else torch.tensor(pose, dtype=torch.float64),
+        world_from_camera=None if pose is None else torch.tensor(pose, dtype=torch.float64).reshape(4, 4),
         room_2d=room_2d,
         taxonomy=TAXONOMIES[facts["taxonomy"]],
     )
 
 
+def _camera(facts: dict[str, Any]) -> Camera:
+    camera = Camera(**facts)
+    if camera.width * camera.height > _MAX_PIXELS:
+        raise ValueError(f"an image of {camera.width}x{camera.height} pixels")
+    return camera
+
+
 def _grid(facts: dict[str, Any]) -> VoxelGrid:
     x, y, z = facts["shape"]
     a, b, c = facts["camera_index"]
-    return VoxelGrid((x, y, z), facts["voxel_size_m"], (a, b, c))
+    if min(x, y, z) < 1 or x * y * z > _MAX_VOXELS or not 0 < facts["voxel_size_m"] < math.inf:
+        raise ValueError(f"a grid of {x}x{y}x{z} voxels of {facts['voxel_size_m']} m")
+    return VoxelGrid((int(x), int(y), int(z)), float(facts["voxel_size_m"]), (float(a), float(b), float(c)))
