@@ -37,6 +37,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _carry_out(arguments: argparse.Namespace) -> int:
     own, overrides = _own_words(arguments)
     from panoptic3d.engine.methods.table import load_training_config
+    from panoptic3d.engine.training.allocator import keep_freed_memory
     from panoptic3d.engine.training.run import Resume, choose_device, dry_run, train
 
     path = Path(arguments.config)
@@ -52,6 +53,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
         print("\n".join(dry_run(config)))
         return 0
     _show_log()
+    keep_freed_memory()
     return train(config, Resume(own.resume), _observer())
 
 

@@ -19,12 +19,12 @@ from panoptic3d.engine.training import checkpoint as checkpoints
 from panoptic3d.engine.training.agreement import explained_loss_of_ranks
 from panoptic3d.engine.training.config import DataConfig, TrainingConfig
 from panoptic3d.engine.training.following import open_trackers
-from panoptic3d.engine.training.growing import grown_weights
 from panoptic3d.engine.training.plan import plan_lines
 from panoptic3d.engine.training.records import RunFolder
 from panoptic3d.engine.training.report import Progress, StepLog, final_report
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED, StopRequest, stop_on_signals
 from panoptic3d.engine.training.stages import Stage, check_parts, stages_of
+from panoptic3d.engine.training.starting import start_from
 from panoptic3d.engine.training.state import Standing, capture, restore
 from panoptic3d.engine.training.trainer import Trainer
 from panoptic3d.engine.training.validation import check_has_truth, validate, validation_set
@@ -155,8 +155,7 @@ class _Run:
             self._saved_step = self.trainer.step
             _LOG.info("goes on from %s", found)
         else:
-            if self.config.start_from is not None:
-                self._start_from(Path(self.config.start_from))
+            start_from(self.config, self.trainer.method.network)
             self.trainer.enter(self.stages[0])
         if distributed.is_main():
             for path in checkpoints.set_aside(self.folder.checkpoints, found):
@@ -168,27 +167,6 @@ class _Run:
             len(self.dataset),
             distributed.world_size(),
             fingerprint(self.config),
-        )
-
-    def _start_from(self, path: Path) -> None:
-        """Weights alone; what the file lacks keeps what was drawn, and the log says what."""
-        weights = checkpoints.read_weights(path)
-        if self.config.start_from_smaller:
-            weights, grown = grown_weights(weights, self.trainer.method.network.state_dict())
-            for name in grown:
-                _LOG.info("%s has grown: what is new begins at 0", name)
-        try:
-            missing, unknown = self.trainer.method.network.load_state_dict(weights, strict=False)
-        except RuntimeError as error:
-            raise InputError(
-                f"start_from {path} does not fit the config: {str(error).splitlines()[-1].strip()}"
-            ) from None
-        if unknown:
-            raise InputError(
-                f"start_from {path} holds {len(unknown)} weights that the network lacks, such as {unknown[0]}."
-            )
-        _LOG.info(
-            "starts from %s%s", path, f"; {len(missing)} weights are new, such as {missing[0]}" if missing else ""
         )
 
     def _run_stage(self, stage: Stage) -> bool:

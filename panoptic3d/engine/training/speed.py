@@ -11,11 +11,13 @@ from typing import Any
 import torch
 
 from panoptic3d.engine.methods.table import build_method, load_training_config
+from panoptic3d.engine.training.allocator import keep_freed_memory
 from panoptic3d.engine.training.records import RunFolder
 from panoptic3d.engine.training.report import peak_memory_mib
 from panoptic3d.engine.training.run import choose_device, training_set
 from panoptic3d.engine.training.signals import StopRequest
 from panoptic3d.engine.training.stages import stages_of
+from panoptic3d.engine.training.starting import start_from
 from panoptic3d.engine.training.trainer import Trainer
 from panoptic3d.errors import Panoptic3dError
 
@@ -42,6 +44,7 @@ def measure(case: Case) -> dict[str, Any]:
 
 def _measure_here(case: Case) -> dict[str, Any]:
     torch.set_num_threads(case.num_threads)
+    keep_freed_memory()
     try:
         return _figures(case)
     except Panoptic3dError as error:
@@ -53,6 +56,7 @@ def _figures(case: Case) -> dict[str, Any]:
     (stage,) = (stage for stage in stages_of(config) if stage.name == case.stage)
     device = choose_device(config)
     method, dataset = build_method(config), training_set(config.data)
+    start_from(config, method.network)
     before_mib = peak_memory_mib(device)
     trainer = Trainer(config, method, dataset, RunFolder(Path("nowhere")), device, StopRequest())
     trainer.step = stage.end - 1
@@ -70,6 +74,7 @@ def _figures(case: Case) -> dict[str, Any]:
         "steps_per_s": round(case.num_steps / wall_s, 4),
         "samples_per_s": round(num_samples / wall_s, 4),
         "cpu_s_a_step": round(cpu_s / case.num_steps, 3),
+        "cpu_s_a_sample": round(cpu_s / num_samples, 4),
         "seconds_a_step": {name: round(value, 4) for name, value in seconds.items()},
         "bound": _bound(seconds, wall_s / case.num_steps),
         "peak_memory_mib": peak_memory_mib(device),

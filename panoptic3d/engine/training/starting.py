@@ -1,0 +1,34 @@
+"""Where the weights of a run begin: those of another run's network, all or some."""
+
+import logging
+from pathlib import Path
+
+from torch import nn
+
+from panoptic3d.engine.training.checkpoint import read_weights
+from panoptic3d.engine.training.config import TrainingConfig
+from panoptic3d.engine.training.growing import grown_weights
+from panoptic3d.errors import InputError
+
+_LOG = logging.getLogger(__name__)
+
+
+def start_from(config: TrainingConfig, network: nn.Module) -> None:
+    """`config.start_from`, if there is any. What its file lacks keeps what was drawn, and the log says what."""
+    if config.start_from is None:
+        return
+    path = Path(config.start_from)
+    weights = read_weights(path)
+    if config.start_from_smaller:
+        weights, grown = grown_weights(weights, network.state_dict())
+        for name in grown:
+            _LOG.info("%s has grown: what is new begins at 0", name)
+    try:
+        missing, unknown = network.load_state_dict(weights, strict=False)
+    except RuntimeError as error:
+        raise InputError(f"start_from {path} does not fit the config: {str(error).splitlines()[-1].strip()}") from None
+    if unknown:
+        raise InputError(
+            f"start_from {path} holds {len(unknown)} weights that the network lacks, such as {unknown[0]}."
+        )
+    _LOG.info("starts from %s%s", path, f"; {len(missing)} weights are new, such as {missing[0]}" if missing else "")
