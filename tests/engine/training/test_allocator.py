@@ -11,7 +11,7 @@ import resource, torch
 from panoptic3d.engine.training.allocator import keep_freed_memory
 if {keeps}: assert keep_freed_memory()
 def step(): return float(torch.ones(12_000_000).sum())  # 48 MB
-for _ in range(8): step()
+for _ in range(24): step()
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
 step()
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
