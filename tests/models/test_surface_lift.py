@@ -10,8 +10,8 @@ from panoptic3d.models.slots import Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.config import SurfaceLiftConfig
 from panoptic3d.models.surface_lift.instance_channels import instance_channels
 from panoptic3d.models.surface_lift.lift import SurfaceLift, frustum_cells, place
-from panoptic3d.models.surface_lift.registration import ReleasedRegistration, released_frustum_cells
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
+from panoptic3d.structures.frustum_box import FrustumBox, released_frustum_cells, released_frustum_mask
 from panoptic3d.structures.grid import FRONT3D_GRID
 from panoptic3d.structures.instances import Instances2D
 
@@ -29,7 +29,7 @@ def wavy_depth(height: int = 12, width: int = 16) -> torch.Tensor:
 
 def test_the_released_origin() -> None:
     """Section 2.3: the frustum's box in voxels, and the padding."""
-    registration = ReleasedRegistration.of(HALF, FRONT3D_GRID, 0.4, 6.0)
+    registration = FrustumBox.of(HALF, FRONT3D_GRID, 0.4, 6.0)
     assert registration.corner_vox == pytest.approx((-114.74836, -85.88085, 13.33333), abs=1e-4)
     assert registration.padding_vox == (12, 41, 34)
 
@@ -39,6 +39,7 @@ def test_the_shipped_mask_is_a_cone(real_root: Path) -> None:
     shipped = torch.from_numpy(np.load(real_root / "front3d" / "frustum_mask.npz")["mask"])
     pooled = F.max_pool3d(shipped[None].float(), kernel_size=2, stride=4)[0].bool()
     assert torch.equal(released_frustum_cells(HALF, FRONT3D_GRID, 0.4, 6.0), pooled)
+    assert torch.equal(released_frustum_mask(HALF, FRONT3D_GRID, 0.4, 6.0), shipped.flip(0, 1))
 
 
 def test_the_cone_has_as_many_cells_as_the_shipped_mask() -> None:
@@ -50,7 +51,7 @@ def test_released_twin() -> None:
     depth = wavy_depth()
     camera = HALF.cropped(72, 54, 16, 12)
     placed = place(depth, camera, FRONT3D_GRID, FAITHFUL)
-    registration = ReleasedRegistration.of(camera, FRONT3D_GRID, 0.4, 6.0)
+    registration = FrustumBox.of(camera, FRONT3D_GRID, 0.4, 6.0)
     kept: dict[tuple[int, int, int], tuple[int, float]] = {}
     for pixel in range(12 * 16):
         v, u = divmod(pixel, 16)

@@ -21,8 +21,8 @@ from panoptic3d.models.surface_lift.lift import (
     grid_of,
     stacked,
 )
-from panoptic3d.models.surface_lift.registration import ReleasedRegistration
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.frustum_box import FrustumBox
 from panoptic3d.structures.grid import VoxelGrid
 
 # Stride of the grid -> the map that is lifted to it.
@@ -113,7 +113,7 @@ def _released(
     points_m = unproject(2 * pixels, depth, photo.intrinsics.to(depth))
     nx, ny, nz = (n // stride for n in grid.shape)
     coarse = VoxelGrid((nx, ny, nz), grid.voxel_size_m * stride, grid.camera_index)
-    registration = ReleasedRegistration.of(photo, coarse, config.near_m, config.far_m)
+    registration = FrustumBox.of(photo, coarse, config.near_m, config.far_m)
     index = copied(registration.index(points_m, coarse.voxel_size_m), copies).floor()
     near, per_m = torch.tensor((config.near_m, 1 / coarse.voxel_size_m), device=depth.device)
     z = depth.float() * per_m - near / coarse.voxel_size_m

@@ -15,8 +15,8 @@ from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.config import SurfaceLiftConfig
 from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
 from panoptic3d.models.surface_lift.instance_channels import instance_channels
-from panoptic3d.models.surface_lift.registration import ReleasedRegistration, released_frustum_cells
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.frustum_box import FrustumBox, released_frustum_cells
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid, released_grid
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
@@ -94,7 +94,7 @@ def _released(
     config: SurfaceLiftConfig,
 ) -> tuple[Float64[Tensor, "n c 3"], Float64[Tensor, "n c"]]:
     """Rounded down. The distance adds the part of z below its voxel where it should subtract it (section 2.4)."""
-    registration = ReleasedRegistration.of(camera, grid, config.near_m, config.far_m)
+    registration = FrustumBox.of(camera, grid, config.near_m, config.far_m)
     index = copied(registration.index(points_m, grid.voxel_size_m), copies).floor()
     z = points_m[:, 2] / grid.voxel_size_m - registration.corner_vox[2]
     return index, (z - z.trunc())[:, None] + copies
