@@ -51,8 +51,8 @@ class RayEstimate:
 class Lifted:
     """Features on voxels, and where these lie in front of each camera.
 
-    `is_in_frustum` are the cells of stride 4 in which a method looks for anything at all. `queries` go by the voxel net to
-    methods that compare voxels with queries.
+    `is_in_frustum` are the cells of stride 4 in which a method looks for anything at all, `frustum` the same voxel by voxel
+    where the lift knows it. `queries` go by the voxel net to methods that compare voxels with queries.
     """
 
     grids: tuple[VoxelGrid, ...]
@@ -63,6 +63,7 @@ class Lifted:
     coarse: tuple[
         tuple[Float[Tensor, "_ _"], SparseVoxels], ...
     ] = ()  # features of strides 2, 4, 8 of multi-scale lifts
+    frustum: Bool[Tensor, "b x y z"] | None = None
 
 
 @runtime_checkable

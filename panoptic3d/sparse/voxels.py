@@ -93,6 +93,16 @@ def clipped(voxels: SparseVoxels, bounds: Bounds) -> SparseVoxels:
     return replace(voxels, coords=voxels.coords[inside], origin=origin, shape=shape)
 
 
+def mirrored(voxels: SparseVoxels, axes: Sequence[int]) -> tuple[SparseVoxels, Int64[Tensor, " n"]]:
+    """The set seen from the other side along the given axes (0 is i), and the row of each of its voxels in the first set."""
+    coords = voxels.coords.clone()
+    for axis in axes:
+        coords[:, 1 + axis] = 2 * voxels.origin[axis] + voxels.shape[axis] - 1 - coords[:, 1 + axis]
+    box = _box(voxels.batch_size, voxels.shape, voxels.origin)
+    rows = box.number(coords).argsort()
+    return replace(voxels, coords=coords[rows]), rows
+
+
 def pruned(voxels: SparseVoxels, keep: Bool[Tensor, " n"]) -> SparseVoxels:
     """The voxels where `keep` holds; features follow by `features[keep]`."""
     return replace(voxels, coords=voxels.coords[keep])

@@ -52,6 +52,10 @@ class LevelPrediction:
     semantic_logits: Float[Tensor, "n classes"] | None = None  # rows as `voxels`, as everything below
     instance_logits: Float[Tensor, "n instances"] | None = None
     distance_vox: Float[Tensor, " n"] | None = None  # in voxels of the finest grid
+    # For methods that group voxels by centres in the image: pixels of the depth map from the voxel's pixel to its thing's
+    # centre (rows, columns), and voxels along z to the thing's middle; and a heat map of the centres in the volume.
+    centre_offsets: Float[Tensor, "n 3"] | None = None
+    centre_heat: Float[Tensor, " n"] | None = None
     seeds: ThingSeeds | None = (
         None  # what the instance logits after the first one are of, where a method finds things here
     )

@@ -4,10 +4,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 import torch
-from jaxtyping import Bool, Float, Int, Int64
+from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
-from panoptic3d.geometry.voxels import boxed_index
+from panoptic3d.geometry.label_fill import Offset, filled_labels, nearest_offsets
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.instance_decode.pieces import is_fragment, pieces_of
 from panoptic3d.structures.scene import SURFACE_ISO_VOX
@@ -41,7 +41,7 @@ def panoptic_labels(
         is_lost = is_fragment(ids, pieces_of(coords, ids), distance_vox < SURFACE_ISO_VOX, config)
         ids = torch.where(is_lost, 0, ids)
     is_open = (distance_vox.abs() <= config.surface_vox) & (ids == 0)
-    return Labelled(_filled(coords, ids, is_open, config), class_of_id)
+    return Labelled(filled_labels(coords, ids, is_open, _offsets(config.fill_reach_vox, config.fill)), class_of_id)
 
 
 def stuff_classes(taxonomy: Taxonomy, config: InstanceDecodeConfig) -> tuple[int, ...]:
@@ -76,45 +76,8 @@ def _things(
     return id_of[instance], dict(enumerate(classes, start=first))
 
 
-def _filled(
-    coords: Int[Tensor, "n 3"],
-    ids: Int64[Tensor, " n"],
-    is_open: Bool[Tensor, " n"],
-    config: InstanceDecodeConfig,
-) -> Int64[Tensor, " n"]:
-    """Open voxels take the label of the first labelled neighbour in the order of the offsets, from before any filling."""
-    reach = config.fill_reach_vox
-    cells, (nx, ny, nz) = boxed_index(coords, margin=reach)
-    volume = torch.zeros(nx * ny * nz, dtype=torch.int16, device=ids.device)
-    volume[cells] = ids.to(torch.int16)
-    filled = ids.clone()
-    rows = is_open.nonzero()[:, 0]
-    rows = rows[_is_near(volume.view(nx, ny, nz) > 0, reach).view(-1)[cells[rows]]]
-    cells = cells[rows]
-    for i, j, k in _offsets(reach, config.fill):
-        label = volume[cells + ((i * ny + j) * nz + k)]
-        is_found = label > 0
-        filled[rows[is_found]] = label[is_found].long()
-        rows, cells = rows[~is_found], cells[~is_found]
-    return filled
-
-
-def _is_near(is_labelled: Bool[Tensor, "x y z"], reach: int) -> Bool[Tensor, "x y z"]:
-    """Cells with a labelled one in the cube around them: the others would look at all offsets in vain. One axis at a time."""
-    for axis in range(3):
-        size, wide = is_labelled.shape[axis], is_labelled.clone()
-        for step in range(1, min(reach, size - 1) + 1):
-            wide.narrow(axis, step, size - step).logical_or_(is_labelled.narrow(axis, 0, size - step))
-            wide.narrow(axis, 0, size - step).logical_or_(is_labelled.narrow(axis, step, size - step))
-        is_labelled = wide
-    return is_labelled
-
-
 @lru_cache(maxsize=8)
-def _offsets(reach: int, fill: str) -> tuple[tuple[int, int, int], ...]:
+def _offsets(reach: int, fill: str) -> tuple[Offset, ...]:
     """ "first": -reach .. reach - 1 on every axis, z fastest. "nearest": both sides, by distance, ties in that order."""
-    axis = range(-reach, reach + (fill == "nearest"))
-    offsets = [(i, j, k) for i in axis for j in axis for k in axis]
-    if fill == "nearest":
-        offsets.sort(key=lambda o: o[0] ** 2 + o[1] ** 2 + o[2] ** 2)
-    return tuple(offsets)
+    axis = range(-reach, reach)
+    return nearest_offsets(reach) if fill == "nearest" else tuple((i, j, k) for i in axis for j in axis for k in axis)

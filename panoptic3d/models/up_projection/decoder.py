@@ -21,6 +21,9 @@ class UpProjectionConfig(Config):
     norm: NormName = "frozen"
     num_climbed: int = Field(default=16, ge=1)  # features of the way up from the coarsest map
     num_fused: int = Field(default=16, ge=1)  # features that each map of the pyramid adds to the fused map
+    # Occupancy along rays (BUOL, section 4.3): logits of so many planes; plane b begins at depth b * plane_spacing_m.
+    num_planes: int = Field(default=0, ge=0)
+    plane_spacing_m: float = Field(default=0.06, gt=0)
 
     @property
     def num_features(self) -> int:
@@ -50,6 +53,20 @@ class UpProjection(nn.Module):
         return F.relu(self.refine(F.relu(self.narrow.norm(narrow))) + self.shortcut.norm(beside))
 
 
+class PlaneReader(nn.Module):
+    """What a pixel's ray holds at each depth, read from the features as the depth is, by convolutions of its own."""
+
+    def __init__(self, num_features: int, num_planes: int, norm: NormName) -> None:
+        super().__init__()
+        self.read = nn.ModuleList(ConvNorm(num_features, num_features, 5, norm) for _ in range(2))
+        self.logits = nn.Conv2d(num_features, num_planes, 5, padding=2)
+
+    def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b planes h w"]:
+        for step in self.read:
+            features = F.relu(step(features))
+        return self.logits(features)
+
+
 class DepthDecoder(nn.Module):
     """Two ways up, side by side as the features that are lifted; three convolutions read the depth from them.
 
@@ -65,8 +82,10 @@ class DepthDecoder(nn.Module):
         self.fuse = nn.ModuleList(UpProjection(channels, fused, norm) for channels in trunk_channels)
         self.fused = ConvNorm(4 * fused, 4 * fused, 5, norm)
         every = config.num_features
+        self.config = config
         self.read = nn.ModuleList(ConvNorm(every, every, 5, norm) for _ in range(2))
         self.depth = nn.Conv2d(every, 1, 5, padding=2)
+        self.planes = PlaneReader(every, config.num_planes, norm) if config.num_planes else None
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...], panoptic: Panoptic2D) -> RayEstimate:
         """Depth does not look at the panoptic stage here."""
@@ -76,6 +95,8 @@ class DepthDecoder(nn.Module):
             cameras=tuple(camera.resized(width, height) for camera in cameras),
             depth_m=self.depth_m(features),
             features=features,
+            occupancy_logits=None if self.planes is None else self.planes(features),
+            plane_spacing_m=None if self.planes is None else self.config.plane_spacing_m,
         )
 
     def features(self, pyramid: Pyramid) -> Float[Tensor, "b c h w"]:

@@ -14,11 +14,11 @@ _POINTWISE = Kernel(1)
 
 
 class ConvNorm(nn.Module):
-    """A convolution without bias and a norm."""
+    """A convolution and a norm. A bias in front of a norm does nothing, but some published weights have one."""
 
-    def __init__(self, num_in: int, num_out: int, kernel: Kernel, norm: NormName) -> None:
+    def __init__(self, num_in: int, num_out: int, kernel: Kernel, norm: NormName, bias: bool = False) -> None:
         super().__init__()
-        self.conv = SparseConv3d(num_in, num_out, kernel, bias=norm == "none")
+        self.conv = SparseConv3d(num_in, num_out, kernel, bias=bias or norm == "none")
         self.norm = norm_layer(norm, num_out)
 
     def forward(
@@ -37,13 +37,14 @@ class ResidualBlock(nn.Module):
         stride: int = 1,
         norm: NormName = "instance",
         shortcut: Kernel | None = None,
+        shortcut_bias: bool = False,
     ) -> None:
         super().__init__()
         self.first = ConvNorm(num_in, num_out, Kernel(3, stride), norm)
         self.second = ConvNorm(num_out, num_out, Kernel(3), norm)
         kernel = shortcut or (_POINTWISE if stride == 1 else Kernel(stride, stride))
         needs_shortcut = stride > 1 or num_in != num_out or shortcut is not None
-        self.shortcut = ConvNorm(num_in, num_out, kernel, norm) if needs_shortcut else None
+        self.shortcut = ConvNorm(num_in, num_out, kernel, norm, shortcut_bias) if needs_shortcut else None
 
     def forward(
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook

@@ -1,0 +1,93 @@
+"""Prediction to scenes."""
+
+import torch
+from jaxtyping import Float, Int64
+from torch import Tensor
+
+from panoptic3d.geometry.voxels import linear_index
+from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
+from panoptic3d.models.centre_grouping.fields import Fields, fields_of
+from panoptic3d.models.centre_grouping.labels import LABEL_DIVISOR, Centres, filled, panoptic_ids, without_small
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.frustum_box import FrustumBox
+from panoptic3d.structures.grid import VoxelGrid
+from panoptic3d.structures.instances import Instances2D
+from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
+
+
+class CentreGrouping:
+    """Without weights: a function with its thresholds."""
+
+    def __init__(self, config: CentreGroupingConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
+        self.config, self.taxonomy = config, taxonomy
+
+    def __call__(self, prediction: Prediction) -> tuple[PanopticScene, ...]:
+        finest = prediction.levels[-1]
+        if finest.distance_vox is None or finest.semantic_logits is None:
+            raise ValueError("a scene needs semantics and distances on the finest level")
+        return tuple(self._scene(prediction, finest, member) for member in range(len(prediction.cameras)))
+
+    def _scene(self, prediction: Prediction, finest: LevelPrediction, member: int) -> PanopticScene:
+        camera, grid = prediction.cameras[member], prediction.grids[member]
+        instances = prediction.instances[member]
+        fields = fields_of(finest, member, self.config)
+        ids = self.labelled(fields, Centres.of(instances), camera, grid)
+        things = [i for i in torch.unique(ids).tolist() if self.taxonomy.is_thing(i // LABEL_DIVISOR)]
+        number_of = torch.zeros(len(self.taxonomy) * LABEL_DIVISOR, dtype=torch.int32, device=ids.device)
+        number_of[things] = torch.arange(1, len(things) + 1, dtype=torch.int32, device=ids.device)
+        cells = linear_index(fields.coords, grid.shape)
+        near = cells[fields.surface]
+        distance = fields.distance_vox.abs().clamp(max=self.config.truncation_vox)
+        scores, class_scores = self._scores(fields, ids, instances, things)
+        return PanopticScene(
+            distance_vox=_volume(grid, cells, distance, self.config.truncation_vox),
+            semantic=_volume(grid, near, (ids // LABEL_DIVISOR).to(torch.uint8), 0),
+            instance=_volume(grid, near, number_of[ids], 0),
+            camera=camera,
+            grid=grid,
+            taxonomy=self.taxonomy,
+            scores=scores,
+            class_scores=class_scores,
+        )
+
+    def labelled(self, fields: Fields, centres: Centres, camera: Camera, grid: VoxelGrid) -> Int64[Tensor, " s"]:
+        """A panoptic id for every surface voxel, 0 where none is near."""
+        coords = fields.coords[fields.surface]
+        semantic = fields.semantic_logits.argmax(dim=1)
+        pointed_at = self._pixels(coords, camera, grid)
+        if fields.centre_offsets is not None:
+            pointed_at = pointed_at + fields.centre_offsets[:, [1, 0]].to(pointed_at.dtype)
+        ids = panoptic_ids(pointed_at, semantic, centres, self.taxonomy)
+        return filled(coords, without_small(ids, self.taxonomy, self.config), self.config)
+
+    def _pixels(self, coords: Int64[Tensor, "n 3"], camera: Camera, grid: VoxelGrid) -> Float[Tensor, "n 2"]:
+        """(u, v) of each voxel in the camera of the depth map."""
+        origin = grid.camera_index
+        if self.config.registration == "released":
+            x, y, z = FrustumBox.of(camera, grid, self.config.near_m, self.config.far_m).origin_vox
+            origin = (x, y, z + 1)
+        i, j, k = (coords.double() - torch.tensor(origin, dtype=torch.float64, device=coords.device)).unbind(1)
+        return torch.stack((i / k * camera.fx_px + camera.cx_px, j / k * camera.fy_px + camera.cy_px), dim=1)
+
+    def _scores(
+        self, fields: Fields, ids: Int64[Tensor, " s"], instances: Instances2D, things: list[int]
+    ) -> tuple[dict[int, float], dict[int, float]]:
+        """The mean probability of its class over a segment's voxels; of a thing times the height of its peak."""
+        probability = fields.semantic_logits.softmax(dim=1)
+        of_own_class = probability.gather(1, (ids // LABEL_DIVISOR)[:, None])[:, 0]
+        present, inverse, counts = ids.unique(return_inverse=True, return_counts=True)
+        sums = of_own_class.new_zeros(len(present)).index_add(0, inverse, of_own_class)
+        means = dict(zip(present.tolist(), (sums / counts).tolist(), strict=True))
+        found = instances.confident
+        scores = {}
+        for number, thing in enumerate(things, start=1):
+            of_class = found.scores[found.class_ids == thing // LABEL_DIVISOR]
+            scores[number] = float(of_class[thing % LABEL_DIVISOR - 1]) * means[thing]
+        stuff = {i // LABEL_DIVISOR: mean for i, mean in means.items() if i and i not in things}
+        return scores, stuff
+
+
+def _volume(grid: VoxelGrid, cells: Int64[Tensor, " n"], values: Tensor, fill: float | int) -> Tensor:
+    return values.new_full((grid.num_points,), fill).index_copy_(0, cells, values).view(grid.shape)

@@ -1,0 +1,70 @@
+"""The finest level of a prediction as fields at the voxels of the finest grid that have something to say."""
+
+from dataclasses import dataclass
+
+import torch
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
+from panoptic3d.sparse.resampling import resampled, resampled_box, resampling_mix
+from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.sparse_voxels import SparseVoxels
+
+FREE_OCCUPANCY, FREE_DISTANCE = -1.0, 3.0  # of voxels about which a coarse level says nothing
+
+
+@dataclass(frozen=True, eq=False)
+class Fields:
+    """Of one image. `surface` are the rows that are near enough to a surface; only they have classes and offsets."""
+
+    coords: Int64[Tensor, "n 3"]  # in C order
+    distance_vox: Float[Tensor, " n"]
+    surface: Int64[Tensor, " s"]
+    semantic_logits: Float[Tensor, "s classes"]
+    centre_offsets: Float[Tensor, "s 3"] | None
+
+
+def fields_of(level: LevelPrediction, member: int, config: CentreGroupingConfig) -> Fields:
+    assert level.distance_vox is not None
+    assert level.semantic_logits is not None
+    rows = (level.voxels.coords[:, 0] == member).nonzero()[:, 0]
+    coords = level.voxels.coords[rows]
+    coords[:, 0] = 0
+    offsets = None if level.centre_offsets is None else level.centre_offsets[rows]
+    if level.voxels.stride == 1:
+        distance = level.distance_vox[rows]
+        surface = _near(distance, config).nonzero()[:, 0]
+        return Fields(
+            coords=coords[:, 1:].long(),
+            distance_vox=distance,
+            surface=surface,
+            semantic_logits=level.semantic_logits[rows][surface],
+            centre_offsets=None if offsets is None else offsets[surface],
+        )
+    coarse = SparseVoxels(coords, 1, level.voxels.shape, level.voxels.stride)
+    cells = occupied_cells(coarse, level.occupancy_logit[rows], config)
+    mix = resampling_mix(coarse, cells, config.resample)
+    distance = resampled(level.distance_vox[rows][:, None], mix, FREE_DISTANCE)[:, 0]
+    surface = _near(distance, config).nonzero()[:, 0]
+    mix = resampling_mix(coarse, cells[surface], config.resample)
+    return Fields(
+        coords=cells[:, 1:],
+        distance_vox=distance,
+        surface=surface,
+        semantic_logits=resampled(level.semantic_logits[rows], mix, 0.0),
+        centre_offsets=None if offsets is None else resampled(offsets, mix, 0.0),
+    )
+
+
+def occupied_cells(
+    coarse: SparseVoxels, occupancy_logit: Float[Tensor, " n"], config: CentreGroupingConfig
+) -> Int64[Tensor, "m 4"]:
+    """Finest voxels whose resized logit says that a surface is near."""
+    box, origin = resampled_box(occupancy_logit[:, None], coarse, FREE_OCCUPANCY, config.resample)
+    at = (box[:, 0] > config.min_occupancy_logit).nonzero()
+    return at + torch.tensor((0, *origin), device=at.device)
+
+
+def _near(distance_vox: Tensor, config: CentreGroupingConfig) -> Bool[Tensor, " n"]:
+    return distance_vox.abs() < config.surface_vox

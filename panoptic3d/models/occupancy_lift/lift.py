@@ -1,0 +1,185 @@
+"""Planes of pixels to voxels: class probabilities, occupancy, and two numbers that say how far behind the surface."""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from jaxtyping import Bool, Float, Int64
+from torch import Tensor
+
+from panoptic3d.geometry.thickening import thicken
+from panoptic3d.models.occupancy_lift.config import OccupancyLiftConfig
+from panoptic3d.models.occupancy_lift.projection import VoxelPixels, voxel_pixels
+from panoptic3d.models.occupancy_lift.stuff_depth import eroded, farthest_stuff_m
+from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid, released_grid
+from panoptic3d.structures.sparse_voxels import SparseVoxels
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
+
+SEMANTIC = "semantic_logits"  # the map that is lifted
+
+
+@dataclass(frozen=True, eq=False)
+class PlaneRange:
+    """Planes of each pixel, as numbers: that of its surface, the first and the last one that is lifted."""
+
+    surface: Int64[Tensor, "b h w"]
+    limit: Int64[Tensor, "b h w"]  # of the stuff behind it
+    first: Int64[Tensor, "b h w"]
+    last: Int64[Tensor, "b h w"]
+
+    def holds(self, planes: Int64[Tensor, "p 1 1"], member: int) -> Bool[Tensor, "p h w"]:
+        return (planes >= self.first[member]) & (planes <= self.last[member])
+
+
+class OccupancyLift:
+    """Without weights: a function with its switches."""
+
+    def __init__(self, config: OccupancyLiftConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
+        self.config, self.taxonomy = config, taxonomy
+
+    def __call__(self, rays: RayEstimate, panoptic: Panoptic2D) -> Lifted:
+        config = self.config
+        assert rays.occupancy_logits is not None  # the config of the method says that this lift needs planes
+        assert rays.plane_spacing_m is not None
+        size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
+        logits = F.interpolate(panoptic.maps[SEMANTIC], size=size, mode="bilinear", align_corners=True)
+        planes = plane_range(rays, logits, config, self.taxonomy)
+        grids = tuple(grid_of(camera, config) for camera in rays.cameras)
+        tables = [voxel_pixels(camera, grid, config) for camera, grid in zip(rays.cameras, grids, strict=True)]
+        coords, rows = [], []
+        for member, table in enumerate(tables):
+            lifted = lifted_voxels(table, planes, member, rays.occupancy_logits.shape[1], rays.plane_spacing_m)
+            features = lifted_features(lifted, table, planes, logits, rays, member)
+            around = padding_voxels(lifted, table, config)
+            coords.append(torch.cat((lifted, around)))
+            rows.append(F.pad(features, (0, 0, 0, len(around))))
+        frustum = torch.stack([table.frustum for table in tables]).to(rays.depth_m.device)
+        voxels, features = stacked(coords, rows, grids[0].shape, config)
+        return Lifted(grids, voxels, features, is_in_frustum=_coarse(frustum), frustum=frustum)
+
+
+def plane_range(
+    rays: RayEstimate, semantic_logits: Float[Tensor, "b c h w"], config: OccupancyLiftConfig, taxonomy: Taxonomy
+) -> PlaneRange:
+    """From a little before the surface to a little behind the stuff."""
+    assert rays.occupancy_logits is not None
+    assert rays.plane_spacing_m is not None
+    num_planes = rays.occupancy_logits.shape[1]
+    depth_m = rays.depth_m.detach().clamp(max=config.far_m)
+    class_map = semantic_logits.detach().argmax(dim=1)
+    stuff_ids = [c.id for c in taxonomy.classes if c.kind == "stuff"]
+    is_stuff = torch.isin(class_map, torch.tensor(stuff_ids, device=class_map.device))
+    limit_m = farthest_stuff_m(depth_m, eroded(is_stuff, config.erosion_px))
+    if config.without_stuff == "farthest":
+        has_stuff = limit_m.flatten(1).amax(dim=1) > 0
+        limit_m = torch.where(has_stuff[:, None, None], limit_m, depth_m.flatten(1).amax(dim=1)[:, None, None])
+    surface, limit = (_plane(d, num_planes, rays.plane_spacing_m) for d in (depth_m, limit_m))
+    last = limit + config.planes_behind
+    if config.before_limit == "kept":
+        last = torch.maximum(last, surface + config.planes_behind)
+    return PlaneRange(surface, limit, surface - config.planes_before, last)
+
+
+def _plane(depth_m: Tensor, num_planes: int, spacing_m: float) -> Int64[Tensor, "..."]:
+    """The plane that a depth lies behind: divided by the whole range first, as the weights were trained with."""
+    reach_m = round(num_planes * spacing_m, 6)
+    return torch.nan_to_num(depth_m / reach_m * num_planes).long()
+
+
+def lifted_voxels(
+    table: VoxelPixels, planes: PlaneRange, member: int, num_planes: int, spacing_m: float
+) -> Int64[Tensor, "n 3"]:
+    """Kept voxels whose plane is in the range of their pixel, in C order."""
+    device = planes.first.device
+    (x0, y0, z0), (x1, y1, z1) = table.box
+    numbers = torch.arange(num_planes, device=device)[:, None, None]
+    is_in_range = planes.holds(numbers, member)
+    of_voxel = _plane_of_voxel(table, num_planes, spacing_m).to(device)
+    column, row = table.column.to(device), table.row.to(device)
+    inside = table.is_kept[x0:x1, y0:y1, z0:z1].to(device)
+    for k in range(z0, z1):
+        layer = is_in_range[of_voxel[k]]
+        inside[:, :, k - z0] &= layer[row[y0:y1, k]].t()[column[x0:x1, k]]
+    return inside.nonzero() + torch.tensor((x0, y0, z0), device=device)
+
+
+def _plane_of_voxel(table: VoxelPixels, num_planes: int, spacing_m: float) -> Int64[Tensor, " z"]:
+    reach_m = round(num_planes * spacing_m, 6)
+    return (table.depth_m * num_planes / reach_m).long().clamp(0, num_planes - 1)
+
+
+def lifted_features(
+    coords: Int64[Tensor, "n 3"],
+    table: VoxelPixels,
+    planes: PlaneRange,
+    semantic_logits: Float[Tensor, "b c h w"],
+    rays: RayEstimate,
+    member: int,
+) -> Float[Tensor, "n f"]:
+    """Class probabilities of the pixel, occupancy of its plane, and the plane's place behind the surface: sign and metres."""
+    assert rays.occupancy_logits is not None
+    assert rays.plane_spacing_m is not None
+    num_planes, device = rays.occupancy_logits.shape[1], coords.device
+    i, j, k = coords.unbind(1)
+    pixel = table.row.to(device)[j, k] * rays.depth_m.shape[2] + table.column.to(device)[i, k]
+    plane = _plane_of_voxel(table, num_planes, rays.plane_spacing_m).to(device)[k]
+    probability = semantic_logits[member].softmax(dim=0).flatten(1).t()
+    occupancy = rays.occupancy_logits[member].reshape(-1)[plane * semantic_logits[0, 0].numel() + pixel].sigmoid()
+    behind = (plane - planes.surface[member].reshape(-1)[pixel]).to(occupancy.dtype)
+    metres = behind.abs() / num_planes * round(num_planes * rays.plane_spacing_m, 6)
+    return torch.cat((probability[pixel], torch.stack((occupancy, behind.sign(), metres), dim=1)), dim=1)
+
+
+def padding_voxels(
+    lifted: Int64[Tensor, "n 3"], table: VoxelPixels, config: OccupancyLiftConfig
+) -> Int64[Tensor, "m 3"]:
+    """Kept voxels around the lifted ones, moved to the corner of their cell of 2^3 in the released order, which runs against
+    x and y: the voxel net starts at stride 2 there. Those that meet a lifted voxel are left out.
+    """
+    (x0, y0, z0), (x1, y1, z1) = table.box
+    shape = (x1 - x0, y1 - y0, z1 - z0)
+    device = lifted.device
+    low = torch.tensor((x0, y0, z0), device=device)
+    is_lifted = torch.zeros(shape, dtype=torch.bool, device=device)
+    is_lifted[tuple((lifted - low).unbind(1))] = True
+    reach = config.margin_vox
+    around = thicken(is_lifted, -reach, reach) & table.is_kept[x0:x1, y0:y1, z0:z1].to(device) & ~is_lifted
+    if not len(lifted):
+        return torch.tensor([[129, 129, 126]], device=device)
+    i, j, k = (around.nonzero() + low).unbind(1)
+    corner = torch.stack((i | 1, j | 1, k & ~1), dim=1)
+    is_new = torch.zeros([n + 2 for n in shape], dtype=torch.bool, device=device)
+    is_new[tuple((corner - low + 1).unbind(1))] = True
+    is_new[1:-1, 1:-1, 1:-1] &= ~is_lifted
+    return is_new.nonzero() + low - 1
+
+
+def stacked(
+    coords: list[Int64[Tensor, "_ 3"]],
+    rows: list[Float[Tensor, "_ f"]],
+    shape: tuple[int, int, int],
+    config: OccupancyLiftConfig,
+) -> tuple[SparseVoxels, Float[Tensor, "n f"]]:
+    """All members as one set in its order."""
+    all_coords = torch.cat([F.pad(part, (1, 0), value=member) for member, part in enumerate(coords)])
+    features = torch.cat(rows)
+    if config.last_index == "dropped":
+        limit = torch.tensor([shape[2] - 1], device=all_coords.device)
+        is_kept = (all_coords[:, 1] > 0) & (all_coords[:, 2] > 0) & (all_coords[:, 3] < limit)
+        all_coords, features = all_coords[is_kept], features[is_kept]
+    member, i, j, k = all_coords.unbind(1)
+    order = (((member * shape[0] + i) * shape[1] + j) * shape[2] + k).argsort()
+    return SparseVoxels(all_coords[order].int(), len(coords), shape), features[order]
+
+
+def grid_of(camera: Camera, config: OccupancyLiftConfig) -> VoxelGrid:
+    if config.grid == "front3d":
+        return FRONT3D_GRID
+    return released_grid(camera.intrinsics, (camera.width, camera.height), config.near_m, config.far_m)
+
+
+def _coarse(frustum: Bool[Tensor, "b x y z"]) -> Bool[Tensor, "b x4 y4 z4"]:
+    pairs = frustum.unflatten(1, (-1, 4)).unflatten(3, (-1, 4)).unflatten(5, (-1, 4))
+    return pairs.any(dim=6).any(dim=4).any(dim=2)

@@ -1,0 +1,96 @@
+"""Lifted features to semantics, offsets, occupancy and distance at 6 cm."""
+
+from dataclasses import dataclass, replace
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor, nn
+
+from panoptic3d.models.slots import Lifted
+from panoptic3d.models.sparse_deeplab.config import SparseDeepLabConfig
+from panoptic3d.models.sparse_deeplab.masks import Region, at_stride, region_around
+from panoptic3d.models.sparse_deeplab.predictor import UP, Predictor, Step
+from panoptic3d.models.sparse_deeplab.trunk import SparseTrunk, TrunkLevel
+from panoptic3d.sparse import PlanBook, generated, mirrored, pruned, union
+from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.sparse_voxels import SparseVoxels
+
+MIRRORED = (0, 1)  # axes that run the other way in the released order
+SEMANTIC, HEAT, OFFSETS, OCCUPANCY, DISTANCE = "semantic", "centre_heat", "centre_offsets", "occupancy", "distance"
+
+
+@dataclass(frozen=True, eq=False)
+class Inside:
+    """What goes into the network, in the order of its axes."""
+
+    voxels: SparseVoxels
+    features: Float[Tensor, "n f"]
+    frustum: Bool[Tensor, "b x y z"]
+    region: Region
+
+
+class SparseDeepLab(nn.Module):
+    def __init__(self, config: SparseDeepLabConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.trunk = SparseTrunk(config)
+        lifted = (config.num_classes + 3,) if config.finest_stride == 1 else ()
+        channels = (*reversed(self.trunk.channels), *lifted)
+        self.semantic = Predictor(channels, {SEMANTIC: config.num_classes}, config.semantic)
+        self.instance = Predictor(channels, {HEAT: 1, OFFSETS: 3}, config.instance)
+        self.geometry = Predictor(channels, {OCCUPANCY: 1, DISTANCE: 1}, config.geometry)
+
+    def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
+        """One level. The heat of centres, which no decoder reads, is worked out only where a gradient is wanted."""
+        inside = self.turned(lifted)
+        book = PlanBook(self.config.sparse)
+        levels = self.trunk(inside.features, inside.voxels, book)
+        steps = self.steps(levels, inside)
+        skips = [levels[2].features, levels[1].features, levels[0].features, inside.features][: len(steps)]
+        wanted = (SEMANTIC, OFFSETS, OCCUPANCY, DISTANCE, *((HEAT,) if torch.is_grad_enabled() else ()))
+        heads: dict[str, Tensor] = {}
+        for predictor in (self.semantic, self.instance, self.geometry):
+            heads |= predictor(levels[3].features, skips, steps, book, wanted)
+        return (self._level(heads, steps[-1].together, inside.region),)
+
+    def turned(self, lifted: Lifted) -> Inside:
+        """The published weights see the volume mirrored along x and y."""
+        assert lifted.frustum is not None  # the config of the method says that its lift gives it
+        voxels, features, frustum = lifted.voxels, lifted.features, lifted.frustum
+        if self.config.frame == "released":
+            voxels, rows = mirrored(voxels, MIRRORED)
+            features, frustum = features[rows], frustum.flip(1, 2)
+        return Inside(voxels, features, frustum, region_around(voxels, frustum, self.config.margin_vox))
+
+    def steps(self, levels: tuple[TrunkLevel, ...], inside: Inside) -> list[Step]:
+        """The voxels of every step up: the same for the three predictors."""
+        skips = [levels[2].voxels, levels[1].voxels, levels[0].voxels, inside.voxels]
+        steps, coarse = [], levels[3].voxels
+        for stride, skip in zip(self.config.strides, skips, strict=False):
+            allowed = at_stride(inside.region, inside.frustum, stride)
+            candidates = generated(coarse, UP, (skip.origin, skip.shape))
+            made = pruned(candidates, allowed.holds(candidates.coords))
+            together = union(made, skip)  # a skip's voxels stay, wherever they lie
+            steps.append(Step(coarse, made, skip, together))
+            coarse = together
+        return steps
+
+    def _level(self, heads: dict[str, Tensor], voxels: SparseVoxels, region: Region) -> LevelPrediction:
+        """Rows that lie in the region, camera aligned again."""
+        first = voxels.coords * voxels.coords.new_tensor((1, *[voxels.stride] * 3))
+        rows = region.holds(first).nonzero()[:, 0]
+        kept = replace(voxels, coords=voxels.coords[rows])
+        if self.config.frame == "released":
+            kept, order = mirrored(kept, MIRRORED)
+            rows = rows[order]
+        heads = {name: head[rows] for name, head in heads.items()}
+        return LevelPrediction(
+            candidates=kept,
+            occupancy_logit=heads[OCCUPANCY][:, 0],
+            voxels=kept,
+            is_kept=torch.ones(len(kept), dtype=torch.bool, device=kept.device),
+            semantic_logits=heads[SEMANTIC],
+            distance_vox=heads[DISTANCE][:, 0],
+            centre_offsets=heads[OFFSETS],
+            centre_heat=heads[HEAT][:, 0] if HEAT in heads else None,
+        )
