@@ -10,10 +10,11 @@ import pytest
 
 from tests.oracle.prq_cases import read_expected
 
-# A kind of folder -> files that are in every folder of that kind. The first kind that fits is the folder's.
+# A kind of folder -> files (or patterns) that are in every folder of that kind. The first kind that fits is the folder's.
 KINDS = {
     "prq": ("expected.json", "cases"),
     "uni3d": ("names_shapes.json", "overrides.npz", "frustum.npz"),
+    "buol": ("names_shapes.json", "overrides.npz", "*/stuff_depth.npz"),
     "panorecon": ("names_shapes.json", "overrides.npz"),
 }
 
@@ -35,7 +36,7 @@ def oracle_root(config: pytest.Config) -> Path | None:
 
 
 def kind_of(root: Path) -> str | None:
-    return next((kind for kind, files in KINDS.items() if all((root / name).exists() for name in files)), None)
+    return next((kind for kind, files in KINDS.items() if all(any(root.glob(name)) for name in files)), None)
 
 
 def root_of_kind(config: pytest.Config, kind: str) -> Path | None:
@@ -56,6 +57,11 @@ def panorecon_root(pytestconfig: pytest.Config) -> Path:
 @pytest.fixture(scope="session")
 def uni3d_root(pytestconfig: pytest.Config) -> Path:
     return _required(pytestconfig, "uni3d")
+
+
+@pytest.fixture(scope="session")
+def buol_root(pytestconfig: pytest.Config) -> Path:
+    return _required(pytestconfig, "buol")
 
 
 @pytest.fixture(scope="session")

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ _GAINS = {
 @dataclass(frozen=True, eq=False)
 class OracleFolder:
     root: Path
+    gains: ClassVar[Mapping[str, float]] = _GAINS  # endings of names whose drawn weights are scaled
 
     @cached_property
     def names_shapes(self) -> list[tuple[str, tuple[int, ...]]]:
@@ -47,7 +48,7 @@ class OracleFolder:
     def weights(self) -> dict[str, Tensor]:
         """The reference's state dict."""
         with np.load(self.root / "overrides.npz", allow_pickle=False) as overrides:
-            arrays = oracle_weights(self.seed, self.names_shapes, overrides)
+            arrays = oracle_weights(self.seed, self.names_shapes, overrides, self.gains)
         return {name: torch.from_numpy(array) for name, array in arrays.items()}
 
     @cached_property
@@ -63,10 +64,13 @@ class OracleFolder:
 
 
 def oracle_weights(
-    seed: int, names_shapes: list[tuple[str, tuple[int, ...]]], overrides: Mapping[str, np.ndarray]
+    seed: int,
+    names_shapes: list[tuple[str, tuple[int, ...]]],
+    overrides: Mapping[str, np.ndarray],
+    gains: Mapping[str, float],
 ) -> dict[str, np.ndarray]:
     shapes = dict(names_shapes)
-    return {name: _one_weight(seed, name, shape, shapes, overrides) for name, shape in names_shapes}
+    return {name: _one_weight(seed, name, shape, shapes, overrides, gains) for name, shape in names_shapes}
 
 
 def _one_weight(
@@ -75,17 +79,20 @@ def _one_weight(
     shape: tuple[int, ...],
     shapes: Mapping[str, tuple[int, ...]],
     overrides: Mapping[str, np.ndarray],
+    gains: Mapping[str, float],
 ) -> np.ndarray:
     if name in overrides:
         return np.asarray(overrides[name], dtype=np.float32).reshape(shape)
+    if name.endswith("num_batches_tracked"):
+        return np.zeros(shape, dtype=np.int64)
+    gain = next((g for suffix, g in gains.items() if name.endswith(suffix)), 1.0)
     random = np.random.Generator(np.random.PCG64(zlib.crc32(f"{seed}/{name}".encode("ascii"))))
     stem, kind = name.rsplit(".", 1)
     if kind == "kernel":
         value = random.standard_normal(shape) * np.sqrt(2.0 / np.prod(shape[:-1]))
     elif kind == "weight" and shapes.get(f"{stem}.bias") == shape:  # scale of a norm
-        value = random.uniform(0.8, 1.2, shape)
+        value = gain * random.uniform(0.8, 1.2, shape)
     elif kind == "weight":
-        gain = next((g for suffix, g in _GAINS.items() if name.endswith(suffix)), 1.0)
         value = random.standard_normal(shape) * (gain * np.sqrt(2.0 / np.prod(shape[1:])))
     elif kind == "bias":
         value = random.uniform(-0.1, 0.1, shape)

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid
@@ -43,13 +43,13 @@ class CentreOffsets(nn.Module):
         """Decided on maps of the cameras' size."""
         large = maps_at(maps, (cameras[0].height, cameras[0].width))
         class_map = large[SEMANTIC].argmax(dim=1)
-        is_thing = self._is_thing(class_map)
+        is_thing = self.is_thing(class_map)
         return tuple(
             _as_instances(grouped(class_map[i], is_thing[i], large[HEAT][i, 0], large[OFFSETS][i], self.config), camera)
             for i, camera in enumerate(cameras)
         )
 
-    def _is_thing(self, class_map: Tensor) -> Bool[Tensor, "b h w"]:
+    def is_thing(self, class_map: Int64[Tensor, "*b h w"]) -> Bool[Tensor, "*b h w"]:
         table = torch.zeros(self.config.num_classes, dtype=torch.bool, device=class_map.device)
         table[list(self.taxonomy.thing_ids)] = True
         return table[class_map]

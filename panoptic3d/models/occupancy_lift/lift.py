@@ -98,7 +98,7 @@ def lifted_voxels(
     is_in_range = planes.holds(numbers, member)
     of_voxel = _plane_of_voxel(table, num_planes, spacing_m).to(device)
     column, row = table.column.to(device), table.row.to(device)
-    inside = table.is_kept[x0:x1, y0:y1, z0:z1].to(device)
+    inside = table.is_kept[x0:x1, y0:y1, z0:z1].to(device, copy=True)
     for k in range(z0, z1):
         layer = is_in_range[of_voxel[k]]
         inside[:, :, k - z0] &= layer[row[y0:y1, k]].t()[column[x0:x1, k]]

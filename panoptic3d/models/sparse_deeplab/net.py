@@ -51,7 +51,7 @@ class SparseDeepLab(nn.Module):
         heads: dict[str, Tensor] = {}
         for predictor in (self.semantic, self.instance, self.geometry):
             heads |= predictor(levels[3].features, skips, steps, book, wanted)
-        return (self._level(heads, steps[-1].together, inside.region),)
+        return (self.level(heads, steps[-1].together, inside.region),)
 
     def turned(self, lifted: Lifted) -> Inside:
         """The published weights see the volume mirrored along x and y."""
@@ -75,7 +75,7 @@ class SparseDeepLab(nn.Module):
             coarse = together
         return steps
 
-    def _level(self, heads: dict[str, Tensor], voxels: SparseVoxels, region: Region) -> LevelPrediction:
+    def level(self, heads: dict[str, Tensor], voxels: SparseVoxels, region: Region) -> LevelPrediction:
         """Rows that lie in the region, camera aligned again."""
         first = voxels.coords * voxels.coords.new_tensor((1, *[voxels.stride] * 3))
         rows = region.holds(first).nonzero()[:, 0]
