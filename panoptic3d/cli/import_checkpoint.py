@@ -6,7 +6,7 @@ from typing import Literal
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("file", metavar="FILE", help="published weights; with --export, a folder made by an import")
-    parser.add_argument("--family", required=True, choices=("panorecon", "uni3d"))
+    parser.add_argument("--family", required=True, choices=("panorecon", "buol", "uni3d"))
     parser.add_argument("--out", required=True, metavar="DIR", help="a folder; with --export, the .pth file to write")
     parser.add_argument(
         "--mode",
@@ -53,9 +53,15 @@ def _imported(family: str, file, out, mode: Literal["faithful", "corrected"]):
 
         return import_panorecon(file, out, mode)
     from panoptic3d.models.checkpoints.family import import_published
+
+    return import_published(_family(family), file, out, mode)
+
+
+def _family(name: str):
+    from panoptic3d.models.buol.family import BUOL
     from panoptic3d.models.uni3d.family import UNI3D
 
-    return import_published(UNI3D, file, out, mode)
+    return {"buol": BUOL, "uni3d": UNI3D}[name]
 
 
 def _export(folder, out, arguments: argparse.Namespace) -> int:
@@ -68,7 +74,8 @@ def _export(folder, out, arguments: argparse.Namespace) -> int:
     if out.suffix == ".pkl":
         write_atomically(out, lambda file: file.write(pickled_arrays(state)))
     else:
-        write_atomically(out, lambda file: torch.save({"model": state}, file))
+        is_bare = arguments.family != "panorecon" and _family(arguments.family).is_bare
+        write_atomically(out, lambda file: torch.save(state if is_bare else {"model": state}, file))
     print(f"{len(state)} tensors under their published names written to {out}")
     return 0
 
@@ -79,6 +86,5 @@ def _exported(family: str, folder):
 
         return export_panorecon(folder)["model"]
     from panoptic3d.models.checkpoints.family import export_published
-    from panoptic3d.models.uni3d.family import UNI3D
 
-    return export_published(UNI3D, folder)
+    return export_published(_family(family), folder)

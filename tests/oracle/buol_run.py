@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.models.buol.build import build_buol
-from panoptic3d.models.buol.checkpoint.table import constants, entries_of
 from panoptic3d.models.buol.config import config_for_published_weights
+from panoptic3d.models.buol.family import BUOL
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
 from panoptic3d.models.sparse_deeplab.net import Inside, SparseDeepLab
@@ -45,9 +45,9 @@ def load_pipeline(folder: BuolFolder) -> Pipeline:
     """Every tensor of the folder is used: as a weight, or checked against a constant."""
     pipeline = build_buol(config_for_published_weights("faithful"))
     weights = dict(folder.weights)
-    for name, value in constants().items():
+    for name, value in BUOL.constants.items():
         assert torch.equal(weights.pop(name), value)
-    state = {entry.ours: entry.to_ours(weights.pop(entry.theirs)) for entry in entries_of(pipeline)}
+    state = {entry.ours: entry.to_ours(weights.pop(entry.theirs)) for entry in BUOL.entries(pipeline, only_2d=False)}
     assert not weights
     pipeline.load_state_dict(state)
     return pipeline

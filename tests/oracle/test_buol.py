@@ -15,7 +15,7 @@ import torch
 from torch import Tensor
 
 from panoptic3d.geometry.thickening import thicken
-from panoptic3d.models.buol.checkpoint.table import to_their_state
+from panoptic3d.models.buol.family import BUOL
 from panoptic3d.models.centre_grouping.decoder import CentreGrouping
 from panoptic3d.models.centre_grouping.fields import fields_of
 from panoptic3d.models.centre_grouping.labels import Centres
@@ -76,7 +76,8 @@ def run(pipeline: Pipeline, folder: BuolFolder, frame: str) -> Run:
 
 def test_the_weights_are_the_stated_ones_and_survive_the_round_trip(folder: BuolFolder, pipeline: Pipeline) -> None:
     check = json.loads((folder.root / "weights_check.json").read_text())
-    state = to_their_state(pipeline)
+    ours = pipeline.state_dict()
+    state = {e.theirs: e.to_theirs(ours[e.ours]) for e in BUOL.entries(pipeline, only_2d=False)} | {**BUOL.constants}
     assert set(state) == {name for name, _ in folder.names_shapes}
     digest = hashlib.sha256()
     for name, shape in folder.names_shapes:

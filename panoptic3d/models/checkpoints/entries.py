@@ -45,7 +45,8 @@ def _entry(ours: str, their_name: Callable[[str], str], module: nn.Module, leaf:
     to_theirs: Callable[[Tensor], Tensor] = _same
     if isinstance(module, SparseConv3d | SparseConvTranspose3d) and leaf == "weight":
         theirs = f"{theirs.removesuffix('weight')}kernel"
-        to_ours, to_theirs = from_minkowski, to_minkowski
+        if module.kernel.num_taps > 1 or module.kernel.stride == 1:  # else theirs keeps the axis of taps, too
+            to_ours, to_theirs = from_minkowski, to_minkowski
     elif isinstance(module, SparseConv3d | SparseConvTranspose3d | SparseInstanceNorm):
         to_ours, to_theirs = _without_row, _with_row
     return Entry(ours, theirs, tuple(to_theirs(tensor.detach()).shape), to_ours, to_theirs)

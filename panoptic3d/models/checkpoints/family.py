@@ -37,6 +37,8 @@ class Family:
     stage_2d: tuple[str, ...]  # beginnings of their names in a file of the 2D stage alone
     constants: Mapping[str, Tensor]  # tensors of a file that are no weights
     versions: Mapping[str, int] = field(default_factory=dict)  # of their modules, which rename the keys of older ones
+    entry: str = "model"  # of a published file that holds the weights
+    is_bare: bool = False  # whether a file may be nothing but weights, as ours on the way back then is
     exports: Callable[[Any], str | None] = lambda config: None  # why a config cannot be written in their form
 
     def entries(self, model: Pipeline, *, only_2d: bool) -> tuple[Entry, ...]:
@@ -59,7 +61,7 @@ class Imported:
 
 def import_published(family: Family, path: Path, out: Path, mode: Mode = "faithful") -> Imported:
     """Reads, checks every key, and writes the folder; a file with anything unaccounted for writes nothing."""
-    published = read_published(path, family.title)
+    published = read_published(path, family.title, family.entry, family.is_bare)
     only_2d = family.is_only_2d(published.state)
     config = family.config_for(published.state, mode)
     with torch.device("meta"):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from panoptic3d.config import validate_config
 from panoptic3d.errors import BadFileError
+from panoptic3d.models.buol.family import BUOL
 from panoptic3d.models.checkpoints.family import load_folder as load_published
 from panoptic3d.models.checkpoints.weights import load_weights
 from panoptic3d.models.clearview.build import build_clearview
@@ -34,11 +35,15 @@ def _load_clearview(folder: Path) -> Pipeline:
     return network
 
 
+def _load_buol(folder: Path) -> Pipeline:
+    return load_published(BUOL, folder)
+
+
 def _load_uni3d(folder: Path) -> Pipeline:
     return load_published(UNI3D, folder)
 
 
-_LOADERS = {"panorecon": load_panorecon, "clearview": _load_clearview, "uni3d": _load_uni3d}
+_LOADERS = {"panorecon": load_panorecon, "clearview": _load_clearview, "uni3d": _load_uni3d, "buol": _load_buol}
 
 
 def _config_of(folder: Path) -> Mapping:

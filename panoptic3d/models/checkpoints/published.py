@@ -15,7 +15,7 @@ from torch import Tensor
 from panoptic3d.errors import BadFileError
 
 # What a training run or a converter stores beside the weights; it says nothing about the network.
-_BESIDE = ("optimizer", "scheduler", "iteration", "__author__", "matching_heuristics")
+_BESIDE = ("optimizer", "scheduler", "lr_scheduler", "iteration", "start_iter", "__author__", "matching_heuristics")
 # All that a pickle of numpy arrays needs to name.
 _ARRAYS = {
     *((f"numpy.{core}.multiarray", name) for core in ("core", "_core") for name in ("_reconstruct", "scalar")),
@@ -35,20 +35,25 @@ class Published:
     beside: tuple[str, ...]
 
 
-def read_published(path: Path, title: str) -> Published:
-    """`torch.load(weights_only=True)`, or a pickle in which nothing but arrays may be named. `title` is the method's."""
+def read_published(path: Path, title: str, entry: str = "model", may_be_bare: bool = False) -> Published:
+    """`torch.load(weights_only=True)`, or a pickle in which nothing but arrays may be named. `title` is the method's, `entry`
+    that of the weights in its files; bare ones are nothing but weights.
+    """
     content = _load(path, title)
     if not isinstance(content, Mapping):
-        raise _bad(path, title, "foreign", f"holds a {type(content).__name__}, not a dictionary with the entry `model`")
-    if "model" not in content:
+        what = f"holds a {type(content).__name__}, not a dictionary with the entry `{entry}`"
+        raise _bad(path, title, "foreign", what)
+    if may_be_bare and content and (bare := _as_tensors(content)) is not None:
+        return Published(path, bare, ())
+    if entry not in content:
         seen = ", ".join(sorted(map(str, content))[:4]) or "nothing"
-        raise _bad(path, title, "foreign", f"has no entry `model` (it has {seen})")
-    strange = [str(key) for key in content if key not in ("model", *_BESIDE)]
+        raise _bad(path, title, "foreign", f"has no entry `{entry}` (it has {seen})")
+    strange = [str(key) for key in content if key not in (entry, *_BESIDE)]
     if strange:
         raise _bad(path, title, "foreign", f"has the entries {', '.join(strange)}, which a {title} checkpoint has not")
-    state = _as_tensors(content["model"])
+    state = _as_tensors(content[entry])
     if state is None:
-        raise _bad(path, title, "foreign", "has an entry `model` that is no dictionary of tensors")
+        raise _bad(path, title, "foreign", f"has an entry `{entry}` that is no dictionary of tensors")
     return Published(path, state, tuple(key for key in _BESIDE if key in content))
 
 
