@@ -7,6 +7,7 @@ from typing import Any
 
 from panoptic3d.config import read_yaml_tree
 from panoptic3d.errors import InputError
+from panoptic3d.models.checkpoints.find import shipped_checkpoints
 from panoptic3d.tracking.json_lines import read_json_lines
 
 
@@ -66,7 +67,9 @@ def _chain(checkpoint: Path, run: Path) -> list[dict[str, Any]]:
 
 
 def _started_from(path: Path, run: Path) -> Path:
-    """Given relative to where the training was started: here, or beside the run."""
+    """A shipped name, or given relative to where the training was started: here, or beside the run."""
+    if str(path) in shipped_checkpoints():
+        return shipped_checkpoints()[str(path)]
     for base in (Path(), run.parent, run.parent.parent):
         if (base / path).exists():
             return checkpoint_of(base / path)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     _add_own_arguments(parser)
-    parser.add_argument("config", metavar="CONFIG", help="a YAML file of configs/")
+    parser.add_argument("config", metavar="CONFIG", help="a YAML file, or a packaged one such as clearview/tiny")
     parser.add_argument(
         "overrides", nargs=argparse.REMAINDER, metavar="--key value", help="change any key of the config"
     )
@@ -39,8 +39,9 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     from panoptic3d.engine.methods.table import load_training_config
     from panoptic3d.engine.training.allocator import keep_freed_memory
     from panoptic3d.engine.training.run import Resume, choose_device, dry_run, train
+    from panoptic3d.packaged import find_config
 
-    path = Path(arguments.config)
+    path = find_config(arguments.config)
     config = load_training_config(path, overrides)
     if config.folder is None:
         config = config.model_copy(update={"folder": f"runs/{path.parent.name}-{path.stem}"})

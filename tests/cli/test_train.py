@@ -14,7 +14,7 @@ from panoptic3d.engine.training.checkpoint import all_checkpoints
 @pytest.mark.parametrize(
     ("text", "words", "sentence"),
     [
-        (None, [], "cannot be read"),
+        (None, [], "there is no config"),
         ("data: {root: x}", [], "`method` is None; give the name of one (clearview, panorecon)"),
         ("method: panorekon", [], "there is no method 'panorekon'; choose from clearview, panorecon"),
         ("method: no.such:Thing", [], "cannot be imported"),

@@ -13,9 +13,10 @@ from pydantic import Field
 
 from panoptic3d.config import Config, fingerprint, load_config
 from panoptic3d.errors import InputError
+from panoptic3d.packaged import configs_folder
 from panoptic3d.rooms.layout.config import LayoutConfig
 
-RECIPES = Path(__file__).resolve().parents[3] / "configs" / "rooms"
+RECIPES = configs_folder() / "rooms"
 SplitName = Literal["train", "val", "test"]
 _NUM_ROOMS_A_TURN = 20  # of which the last but one is for validation and the last for tests
 

@@ -92,7 +92,7 @@ class TrainingConfig(Config):
     accumulation: int = Field(default=1, ge=1)  # batches a step
     clip_norm: float | None = Field(default=None, gt=0)
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
-    start_from: str | None = None  # a folder with weights, such as that of another stage's run
+    start_from: str | None = None  # a shipped checkpoint's name, or a folder with weights such as another run's
     start_from_smaller: bool = False  # weights of fewer channels fill the first ones of a wider network
     compile_2d: bool = False
     activation_checkpointing: bool = False

@@ -9,6 +9,7 @@ from panoptic3d.engine.training.checkpoint import read_weights
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.growing import grown_weights
 from panoptic3d.errors import InputError
+from panoptic3d.models.checkpoints.find import shipped_checkpoints
 
 _LOG = logging.getLogger(__name__)
 
@@ -17,7 +18,7 @@ def start_from(config: TrainingConfig, network: nn.Module) -> None:
     """`config.start_from`, if there is any. What its file lacks keeps what was drawn, and the log says what."""
     if config.start_from is None:
         return
-    path = Path(config.start_from)
+    path = shipped_checkpoints().get(config.start_from, Path(config.start_from))
     weights = read_weights(path)
     if config.start_from_smaller:
         weights, grown = grown_weights(weights, network.state_dict())
