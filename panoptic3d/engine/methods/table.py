@@ -17,6 +17,7 @@ from panoptic3d.randomness import seed_everything
 METHODS = {
     "clearview": "panoptic3d.engine.methods.clearview.method:ClearviewMethod",
     "panorecon": "panoptic3d.engine.methods.panorecon.method:PanoReconMethod",
+    "uni3d": "panoptic3d.engine.methods.uni3d.method:Uni3dMethod",
 }
 
 
