@@ -6,6 +6,7 @@ from pydantic import Field
 
 from panoptic3d.config import Config
 from panoptic3d.losses.query_matching import QueryMatchingConfig
+from panoptic3d.losses.voxel_objective import CurriculumConfig
 from panoptic3d.models.uni3d.config import Uni3dConfig
 
 
@@ -47,6 +48,7 @@ class Uni3dSettings(Config):
     # stays in training mode: statistics of the batch, and running ones that move on (section 11, 18).
     frozen_norms: Literal["frozen", "drifting"] = "frozen"
     imagenet_file: str = ""  # local weights of the trunk to begin with: torchvision's, or detectron2's as .pth or .pkl
-    # What the voxel net is given: the 2D stage's own depth and segments, or the true ones.
-    supply: Literal["network", "truth"] = "network"
+    # Steps for which the voxel net ends at a level. The reference has none: on 8 GPUs it can afford a network that at first
+    # takes the whole frustum for occupied.
+    curriculum: CurriculumConfig = CurriculumConfig(steps_64=0, steps_128=0)
     seed: int = 0  # of the draws of points

@@ -16,7 +16,7 @@ from panoptic3d.engine.methods.uni3d.image_terms import Pairs, matched_pairs, qu
 from panoptic3d.engine.methods.uni3d.truth import SegmentTruth, segment_truth
 from panoptic3d.engine.methods.uni3d.voxel_terms import query_voxel_terms
 from panoptic3d.errors import InputError
-from panoptic3d.losses.voxel_objective import of_member
+from panoptic3d.losses.voxel_objective import finest_stride, of_member
 from panoptic3d.models.mask_transformer.joint_decoder import QueryMaps
 from panoptic3d.models.mask_transformer.pixel_decoder import PixelFeatures
 from panoptic3d.models.mask_transformer.stage import MaskTransformer
@@ -120,7 +120,10 @@ class Uni3dMethod(Method):
         if not batch.truths:
             raise InputError("the 3D stage learns from voxels, and these samples have none; read them with voxels.")
         pairs = [self._pairs(batch, step, member, said, truth) for member, truth in enumerate(truths)]
-        levels = self.network.voxel_net(self._lifted(fitted, features, said, truths, pairs))
+        curriculum = self.settings.curriculum
+        begins = max(curriculum.begins_at, self.first_steps.get("3d", 0))
+        stride = finest_stride(step, curriculum.model_copy(update={"begins_at": begins}))
+        levels = self.network.voxel_net(self._lifted(fitted, features, said, truths, pairs), stride)
         total: dict[str, Tensor] = {}
         for member, truth in enumerate(truths):
             own = tuple(of_member(level, member) for level in levels)
