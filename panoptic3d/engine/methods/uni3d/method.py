@@ -1,13 +1,14 @@
 """Uni-3D as a method that trains: its 2D stage, or its voxel net behind a 2D stage that stays as it is."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import ClassVar, cast
 
 import torch
 from torch import Tensor, nn
 
+from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.config import Config
 from panoptic3d.distributed import sum_over_ranks, world_size
 from panoptic3d.engine.methods.base import Method
@@ -27,6 +28,18 @@ from panoptic3d.models.uni3d.config import Uni3dConfig
 from panoptic3d.randomness import torch_generator
 from panoptic3d.structures.batch import Batch
 from panoptic3d.structures.scene import PanopticScene
+
+
+@dataclass(frozen=True, eq=False)
+class Seen2d:
+    """What the 2D stage sees in a batch, and what there is to be seen."""
+
+    fitted: FittedImage
+    pyramid: Pyramid
+    features: PixelFeatures
+    layers: tuple[QueryMaps, ...]  # the last is the prediction
+    truths: tuple[SegmentTruth, ...]
+    num_targets: float
 
 
 class Uni3dMethod(Method):
@@ -72,92 +85,79 @@ class Uni3dMethod(Method):
         return self
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
-        fitted = self.network.fit(batch.image, batch.cameras)
-        padded = (fitted.pixels.shape[2], fitted.pixels.shape[3])
-        truths = [
-            segment_truth(batch, member, camera, padded, self.taxonomy, self.settings.min_pixels)
-            for member, camera in enumerate(fitted.cameras)
-        ]
-        trains_2d = self.trains("2d")
-        with torch.set_grad_enabled(torch.is_grad_enabled() and trains_2d):
-            features = self._stage.pixel_decoder(self.network.trunk(fitted.pixels))
-            layers = self._stage.joint_decoder(features, with_layers=trains_2d)
-        num_targets = _mean_over_ranks(sum(len(truth) for truth in truths), fitted.pixels.device)
-        terms = self._image_terms(batch, step, layers, truths, num_targets) if trains_2d else {}
+        seen = self._seen(batch)
+        terms = self._image_terms(batch, step, seen) if self.trains("2d") else {}
         if self.trains("3d"):
-            terms |= self._voxel_terms(batch, step, fitted, features, layers[-1], truths, num_targets)
+            terms |= self._voxel_terms(batch, step, seen)
         return terms
 
-    def _image_terms(
-        self,
-        batch: Batch,
-        step: int,
-        layers: Sequence[QueryMaps],
-        truths: Sequence[SegmentTruth],
-        num_targets: float,
-    ) -> dict[str, Tensor]:
+    def _seen(self, batch: Batch) -> Seen2d:
+        trains_2d = self.trains("2d")
+        fitted = self.network.fit(batch.image, batch.cameras)
+        with torch.set_grad_enabled(torch.is_grad_enabled() and trains_2d):
+            pyramid = self.network.trunk(fitted.pixels)
+            features = self._stage.pixel_decoder(pyramid)
+            layers = self._stage.joint_decoder(features, with_layers=trains_2d)
+        padded = (fitted.pixels.shape[2], fitted.pixels.shape[3])
+        truths = tuple(
+            segment_truth(batch, member, camera, padded, self.taxonomy, self.settings.min_pixels)
+            for member, camera in enumerate(fitted.cameras)
+        )
+        num_targets = _mean_over_ranks(sum(len(truth) for truth in truths), fitted.pixels.device)
+        return Seen2d(fitted, pyramid, features, layers, truths, num_targets)
+
+    def _image_terms(self, batch: Batch, step: int, seen: Seen2d) -> dict[str, Tensor]:
         """Sums over layers and over the pairs of the batch; of classes the mean over images."""
         config, scale = self.settings.image_terms, self._stage.config.joint_decoder.depth_scale_m
         total: dict[str, Tensor] = {}
-        for member, truth in enumerate(truths):
-            for number, said in enumerate(layers):
+        for member, truth in enumerate(seen.truths):
+            for number, said in enumerate(seen.layers):
                 stream = partial(self._stream, batch, step, member, number)
-                for name, term in query_terms(said, member, truth, num_targets, scale, config, stream).items():
-                    term = term / len(truths) if name == "query_class" else term
-                    total[name] = total[name] + term if name in total else term
+                for name, term in query_terms(said, member, truth, seen.num_targets, scale, config, stream).items():
+                    _add(total, name, term / len(batch) if name == "query_class" else term)
         return total
 
-    def _voxel_terms(
-        self,
-        batch: Batch,
-        step: int,
-        fitted: FittedImage,
-        features: PixelFeatures,
-        said: QueryMaps,
-        truths: Sequence[SegmentTruth],
-        num_targets: float,
-    ) -> dict[str, Tensor]:
+    def _voxel_terms(self, batch: Batch, step: int, seen: Seen2d) -> dict[str, Tensor]:
         if not batch.truths:
             raise InputError("the 3D stage learns from voxels, and these samples have none; read them with voxels.")
-        pairs = [self._pairs(batch, step, member, said, truth) for member, truth in enumerate(truths)]
-        curriculum = self.settings.curriculum
-        begins = max(curriculum.begins_at, self.first_steps.get("3d", 0))
-        stride = finest_stride(step, curriculum.model_copy(update={"begins_at": begins}))
-        levels = self.network.voxel_net(self._lifted(fitted, features, said, truths, pairs), stride)
+        pairs = [self._pairs(batch, step, member, seen) for member in range(len(batch))]
+        levels = self.network.voxel_net(self._lifted(seen, pairs), self._finest_stride(step))
         total: dict[str, Tensor] = {}
-        for member, truth in enumerate(truths):
+        for member, (truth, (_, targets)) in enumerate(zip(batch.truths, pairs, strict=True)):
             own = tuple(of_member(level, member) for level in levels)
-            targets = pairs[member][1]
-            terms = query_voxel_terms(own, batch.truths[member], truth, targets, num_targets, self.settings.voxel_terms)
+            config = self.settings.voxel_terms
+            terms = query_voxel_terms(own, truth, seen.truths[member], targets, seen.num_targets, config)
             for name, term in terms.items():
-                term = term if name.startswith("query_") else term / len(truths)
-                total[name] = total[name] + term if name in total else term
+                _add(total, name, term if name.startswith("query_") else term / len(batch))
         return total
 
-    def _pairs(self, batch: Batch, step: int, member: int, said: QueryMaps, truth: SegmentTruth) -> Pairs:
-        generator = self._stream(batch, step, member, "voxels", "matching")
-        return matched_pairs(said, member, truth, self.settings.image_terms, generator)
+    def _finest_stride(self, step: int) -> int:
+        curriculum = self.settings.curriculum
+        begins_at = max(curriculum.begins_at, self.first_steps.get("3d", 0))
+        return finest_stride(step, curriculum.model_copy(update={"begins_at": begins_at}))
 
-    def _lifted(
-        self,
-        fitted: FittedImage,
-        features: PixelFeatures,
-        said: QueryMaps,
-        truths: Sequence[SegmentTruth],
-        pairs: Sequence[Pairs],
-    ) -> Lifted:
+    def _pairs(self, batch: Batch, step: int, member: int, seen: Seen2d) -> Pairs:
+        """The matching of the 2D stage's last layer: in 3D a query stands for the same target."""
+        generator = self._stream(batch, step, member, "voxels", "matching")
+        return matched_pairs(seen.layers[-1], member, seen.truths[member], self.settings.image_terms, generator)
+
+    def _lifted(self, seen: Seen2d, pairs: Sequence[Pairs]) -> Lifted:
         """What the 2D stage hands on, with the queries of the targets instead of those that it trusts."""
-        panoptic = self._stage.panoptic(features, said, fitted.cameras)
-        rays = self.network.rays(None, fitted.cameras, panoptic)
-        lifted = self.network.lift(rays, panoptic)
+        said, cameras = seen.layers[-1], seen.fitted.cameras
+        panoptic = self._stage.panoptic(seen.features, said, cameras)
+        lifted = self.network.lift(self.network.rays(seen.pyramid, cameras, panoptic), panoptic)
         return replace(lifted, queries=tuple(said.embeddings[m, queries] for m, (queries, _) in enumerate(pairs)))
 
     @property
     def _stage(self) -> MaskTransformer:
         return cast(MaskTransformer, self.network.panoptic)
 
-    def _stream(self, batch: Batch, step: int, member: int, *what: object) -> torch.Generator:
+    def _stream(self, batch: Batch, step: int, member: int, *what: str | int) -> torch.Generator:
         return torch_generator(self.settings.seed, *what, step, batch.keys[member])
+
+
+def _add(total: dict[str, Tensor], name: str, term: Tensor) -> None:
+    total[name] = total[name] + term if name in total else term
 
 
 def _mean_over_ranks(count: int, device: torch.device) -> float:
