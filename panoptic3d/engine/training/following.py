@@ -7,6 +7,7 @@ from panoptic3d import distributed
 from panoptic3d.config import canonical_json
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.records import RunFolder
+from panoptic3d.tracking.curves_page import CurvesPage
 from panoptic3d.tracking.json_lines import JsonLines
 from panoptic3d.tracking.tensorboard_tracker import TensorboardTracker
 from panoptic3d.tracking.tracker import Tracker, Trackers
@@ -18,7 +19,7 @@ def open_trackers(config: TrainingConfig, folder: RunFolder, step: int) -> Track
     if not distributed.is_main():
         return Trackers(())
     asked = config.tracking
-    followers: list[Tracker] = [JsonLines(folder.metrics, step)]
+    followers: list[Tracker] = [JsonLines(folder.metrics, step), CurvesPage(folder.path, folder.metrics, step)]
     if asked.tensorboard:
         followers.append(TensorboardTracker(folder.path / "tensorboard", step))
     if asked.wandb != "disabled":

@@ -66,7 +66,7 @@ class StepLog:
         rate = self._run_samples * distributed.world_size() / max(elapsed_s, 1e-9)
         return Progress(step, self._config.num_steps, loss, rate, left)
 
-    def close(self, trainer: Trainer) -> tuple[dict[str, float | int], str]:
+    def close(self, trainer: Trainer, standing: Standing) -> tuple[dict[str, float | int], str]:
         """Called by every rank: numbers for the trackers and a line for the log; then it starts again."""
         assert self._last is not None
         here = {name: value / max(1, self._num_applied) for name, value in self._sums.items()}
@@ -88,10 +88,22 @@ class StepLog:
             "memory/peak_mib": peak_memory_mib(trainer.device),
             **{f"faults/{name}": value for name, value in trainer.faults.counts().items()},
         }
-        line = _line(trainer.step, self._config.num_steps, terms, numbers, seconds)
+        line = self._line(trainer, standing, terms, seconds)
         self._sums, self._num_applied, self._num_steps, self._num_samples = {}, 0, 0, 0
         self._start_s, self._start_cpu_s = time.monotonic(), time.process_time()
         return numbers, line
+
+    @staticmethod
+    def _line(trainer: Trainer, standing: Standing, terms: Mapping[str, float], seconds: Mapping[str, float]) -> str:
+        """What one wants to see go by; every term and every part's time is in metrics.jsonl."""
+        stage = trainer.stage
+        whole = sum(value for name, value in seconds.items() if "." not in name)
+        loss = f"loss {sum(terms.values()):.4g}" if terms else "no finite step"
+        parts = [f"{stage.name} {trainer.step - stage.start}/{stage.end - stage.start}", loss]
+        if standing.best is not None:
+            parts.append(f"best PRQ {100 * standing.best_prq:.2f}")
+        left = _duration((stage.end - trainer.step) * whole)
+        return ", ".join([*parts, f"{whole:.3g} s a step", f"{left} left of the stage"])
 
 
 def final_report(trainer: Trainer, standing: Standing) -> dict[str, Any]:
@@ -119,15 +131,8 @@ def _mean_over_ranks(parts: list[dict[str, float]]) -> dict[str, float]:
     return {name: sum(part.get(name, 0.0) for part in parts) / len(parts) for name in names}
 
 
-def _line(
-    step: int,
-    num_steps: int,
-    terms: Mapping[str, float],
-    numbers: Mapping[str, float | int],
-    seconds: Mapping[str, float],
-) -> str:
-    losses = " ".join(f"{name} {value:.4g}" for name, value in terms.items())
-    whole = sum(value for name, value in seconds.items() if "." not in name)
-    shares = " ".join(f"{name} {value / max(whole, 1e-9):.0%}" for name, value in seconds.items())
-    loss = f"loss {numbers['train/loss']:.5g} ({losses})" if terms else "no finite step"
-    return f"step {step}/{num_steps}: {loss}, {numbers['speed/samples_per_s']:.3g} samples/s, {whole:.3g} s a step: {shares}"
+def _duration(seconds: float) -> str:
+    minutes = round(seconds / 60)
+    if minutes >= 60:
+        return f"{minutes // 60} h {minutes % 60:02d} min"
+    return f"{minutes} min" if minutes else f"{seconds:.0f} s"

@@ -255,7 +255,7 @@ class _Run:
         distributed.wait_for_slow_ranks()
 
     def _write_log(self) -> None:
-        numbers, line = self.log.close(self.trainer)
+        numbers, line = self.log.close(self.trainer, self.standing)
         self.tracker.numbers(self.trainer.step, numbers)
         _LOG.info(line)
 
@@ -267,3 +267,5 @@ class _Run:
         for line in lines:
             _LOG.info(line)
         _LOG.info("done: %d steps, %d faults, in %s", self.trainer.step, len(lines), self.folder.path)
+        name = "best" if self.standing.best is not None else "latest"
+        _LOG.info("try it: panoptic3d predict PHOTO --checkpoint %s", self.folder.checkpoints / name)

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from types import FrameType
 
-STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1)
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGUSR1, signal.SIGINT)
 # EX_TEMPFAIL: a state is saved and the same command goes on from it. torchrun restarts on it; SLURM scripts requeue on it.
 EXIT_TO_BE_RESTARTED = 75
 
@@ -18,12 +18,15 @@ class StopRequest:
         return self.signal is not None
 
     def note(self, number: int, frame: FrameType | None = None) -> None:
+        """Whoever presses Ctrl-C twice does not want to wait for the end of the step."""
+        if number == signal.SIGINT and self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
         self.signal = number
 
 
 @contextlib.contextmanager
 def stop_on_signals() -> Iterator[StopRequest]:
-    """SIGTERM and SIGUSR1 are noted inside of the block, and mean what they meant before after it."""
+    """SIGTERM, SIGUSR1 and a first SIGINT are noted inside of the block, and mean what they meant before after it."""
     request = StopRequest()
     before = {number: signal.signal(number, request.note) for number in STOP_SIGNALS}
     try:

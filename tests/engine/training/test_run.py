@@ -3,6 +3,8 @@
 import importlib.metadata
 import json
 import logging
+import os
+import signal
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -15,7 +17,7 @@ from panoptic3d.engine.training.checkpoint import read_weights
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.faults import explained_memory, read_dump
 from panoptic3d.engine.training.run import Resume, train
-from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
+from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED, StopRequest
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.structures.batch import Batch
 from panoptic3d.tracking.json_lines import read_json_lines
@@ -66,7 +68,10 @@ def test_a_run_leaves_its_records_and_a_stopped_one_goes_on_to_the_bit(
     records = _metrics(whole)
     assert [r["step"] for r in records] == [1, 2, 3, 4, 5]
     assert {"seconds/data", "seconds/forward.depth", "seconds/backward", "seconds/step"} <= records[-1].keys()
-    assert "classes" in (tmp_path / "run" / "train.log").read_text()
+    log = (tmp_path / "run" / "train.log").read_text()
+    assert "joint 3/3, loss " in log
+    assert f"--checkpoint {tmp_path / 'run' / 'checkpoints' / 'best'}" in log
+    assert "train/classes" in (tmp_path / "run" / "curves.html").read_text()
 
     cut = small_run(**keys, folder=str(tmp_path / "cut"))
     for stop_at in (1, 3):  # noted in the step after
@@ -80,11 +85,21 @@ def test_a_run_leaves_its_records_and_a_stopped_one_goes_on_to_the_bit(
         train(cut, Resume("never"))
 
 
-def _stopper(step: int) -> Callable:
-    import os
-    import signal
+def _stopper(step: int, number: int = signal.SIGTERM) -> Callable:
+    return lambda progress: os.kill(os.getpid(), number) if progress.step == step else None
 
-    return lambda progress: os.kill(os.getpid(), signal.SIGTERM) if progress.step == step else None
+
+def test_ctrl_c_saves_and_a_second_one_does_not_wait(small_run: Callable[..., TrainingConfig], tmp_path: Path) -> None:
+    config = small_run(stages=[{"name": "a", "steps": 3}], checkpoint={"every": 100})
+    whole = config.model_copy(update={"folder": str(tmp_path / "whole")})
+    assert train(whole, Resume()) == 0
+    assert train(config, Resume(), _stopper(1, signal.SIGINT)) == 75
+    assert train(config, Resume()) == 0
+    _assert_same_weights(whole, config)
+    request = StopRequest()
+    request.note(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        request.note(signal.SIGINT)
 
 
 def test_a_loss_that_is_not_finite_is_skipped_counted_dumped_and_capped(
