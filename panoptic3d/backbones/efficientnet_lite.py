@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panoptic3d.backbones.learning_convs import Padding, depthwise, folded, pointwise
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.errors import BadFileError
 from panoptic3d.optional import require
@@ -58,6 +59,8 @@ class EfficientNetLite(nn.Module):
         self.channels = (widths[0], widths[1], widths[2], widths[3])
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Pyramid:
+        if torch.is_grad_enabled():
+            image = image.contiguous(memory_format=torch.channels_last)
         x = F.relu6(self.stem(image))
         maps = []
         for number, stage in enumerate(self.stages):
@@ -77,9 +80,21 @@ class _ConvNorm(nn.Module):
         self.kernel, self.stride = kernel, stride
 
     def forward(self, x: Float[Tensor, "b cin h w"]) -> Float[Tensor, "b cout h2 w2"]:
+        padding = (*self._padding(x.shape[3]), *self._padding(x.shape[2]))
+        if torch.is_grad_enabled() and not self.norm.training:
+            return self._folded(x, padding)
         if self.kernel > 1:
-            x = F.pad(x, (*self._padding(x.shape[3]), *self._padding(x.shape[2])))
+            x = F.pad(x, padding)
         return self.norm(self.conv(x))
+
+    def _folded(self, x: Float[Tensor, "b cin h w"], padding: Padding) -> Float[Tensor, "b cout h2 w2"]:
+        """The same with fixed statistics, where all of it learns."""
+        weight, bias = folded(self.conv, self.norm)
+        if self.kernel == 1:
+            return pointwise(x, weight, bias)
+        if self.conv.groups > 1:
+            return depthwise(x, weight, bias, self.stride, padding)
+        return F.conv2d(F.pad(x, padding), weight, bias, self.stride)
 
     def _padding(self, length: int) -> tuple[int, int]:
         total = max((-(-length // self.stride) - 1) * self.stride + self.kernel - length, 0)

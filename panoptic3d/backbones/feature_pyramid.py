@@ -4,6 +4,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panoptic3d.backbones.learning_convs import Pointwise
 from panoptic3d.backbones.pyramid import Pyramid, Trunk
 
 
@@ -15,7 +16,7 @@ class FeaturePyramid(nn.Module):
         assert isinstance(trunk, nn.Module)
         self.trunk = trunk
         self.channels = (width, width, width, width)
-        self.lateral = nn.ModuleList(nn.Conv2d(channels, width, 1) for channels in trunk.channels)
+        self.lateral = nn.ModuleList(Pointwise(channels, width) for channels in trunk.channels)
         self.whole = nn.Linear(trunk.channels[3], width)
         self.smooth = nn.ModuleList(_Smooth(width) for _ in trunk.channels)
 

@@ -7,6 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panoptic3d.backbones.learning_convs import Pointwise
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.geometry.precision import widened, without_autocast
 from panoptic3d.models.clearview.config import RayConfig
@@ -45,7 +46,7 @@ class PixelClasses(nn.Module):
     def __init__(self, num_in: int, num_classes: int, has_votes: bool = False) -> None:
         super().__init__()
         self.read = Reader(num_in, 32)
-        self.classes = faint(nn.Conv2d(32, num_classes, 1))
+        self.classes = faint(Pointwise(32, num_classes))
         self.votes = faint(nn.Conv2d(32, 4, 3, padding=1)) if has_votes else None
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
@@ -68,7 +69,7 @@ class LayeredRays(nn.Module):
         self.read = Reader(num_in, config.width, 2 + NUM_PLANES if config.has_stance else 0)
         # Log depth, log spread, how much farther the room is.
         self.depth = faint(nn.Conv2d(config.width, 3, 3, padding=1))
-        self.planes = faint(nn.Conv2d(config.width, config.num_planes, 1), _RARE) if config.has_planes else None
+        self.planes = faint(Pointwise(config.width, config.num_planes), _RARE) if config.has_planes else None
         # Of the depth and of the room's depth: something of its own, the floor, the ceiling.
         self.shows = faint(nn.Conv2d(config.width, 2 * (1 + NUM_PLANES), 3, padding=1)) if config.has_stance else None
         if self.shows is not None and self.shows.bias is not None:
@@ -140,6 +141,9 @@ class Reader(nn.Module):
     def forward(
         self, x: Float[Tensor, "b c h w"], cameras: tuple[Camera, ...], known: Float[Tensor, "b k h w"] | None = None
     ) -> Float[Tensor, "b c2 h2 w2"]:
-        x = self.squeeze(torch.cat((x, ray_slopes(x, cameras), *([] if known is None else [known])), dim=1))
+        x = torch.cat((x, ray_slopes(x, cameras), *([] if known is None else [known])), dim=1)
+        if torch.is_grad_enabled():
+            x = x.contiguous(memory_format=torch.channels_last)  # what the convolutions learn fastest in
+        x = self.squeeze(x)
         x = F.interpolate(x, size=(2 * x.shape[2], 2 * x.shape[3]), mode="bilinear")
         return F.relu(x + self.conv(F.relu(self.norm(x))))
