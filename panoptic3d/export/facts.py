@@ -8,6 +8,7 @@ from panoptic3d.export.segments import SegmentMesh
 from panoptic3d.structures.scene import PanopticScene
 
 FORMAT_VERSION = 1
+_SURE, _SHARE_OF_BEST = 0.5, 0.7
 
 
 def segment_facts(part: SegmentMesh, scene: PanopticScene, instance_color: tuple[int, int, int]) -> dict[str, Any]:
@@ -35,8 +36,10 @@ def segment_facts(part: SegmentMesh, scene: PanopticScene, instance_color: tuple
     }
 
 
-def scene_facts(scene: PanopticScene, segments: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    """Keys that nobody recorded are None: a scene made from ground truth has no checkpoint."""
+def scene_facts(
+    scene: PanopticScene, segments: Sequence[dict[str, Any]], up: tuple[float, float, float]
+) -> dict[str, Any]:
+    """Keys that nobody recorded are None: a scene made from ground truth has no checkpoint. `up` is a direction."""
     provenance = dict(scene.provenance)
     return {
         "format_version": FORMAT_VERSION,
@@ -44,12 +47,21 @@ def scene_facts(scene: PanopticScene, segments: Sequence[dict[str, Any]]) -> dic
         "camera": asdict(scene.camera) | {"fov_deg": round(scene.camera.horizontal_fov_deg, 4)},
         "camera_source": provenance.pop("camera_source", None),
         "grid": asdict(scene.grid),
+        "up": _rounded(up),
         "frame": "camera: x right, y down, z forward, metres",
         "taxonomy": scene.taxonomy.name,
         "checkpoint": provenance.pop("checkpoint", None),
         "seconds": provenance.pop("seconds", None),
         "provenance": provenance,
     }
+
+
+def unsure_below(segments: Sequence[dict[str, Any]]) -> float:
+    """Networks are sure by scales of their own: what scores well below the scene's best thing is unsure, but for what is more
+    likely than not.
+    """
+    scores = [segment["score"] for segment in segments if segment["score"] is not None]
+    return min(_SURE, _SHARE_OF_BEST * max(scores, default=0.0))
 
 
 def _rounded(values: Any) -> list[float]:

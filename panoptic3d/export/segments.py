@@ -14,20 +14,23 @@ from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.scene import PanopticScene, Segment
 
 _BORDER_VOX = 3.0  # fields of voxels end raggedly there
-_FLATTEST = 0.1  # cosine
 UNLABELLED = "unlabelled"
 _UNLABELLED_COLOR = (128, 128, 128)
 
 
 @dataclass(frozen=True, eq=False)
 class SegmentMesh:
-    """Camera frame, metres. Unlabelled surface, where there is any, comes last and has no segment."""
+    """Camera frame, metres. Unlabelled surface, where there is any, comes last and has no segment. What a photo shows comes
+    first among vertices and faces; the rest is guessed.
+    """
 
     name: str
     segment: Segment | None
     class_color: tuple[int, int, int]
     mesh: Mesh
     normals: Float32[Tensor, "v 3"]
+    num_seen_vertices: int = 0
+    num_seen_faces: int = 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -105,31 +108,3 @@ def vertex_normals(mesh: Mesh) -> Float32[Tensor, "v 3"]:
     is_lost = total.norm(dim=1) < 1e-12
     total[is_lost] = total.new_tensor([0.0, 0.0, -1.0])
     return torch.nn.functional.normalize(total, dim=1).float()
-
-
-def photo_colors(
-    part: SegmentMesh,
-    photo: UInt8[Tensor, "3 h w"],
-    camera: Camera,
-    depth_m: Float32[Tensor, "h w"],
-    tolerance_m: float,
-) -> VertexColors:
-    """The photo's colour where the vertex is on the nearest surface of its pixel, and the class's where it is not.
-
-    `depth_m` is the depth of all meshes together as the photo's camera sees them (infinite where nothing is). The tolerance
-    grows by what a pixel's depth spans on a surface that is seen flatly.
-    """
-    points = part.mesh.vertices.double()
-    depth = points[:, 2].clamp(min=1e-6)
-    height, width = depth_m.shape
-    u = points[:, 0] / depth * camera.fx_px + camera.cx_px
-    v = points[:, 1] / depth * camera.fy_px + camera.cy_px
-    is_inside = (points[:, 2] > 0) & (u > -0.5) & (u < width - 0.5) & (v > -0.5) & (v < height - 0.5)
-    columns_rows = ((u, width), (v, height))
-    column, row = ((x + 0.5).nan_to_num(0.0, 0.0, 0.0).clamp(0, size - 1).long() for x, size in columns_rows)
-    cosine = -(part.normals.double() * points).sum(dim=1) / points.norm(dim=1).clamp(min=1e-6)
-    per_pixel = depth / camera.fx_px * ((1 - cosine**2).clamp(min=0).sqrt() / cosine.clamp(min=_FLATTEST))
-    limit = depth_m[row, column] + tolerance_m + per_pixel
-    is_seen = is_inside & (cosine > 0) & (depth <= limit)
-    color = torch.tensor(part.class_color, dtype=torch.uint8).expand(len(points), 3)
-    return VertexColors(torch.where(is_seen[:, None], photo[:, row, column].T, color), is_seen)

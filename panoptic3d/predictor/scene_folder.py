@@ -7,9 +7,11 @@ import os
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from jaxtyping import Float32, Int64, UInt8
 from PIL import Image
@@ -17,33 +19,44 @@ from torch import Tensor
 
 from panoptic3d.data.predictions import prediction_bytes
 from panoptic3d.errors import InputError, printable
-from panoptic3d.export.facts import scene_facts, segment_facts
+from panoptic3d.export.facts import scene_facts, segment_facts, unsure_below
 from panoptic3d.export.folder import check_place, output_error, write_folder_atomically
-from panoptic3d.export.gltf import GltfNode, glb_bytes
+from panoptic3d.export.gltf import GltfNode, GltfPhoto, glb_bytes
+from panoptic3d.export.guess import Sight
 from panoptic3d.export.ply_obj import obj_bytes, ply_bytes
-from panoptic3d.export.segments import VertexColors, photo_colors, segment_meshes
+from panoptic3d.export.two_layers import layered
+from panoptic3d.export.up import up_of_floors
 from panoptic3d.export.usd import ENDINGS as USD_ENDINGS
 from panoptic3d.export.usd import usd_bytes
 from panoptic3d.files import write_bytes_atomically
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.scene_files import hashes_of
+from panoptic3d.viewer.draw import Drawable
 from panoptic3d.viewer.page import scene_page
 from panoptic3d.viewer.palette import instance_colors
-from panoptic3d.viewer.preview import preview_png
-from panoptic3d.viewer.raster import Fragments, rasterize
+from panoptic3d.viewer.png import png_bytes
+from panoptic3d.viewer.preview import PlanLabel, preview_sheet
+from panoptic3d.viewer.raster import Fragments, in_front, rasterize
 
-_SEEN_TOLERANCE_VOX = 1.0
+_TEXTURE_QUALITY = 92
+_LEVEL = ("floor", "ceiling")  # stuff that lies level
+_WIDEST_PREVIEW = 1000  # pixels, in the page
 
 
 @dataclass(frozen=True, eq=False)
 class BuiltScene:
-    """The meshes of a scene with their colours and facts, and what the photo's camera sees of them."""
+    """The meshes of a scene with their colours and facts."""
 
     scene: PanopticScene
     nodes: tuple[GltfNode, ...]
-    seen: Fragments
+    sight: Sight | None  # what the photo shows, at the pixels of its mesh; None without a photo
     facts: dict[str, Any]
+
+    @cached_property
+    def seen(self) -> Fragments:
+        """What the photo's camera sees of the meshes."""
+        return rasterize(self.vertices_m, self.faces, self.scene.camera)
 
     @property
     def vertices_m(self) -> Float32[Tensor, "v 3"]:
@@ -64,23 +77,19 @@ def build_scene(scene: PanopticScene, simplify_vox: float = 0.0) -> BuiltScene:
         )
     if not 0 <= simplify_vox < math.inf:
         raise InputError(f"meshes cannot be simplified to {simplify_vox} voxels; give 0 (not at all) or more.")
-    parts = segment_meshes(scene, simplify_vox)
-    vertices = torch.cat([torch.zeros(0, 3), *(part.mesh.vertices for part in parts)])
-    faces = _joined_faces([part.mesh.faces for part in parts], [len(part.normals) for part in parts])
-    seen = rasterize(vertices, faces, scene.camera)
-    tolerance_m = _SEEN_TOLERANCE_VOX * scene.grid.voxel_size_m
+    layers = layered(scene, simplify_vox, lambda *mesh: rasterize(*mesh).depth_m, in_front)
     nodes = []
-    for part in parts:
-        if photo is None:
-            color = torch.tensor(part.class_color, dtype=torch.uint8).expand(len(part.normals), 3)
-            colors = VertexColors(color, torch.zeros(len(color), dtype=torch.bool))
-        else:
-            colors = photo_colors(part, photo, scene.camera, seen.depth_m, tolerance_m)
+    for whole, part, colors in zip(layers.volume, layers.parts, layers.colors, strict=True):
         instance_id = part.segment.instance_id if part.segment else 0
         r, g, b = instance_colors(torch.tensor([instance_id]))[0].tolist() if instance_id else part.class_color
-        nodes.append(GltfNode(part, colors, segment_facts(part, scene, (r, g, b))))
+        nodes.append(GltfNode(part, colors, segment_facts(whole, scene, (r, g, b))))
     segments = [node.extras for node in nodes if node.part.segment is not None]
-    return BuiltScene(scene, tuple(nodes), seen, scene_facts(scene, segments))
+    floors = [
+        (p.mesh.vertices, p.mesh.faces)
+        for p in layers.parts
+        if p.segment and not p.segment.is_thing and p.name in _LEVEL
+    ]
+    return BuiltScene(scene, tuple(nodes), layers.sight, scene_facts(scene, segments, up_of_floors(floors)))
 
 
 def save_scene(
@@ -100,9 +109,10 @@ def scene_files(scene: PanopticScene, title: str, simplify_vox: float = 0.0) -> 
         npz = beside.submit(watch.timed, "npz", lambda: prediction_bytes(scene))
         built = watch.timed("meshes and colours", lambda: build_scene(scene, simplify_vox))
         picture = scene.photo if scene.photo is not None else _class_picture(built)
-        preview = beside.submit(watch.timed, "preview", lambda: _preview(built, picture))
+        sheet = beside.submit(watch.timed, "preview", lambda: _preview(built, picture))
+        preview = beside.submit(watch.timed, "preview.png", lambda: png_bytes(np.asarray(sheet.result())))
         glb = watch.timed("glb", lambda: scene_glb(built))
-        page = watch.timed("page", lambda: _page(built, title, glb, picture))
+        page = watch.timed("page", lambda: _page(built, title, glb, picture, sheet.result()))
         files = {
             "scene.npz": npz.result(),
             "scene.glb": glb,
@@ -115,9 +125,19 @@ def scene_files(scene: PanopticScene, title: str, simplify_vox: float = 0.0) -> 
     return files
 
 
-def _page(built: BuiltScene, title: str, glb: bytes, picture: UInt8[Tensor, "3 h w"]) -> bytes:
-    kind, encoded = _web_picture(picture)
-    return scene_page(printable(title), built.facts, glb, encoded, kind, _focus_m(built)).encode()
+def _page(built: BuiltScene, title: str, glb: bytes, picture: UInt8[Tensor, "3 h w"], sheet: Image.Image) -> bytes:
+    small = sheet.reduce(2) if sheet.width > _WIDEST_PREVIEW else sheet
+    stand_in = None if built.scene.photo is not None else jpeg_bytes(picture, 90)
+    page = scene_page(
+        printable(title),
+        built.facts,
+        glb,
+        _jpeg_of_image(small, 75),
+        stand_in,
+        _focus_m(built),
+        unsure_below(built.facts["segments"]),
+    )
+    return page.encode()
 
 
 def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: float = 0.0) -> None:
@@ -136,7 +156,10 @@ def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: 
 
 def scene_glb(built: BuiltScene) -> bytes:
     extras = {key: built.facts[key] for key in ("camera", "camera_source", "taxonomy", "checkpoint")}
-    return glb_bytes(built.nodes, extras)
+    extras["frame"] = "x right, y up, z towards the viewer, metres; the photo was taken from the origin along -z"
+    scene = built.scene
+    photo = None if scene.photo is None else GltfPhoto(jpeg_bytes(scene.photo, _TEXTURE_QUALITY), scene.camera)
+    return glb_bytes(built.nodes, extras, scene.camera, photo)
 
 
 def _joined_faces(faces: Sequence[Tensor], num_vertices: Sequence[int]) -> Tensor:
@@ -173,18 +196,72 @@ def _class_picture(built: BuiltScene) -> UInt8[Tensor, "3 h w"]:
     return picture.permute(2, 0, 1).contiguous()
 
 
-def _preview(built: BuiltScene, picture: UInt8[Tensor, "3 h w"]) -> bytes:
-    legend = []
-    for node in built.nodes:
-        r, g, b = node.extras["instance_color"]
-        legend.append((node.part.name, (r, g, b)))
-    photo_faces = _face_colors(built, [node.colors.color for node in built.nodes])
-    return preview_png(picture, built.seen, built.vertices_m, built.faces, photo_faces, _panoptic_colors(built), legend)
+def _preview(built: BuiltScene, picture: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    depth_m, label_color = _as_seen(built)
+    nodes = sorted(built.nodes, key=lambda node: -node.extras["num_voxels"])
+    legend = [(node.part.name, tuple(node.extras["instance_color"])) for node in nodes]
+    least = unsure_below(built.facts["segments"])
+    unsure = [n.part.name for n in nodes if n.extras["score"] is not None and n.extras["score"] < least]
+    mesh = drawable(built, picture)
+    up = tuple(built.facts["up"])
+    return preview_sheet(mesh, depth_m, label_color, up, _plan_labels(built), legend, unsure)
 
 
-def _web_picture(picture: UInt8[Tensor, "3 h w"]) -> tuple[str, bytes]:
-    image = Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy())
-    image.thumbnail((1024, 1024))
+def _as_seen(built: BuiltScene) -> tuple[Float32[Tensor, "h w"], UInt8[Tensor, "h w 3"]]:
+    """Depth and colours of segments as the photo's camera has them; without a photo, from the meshes."""
+    if built.sight is None:
+        seen = built.seen
+        return seen.depth_m, _class_picture(built).permute(1, 2, 0)
+    table = torch.tensor([node.extras["instance_color"] for node in built.nodes] or [(0, 0, 0)], dtype=torch.uint8)
+    number = torch.from_numpy(built.sight.segment)
+    color = table[number.clamp(min=0)]
+    return torch.from_numpy(built.sight.depth_m).float(), torch.where((number >= 0)[..., None], color, 60).to(
+        torch.uint8
+    )
+
+
+def drawable(built: BuiltScene, picture: UInt8[Tensor, "3 h w"]) -> Drawable:
+    def each(values: list[Any], dtype: torch.dtype) -> Tensor:
+        rows = [torch.tensor(v, dtype=dtype) for v in values]
+        counts = [len(node.part.mesh.faces) for node in built.nodes]
+        return torch.cat(
+            [torch.zeros(0, *rows[0].shape, dtype=dtype) if rows else torch.zeros(0, dtype=dtype)]
+            + [row.expand(n, *row.shape) for row, n in zip(rows, counts, strict=True)]
+        )
+
+    parts = [node.part for node in built.nodes]
+    is_seen = [torch.arange(len(p.mesh.faces)) < p.num_seen_faces for p in parts]
+    names = [node.extras["class"] for node in built.nodes]
+    return Drawable(
+        vertices_m=built.vertices_m,
+        normals=torch.cat([torch.zeros(0, 3), *(part.normals for part in parts)]),
+        colors=torch.cat([torch.zeros(0, 3, dtype=torch.uint8), *(node.colors.color for node in built.nodes)]),
+        faces=built.faces,
+        is_seen=torch.cat([torch.zeros(0, dtype=torch.bool), *is_seen]),
+        is_stuff=each([not node.extras["is_thing"] for node in built.nodes], torch.bool),
+        is_ceiling=each([name == "ceiling" for name in names], torch.bool),
+        photo=picture,
+        camera=built.scene.camera,
+    )
+
+
+def _plan_labels(built: BuiltScene) -> list[PlanLabel]:
+    """Things of which the network is sure, the larger ones first."""
+    labels, least = [], unsure_below(built.facts["segments"])
+    for node in sorted(built.nodes, key=lambda node: -node.extras["num_voxels"]):
+        extras = node.extras
+        if extras["is_thing"] and extras["size_m"] and not (extras["score"] is not None and extras["score"] < least):
+            low, high = extras["box_min_m"], extras["box_max_m"]
+            x, y, z = ((a + b) / 2 for a, b in zip(low, high, strict=True))
+            labels.append(PlanLabel(extras["class"], (x, y, z), (extras["size_m"][0], extras["size_m"][2])))
+    return labels
+
+
+def jpeg_bytes(picture: UInt8[Tensor, "3 h w"], quality: int) -> bytes:
+    return _jpeg_of_image(Image.fromarray(picture.permute(1, 2, 0).contiguous().numpy()), quality)
+
+
+def _jpeg_of_image(image: Image.Image, quality: int) -> bytes:
     buffer = io.BytesIO()
-    image.save(buffer, "JPEG", quality=90)
-    return "image/jpeg", buffer.getvalue()
+    image.save(buffer, "JPEG", quality=quality)
+    return buffer.getvalue()

@@ -1,6 +1,7 @@
 """index.html: one scene as one file that needs no network. How its script is built: docs/scenes-on-disk.md."""
 
 import base64
+import gzip
 import html
 import json
 import re
@@ -8,24 +9,42 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+_LEVEL = 4
+_NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # a clear pixel
+
 
 def scene_page(
-    title: str, facts: Mapping[str, Any], glb: bytes, photo: bytes, photo_type: str, focus_m: list[float]
+    title: str,
+    facts: Mapping[str, Any],
+    glb: bytes,
+    preview: bytes,
+    picture: bytes | None,
+    focus_m: list[float],
+    unsure_below: float,
 ) -> str:
-    """`facts` is what scene.json holds; `focus_m` is the point, camera frame, around which the view turns at first."""
-    shown = {"camera": facts["camera"], "focus_m": focus_m}
+    """`facts` is what scene.json holds; `preview` is a JPEG for browsers without WebGL; `picture` one in place of a photo
+    that the GLB lacks. `focus_m` is a point of the scene, camera frame. Things that score below `unsure_below` are marked,
+    and those far below are hidden at first.
+    """
+    x, y, z = facts["up"]
+    shown = {"camera": facts["camera"], "focus_m": focus_m, "up": [x, -y, -z], "unsure_below": unsure_below}
     return _filled(
         _asset("page.html"),
         {
             "title": html.escape(title),
             "camera": html.escape(_camera_line(facts)),
             "about": html.escape(_about_line(facts)),
-            "photo": f"data:{photo_type};base64,{base64.b64encode(photo).decode()}",
+            "photo": _jpeg(picture) if picture is not None else _NO_PICTURE,
+            "preview": _jpeg(preview),
             "facts": json.dumps(shown, allow_nan=False).replace("<", "\\u003c"),
-            "glb": base64.b64encode(glb).decode(),
+            "glb": base64.b64encode(gzip.compress(glb, _LEVEL, mtime=0)).decode(),
             "script": _asset("page.js"),
         },
     )
+
+
+def _jpeg(picture: bytes) -> str:
+    return f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}"
 
 
 def _camera_line(facts: Mapping[str, Any]) -> str:

@@ -1,86 +1,156 @@
 """preview.png: what one would paste into a paper or a chat."""
 
 import math
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
-from jaxtyping import Float32, Int64, UInt8
-from PIL import Image
+from jaxtyping import Float, Float32, UInt8
+from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
 from panoptic3d.structures.camera import Camera
+from panoptic3d.viewer.draw import Drawable, Pose, draw, facing, looking
 from panoptic3d.viewer.palette import scale_colors
-from panoptic3d.viewer.png import png_bytes
-from panoptic3d.viewer.raster import Fragments, shade
-from panoptic3d.viewer.sheet import Panel, draw_sheet
+from panoptic3d.viewer.sheet import LegendEntry, Panel, draw_sheet
 
 PANEL_WIDTH = 480
-_OVERLAY = 0.6
-_SKY = (233, 237, 241)
+_OVERLAY = 0.55
+_MARGIN = 1.05
+_VIEW_FOV_DEG, _PLAN_FOV_DEG = 45.0, 6.0  # a plan is nearly parallel
+_MOST_POINTS = 4000
+_OUTLIERS = 0.004  # of the points at each end of an axis: a speck far away must not make the room small
+_INK, _HALO = (20, 20, 20), (255, 255, 255)
 
 
-def preview_png(
-    photo: UInt8[Tensor, "3 h w"],
-    seen: Fragments,
-    vertices_m: Float32[Tensor, "v 3"],
-    faces: Int64[Tensor, "f 3"],
-    face_photo: UInt8[Tensor, "f 3"],
-    face_panoptic: UInt8[Tensor, "f 3"],
-    legend: list[tuple[str, tuple[int, int, int]]],
-) -> bytes:
-    """Photo, depth, panoptic overlay, two renders from elsewhere. `seen` is what the photo's camera sees of the result."""
-    height, width = seen.depth_m.shape
-    hit = seen.face >= 0
-    depth = seen.depth_m[hit]
-    low, high = (float(depth.min()), float(depth.max())) if depth.numel() else (0.0, 1.0)
-    label = face_panoptic[seen.face.clamp(min=0)].float() if len(faces) else torch.zeros(height, width, 3)
-    picture = photo.permute(1, 2, 0).float()
-    mixed = torch.where(hit[..., None], picture * (1 - _OVERLAY) + label * _OVERLAY, picture)
+@dataclass(frozen=True)
+class PlanLabel:
+    """A thing to be written into the plan: its middle and its sides across and along the view, metres."""
+
+    name: str
+    middle_m: tuple[float, float, float]
+    size_m: tuple[float, float]
+
+
+def preview_sheet(
+    mesh: Drawable,
+    depth_m: Float32[Tensor, "h w"],
+    label_color: UInt8[Tensor, "h w 3"],
+    up: tuple[float, float, float],
+    labels: Sequence[PlanLabel],
+    legend: Sequence[LegendEntry],
+    unsure: Collection[str],
+) -> Image.Image:
+    """Photo, our render from its camera, panoptic overlay, depth; the room from above, and its plan. `depth_m` (infinite
+    where nothing is) and `label_color` are what the photo shows, at any size.
+    """
+    camera = mesh.camera
+    width, height = _panel_size(camera)
+    photo = mesh.photo.permute(1, 2, 0)
+    small = _resized(photo, width, height)
+    known = depth_m.isfinite()
+    low, high = (float(depth_m[known].min()), float(depth_m[known].max())) if bool(known.any()) else (0.0, 1.0)
+    labels_there = _resized(label_color, width, height, Image.Resampling.NEAREST)
+    overlay = (small.float() * (1 - _OVERLAY) + labels_there.float() * _OVERLAY).round().to(torch.uint8)
+    depth = _resized(scale_colors(depth_m, low, high), width, height)
+    straight = Pose(torch.eye(3), torch.zeros(3))
+    up_vector = torch.tensor(up, dtype=torch.float32)
     panels = [
-        Panel("photo", _panel(photo.permute(1, 2, 0))),
-        Panel(f"depth of the result, {low:.2f} .. {high:.2f} m", _panel(scale_colors(seen.depth_m, low, high))),
-        Panel("panoptic", _panel(mixed.round().to(torch.uint8))),
+        Panel("photo", small),
+        Panel("the scene from there", draw(mesh, camera.resized(width, height), straight, is_lit=False)),
+        Panel("panoptic", overlay),
+        Panel(f"depth, {low:.1f} .. {high:.1f} m", depth),
+        Panel("from above, what is hidden is guessed (lighter)", _three_quarter(mesh, up_vector, width, height)),
+        Panel("plan", _plan(mesh, up_vector, labels, width, height)),
     ]
-
-    def view(title: str, yaw: float, colors: Tensor) -> Panel:
-        camera, moved = _orbit(vertices_m, yaw, panels[0].picture.shape[:2])
-        return Panel(title, shade(moved, faces, colors, camera, _SKY))
-
-    views = (("from the left, photo colours", -0.55, face_photo), ("from the right, panoptic", 0.55, face_panoptic))
-    with ThreadPoolExecutor(len(views), thread_name_prefix="preview") as beside:
-        panels += beside.map(view, *zip(*views, strict=True))
-    return png_bytes(np.asarray(draw_sheet(panels, legend)))
+    return draw_sheet(panels, legend, unsure=unsure)
 
 
-def fit_inside(width: int, height: int, limit: int) -> tuple[int, int]:
-    scale = min(1.0, limit / max(width, height))
-    return max(1, round(width * scale)), max(1, round(height * scale))
+def _panel_size(camera: Camera) -> tuple[int, int]:
+    scale = PANEL_WIDTH / max(camera.width, camera.height)
+    return max(1, round(camera.width * scale)), max(1, round(camera.height * scale))
 
 
-def _panel(picture: UInt8[Tensor, "h w 3"]) -> UInt8[Tensor, "h2 w2 3"]:
-    height, width = picture.shape[:2]
-    scale = PANEL_WIDTH / max(width, height)
-    size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    image = Image.fromarray(picture.contiguous().numpy()).resize(size, Image.Resampling.BILINEAR)
-    return torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(size[1], size[0], 3)
+def _resized(
+    picture: UInt8[Tensor, "h w 3"], width: int, height: int, how: Image.Resampling = Image.Resampling.BILINEAR
+) -> UInt8[Tensor, "h2 w2 3"]:
+    image = Image.fromarray(picture.contiguous().numpy()).resize((width, height), how)
+    return torch.frombuffer(bytearray(image.tobytes()), dtype=torch.uint8).view(height, width, 3)
 
 
-def _orbit(vertices_m: Tensor, yaw_rad: float, size: torch.Size) -> tuple[Camera, Tensor]:
-    """A camera above the photo's, swung around the middle of the scene and looking down at it."""
-    middle = vertices_m.median(dim=0).values if len(vertices_m) else torch.tensor([0.0, 0.0, 2.0])
-    pitch = 0.5
-    around = _turn(1, yaw_rad)
-    forward = _turn(0, pitch) @ around  # camera from world
-    distance = float(middle[2]) * 0.75 + 1.6
-    eye = middle - forward.T @ torch.tensor([0.0, 0.0, distance])
-    camera = Camera.from_fov(55.0, int(size[1]), int(size[0]))
-    return camera, (vertices_m - eye) @ forward.T
+def _ahead(up: Float32[Tensor, "3"]) -> Float32[Tensor, "3"]:
+    """Where the photo looked, on the level."""
+    forward = torch.tensor([0.0, 0.0, 1.0])
+    return torch.nn.functional.normalize(forward - up * (forward @ up), dim=0)
 
 
-def _turn(axis: int, angle_rad: float) -> Tensor:
-    cos, sin = math.cos(angle_rad), math.sin(angle_rad)
-    matrix = torch.eye(3)
-    a, b = [k for k in range(3) if k != axis]
-    matrix[a, a], matrix[a, b], matrix[b, a], matrix[b, b] = cos, -sin, sin, cos
-    return matrix
+def _three_quarter(mesh: Drawable, up: Float32[Tensor, "3"], width: int, height: int) -> UInt8[Tensor, "h w 3"]:
+    ahead = _ahead(up)
+    right = torch.linalg.cross(ahead, up)
+    forward = ahead * 0.72 - up * 0.62 - right * 0.3
+    mesh = mesh.chosen(~mesh.is_ceiling)
+    camera = Camera.from_fov(_VIEW_FOV_DEG, width, height)
+    pose = fitted(mesh, forward, up, camera)
+    return draw(mesh.chosen(facing(mesh, pose, is_parallel=False)), camera, pose)
+
+
+def _plan(
+    mesh: Drawable, up: Float32[Tensor, "3"], labels: Sequence[PlanLabel], width: int, height: int
+) -> UInt8[Tensor, "h w 3"]:
+    mesh = mesh.chosen(~mesh.is_ceiling)
+    camera = Camera.from_fov(_PLAN_FOV_DEG, width, height)
+    pose = fitted(mesh, -up, _ahead(up), camera)
+    image = Image.fromarray(draw(mesh.chosen(facing(mesh, pose, is_parallel=True)), camera, pose).numpy())
+    _write_sizes(image, mesh, pose, camera, labels)
+    return torch.from_numpy(np.array(image))
+
+
+def fitted(mesh: Drawable, forward: Float[Tensor, "3"], up: Float[Tensor, "3"], camera: Camera) -> Pose:
+    """From the nearest place from which everything lies in the picture."""
+    straight = looking(forward, up, torch.zeros(3))
+    points = straight.of(_shown_points(mesh)).double()
+    if not len(points):
+        return straight
+    bounds = torch.stack([torch.quantile(points, share, dim=0) for share in (_OUTLIERS, 1 - _OUTLIERS)])
+    points = points.minimum(bounds[1]).maximum(bounds[0])
+    x, y, z = points.unbind(1)
+    wide, tall = (camera.width / 2 / camera.fx_px) / _MARGIN, (camera.height / 2 / camera.fy_px) / _MARGIN
+    right, left = float((x - wide * z).max()), float((-x - wide * z).max())
+    down, above = float((y - tall * z).max()), float((-y - tall * z).max())
+    back = min(-(right + left) / 2 / wide, -(down + above) / 2 / tall)
+    eye = torch.tensor([(right - left) / 2, (down - above) / 2, back])
+    return looking(forward, up, eye @ straight.turn.double().float())
+
+
+def _shown_points(mesh: Drawable) -> Float32[Tensor, "n 3"]:
+    used = torch.unique(mesh.faces)
+    return mesh.vertices_m[used[:: max(1, len(used) // _MOST_POINTS)]]
+
+
+def _write_sizes(image: Image.Image, mesh: Drawable, pose: Pose, camera: Camera, labels: Sequence[PlanLabel]) -> None:
+    drawing, font = ImageDraw.Draw(image), ImageFont.load_default(12)
+
+    def at(points: Tensor) -> tuple[list[float], list[float]]:
+        x, y, z = pose.of(points).unbind(1)
+        return (x / z * camera.fx_px + camera.cx_px).tolist(), (y / z * camera.fy_px + camera.cy_px).tolist()
+
+    def write(x: float, y: float, text: str) -> None:
+        drawing.text((x, y), text, _INK, font, anchor="mm", align="center", stroke_width=2, stroke_fill=_HALO)
+
+    points = pose.of(_shown_points(mesh))
+    if len(points):
+        low, high = (torch.quantile(points, share, dim=0) for share in (0.01, 0.99))
+        across, along = (high - low).tolist()[:2]
+        write(image.width / 2, float(image.height - 9), f"{across:.1f} m")
+        label = Image.new("RGBA", (80, 18))
+        ImageDraw.Draw(label).text((40, 9), f"{along:.1f} m", _INK, font, "mm", stroke_width=2, stroke_fill=_HALO)
+        label = label.rotate(90, expand=True)
+        image.paste(label, (0, (image.height - label.height) // 2), label)
+    taken: list[tuple[float, float]] = []
+    for one in labels:
+        (x,), (y,) = at(torch.tensor([one.middle_m]))
+        is_free = all(math.hypot((x - a) / 2, y - b) > 22 for a, b in taken)
+        if is_free and 30 < x < image.width - 30 and 14 < y < image.height - 24:
+            write(x, y, f"{one.name}\n{one.size_m[0]:.1f} x {one.size_m[1]:.1f} m")
+            taken.append((x, y))

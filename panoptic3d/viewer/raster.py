@@ -1,10 +1,11 @@
 """A small z-buffer in plain tensors: pictures of meshes without a GPU, a window or a graphics library."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
-from jaxtyping import Float, Float32, Float64, Int64, UInt8
+from jaxtyping import Bool, Float, Float32, Float64, Int64, UInt8
 from torch import Tensor
 
 from panoptic3d.geometry.pinhole import project
@@ -29,6 +30,32 @@ def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], cam
     """The nearest face of every pixel centre. Vertices in the camera frame; faces that reach behind it are left out."""
     width, height = camera.width, camera.height
     keys = torch.full((height * width,), _NOTHING, dtype=torch.int64)
+    for place, bits, face in _all_fragments(vertices_m, faces, camera):
+        keys.scatter_reduce_(0, place, bits << 32 | face, reduce="amin")
+    is_hit = keys < _NOTHING
+    face = torch.where(is_hit, keys & 0xFFFFFFFF, -1)
+    bits = torch.where(is_hit, keys >> 32, 0).to(torch.int32)
+    depth = torch.where(is_hit, bits.view(torch.float32), torch.inf)
+    return Fragments(face.view(height, width), depth.view(height, width))
+
+
+def in_front(
+    vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], camera: Camera, depth_m: Float[Tensor, "h w"]
+) -> Bool[Tensor, " f"]:
+    """Faces that are nearer than the given depth at some pixel."""
+    limit = depth_m.reshape(-1).float()
+    is_in_front = torch.zeros(len(faces), dtype=torch.bool)
+    for place, bits, face in _all_fragments(vertices_m, faces, camera):
+        is_nearer = bits.to(torch.int32).view(torch.float32) < limit.index_select(0, place)
+        is_in_front[face[is_nearer]] = True
+    return is_in_front
+
+
+def _all_fragments(
+    vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], camera: Camera
+) -> Iterator[tuple[Int64[Tensor, " n"], Int64[Tensor, " n"], Int64[Tensor, " n"]]]:
+    """Pixels, the bits of depths there and faces, a block of faces after the other."""
+    width, height = camera.width, camera.height
     pixels, depth_m = project(vertices_m.double(), camera.intrinsics)
     visible = (depth_m[faces] > _NEAR_M).all(dim=1).nonzero().squeeze(1)
     corners = pixels.index_select(0, faces.index_select(0, visible).view(-1)).view(-1, 3, 2)
@@ -40,12 +67,7 @@ def rasterize(vertices_m: Float[Tensor, "v 3"], faces: Int64[Tensor, "f 3"], cam
     inverse_depth = 1 / depth_m[faces.index_select(0, ids)]
     for rows in _blocks((last - first + 1).prod(dim=1)):
         place, bits, face = _drawn(corners[rows], inverse_depth[rows], first[rows], last[rows], width)
-        keys.scatter_reduce_(0, place, bits << 32 | ids[rows].index_select(0, face), reduce="amin")
-    is_hit = keys < _NOTHING
-    face = torch.where(is_hit, keys & 0xFFFFFFFF, -1)
-    bits = torch.where(is_hit, keys >> 32, 0).to(torch.int32)
-    depth = torch.where(is_hit, bits.view(torch.float32), torch.inf)
-    return Fragments(face.view(height, width), depth.view(height, width))
+        yield place, bits, ids[rows].index_select(0, face)
 
 
 def _blocks(num_pixels: Int64[Tensor, " f"]) -> list[slice]:

@@ -1,6 +1,6 @@
 """Panels with titles on one sheet, and the panels that show a sample."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,6 +16,8 @@ from panoptic3d.viewer.palette import class_colors, instance_colors, scale_color
 from panoptic3d.viewer.raster import shade
 
 _GAP, _TITLE, _LEGEND, _INK, _PAPER = 8, 22, 22, (25, 25, 25), (255, 255, 255)
+
+LegendEntry = tuple[str, tuple[int, int, int]]
 
 
 @dataclass(frozen=True, eq=False)
@@ -35,14 +37,18 @@ class ColoredMesh:
 
 
 def draw_sheet(
-    panels: Sequence[Panel], legend: Sequence[tuple[str, tuple[int, int, int]]], columns: int = 3
+    panels: Sequence[Panel],
+    legend: Sequence[LegendEntry],
+    columns: int = 3,
+    unsure: Collection[str] = (),
 ) -> Image.Image:
-    """Panels in rows of one size, then the legend in as many rows as it needs."""
+    """Panels in rows of one size, then the legend in as many rows as it needs. Unsure names are crossed and end in ?"""
     width = max(panel.picture.shape[1] for panel in panels)
     height = max(panel.picture.shape[0] for panel in panels)
     rows = -(-len(panels) // columns)
     cell_w, cell_h = width + _GAP, height + _TITLE + _GAP
     font = ImageFont.load_default(14)
+    legend = [(f"{name} ?" if name in unsure else name, color) for name, color in legend]
     widths = [34 + int(font.getlength(name)) for name, _ in legend]
     corners = _wrapped(widths, columns * cell_w - _GAP)
     legend_h = _LEGEND * (1 + max((row for _, row in corners), default=0))
@@ -55,6 +61,8 @@ def draw_sheet(
     for (name, color), (left, row) in zip(legend, corners, strict=True):
         x, y = _GAP + left, _GAP + rows * cell_h + row * _LEGEND
         draw.rectangle((x, y + 3, x + 14, y + 17), fill=color, outline=_INK)
+        if name.endswith(" ?"):
+            draw.line((x, y + 17, x + 14, y + 3), fill=_INK)
         draw.text((x + 19, y + 1), name, fill=_INK, font=font)
     return sheet
 

@@ -44,7 +44,7 @@ def test_a_saved_prediction_holds_the_contract_and_says_where_its_camera_is_from
     facts = json.loads((folder / "scene.json").read_text())
     assert facts["camera_source"].startswith("assumed: 60 degrees")
     assert facts["checkpoint"] == {"name": "echo", "sha256": "0"}
-    stages = {"load", "meshes and colours", "npz", "glb", "preview", "page"}
+    stages = {"load", "meshes and colours", "npz", "glb", "preview", "preview.png", "page"}
     assert set(facts["seconds"]) == stages
     assert [s["name"] for s in facts["segments"]] == ["sofa-7", "wall", "floor"]
     assert facts["camera_source"] in (folder / "index.html").read_text()

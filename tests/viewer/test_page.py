@@ -1,5 +1,7 @@
 """The page of a scene in a real browser, without a network."""
 
+import base64
+import gzip
 import hashlib
 import io
 import json
@@ -22,11 +24,12 @@ from tests.viewer.browser import Browser, find_chromium
 
 def test_the_bundle_is_made_from_the_source_that_lies_beside_it(repository: Path) -> None:
     bundle = (files("panoptic3d.viewer") / "assets" / "page.js").read_text()
-    source = (repository / "panoptic3d" / "viewer" / "web" / "main.js").read_bytes()
+    folder = repository / "panoptic3d" / "viewer" / "web"
+    source = b"".join(path.read_bytes() for path in sorted(folder.glob("*.js")))
     wanted = json.loads((repository / "panoptic3d" / "viewer" / "web" / "package.json").read_text())["dependencies"][
         "three"
     ]
-    assert f"main.js sha256 {hashlib.sha256(source).hexdigest()}" in bundle.splitlines()[0]
+    assert f"sources sha256 {hashlib.sha256(source).hexdigest()}" in bundle.splitlines()[0]
     assert f"three.js {wanted} (MIT" in bundle.splitlines()[0]
     assert len(bundle.encode()) < 1_000_000
 
@@ -36,12 +39,13 @@ def test_what_is_filled_in_cannot_leave_its_place() -> None:
         "camera": {"fov_deg": 60.0, "width": 4, "height": 3},
         "camera_source": "</script><b>{{glb}}",
         "checkpoint": {"name": "<i>"},
+        "up": [0.0, -1.0, 0.0],
     }
-    page = scene_page("<title> {{script}}", facts, b"GLB", b"PNG", "image/png", [0.0, 0.0, 1.0])
-    assert "<b>" not in page
+    page = scene_page("<title> {{script}}", facts, b"GLB", b"PNG", b"JPG", [0.0, 0.0, 1.0], 0.3)
+    assert "<b>{{glb}}" not in page
     assert "<i>" not in page
     assert "&lt;title&gt; {{script}}" in page
-    assert page.count("R0xC") == 1
+    assert page.count(base64.b64encode(gzip.compress(b"GLB", 4, mtime=0)).decode()) == 1
 
 
 @pytest.fixture(scope="module")

@@ -1,238 +1,347 @@
-// The page of one scene: orbit, pick, hide and show. Its data lies in three <script type="application/..."> elements.
+// The page of one scene. Its data lies in <script type="application/..."> elements; docs/scenes-on-disk.md says what it can do.
 import * as THREE from "three";
-import { OrbitControls } from "three/examples/jsm/controls/OrbitControls.js";
-import { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";
+import { Model } from "./model.js";
+import { Overlay } from "./overlay.js";
+import { Panel } from "./panel.js";
+import { Views } from "./views.js";
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const $ = (id) => document.getElementById(id);
 const canvas = $("view");
-const renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true });
-renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
+const stage = $("stage");
+const model = new Model();
 const scene = new THREE.Scene();
-const camera = new THREE.PerspectiveCamera(50, 1, 0.05, 100);
-const controls = new OrbitControls(camera, canvas);
-controls.enableDamping = false;
-scene.add(new THREE.HemisphereLight(0xffffff, 0xd0d0d8, 2.2));
-const headLight = new THREE.DirectionalLight(0xffffff, 0.9);
-camera.add(headLight);
-scene.add(camera);
-
-const parts = new Map(); // name -> {mesh, extras, photoColor, heightColor}
-let selected = null;
+let renderer, views, overlay;
 let isDrawPlanned = false;
+let selected = null;
+let isMeasuring = false;
+let isTurning = false;
+
+const panel = new Panel(model, { select, show });
 
 function draw() {
   if (isDrawPlanned) return;
   isDrawPlanned = true;
-  requestAnimationFrame(() => {
-    isDrawPlanned = false;
-    renderer.render(scene, camera);
-  });
+  requestAnimationFrame(drawNow);
+}
+
+function drawNow() {
+  isDrawPlanned = false;
+  renderer.render(scene, views.camera);
+  overlay.place(views.camera, stage.clientWidth, stage.clientHeight);
 }
 
 function resize() {
-  const { clientWidth: width, clientHeight: height } = canvas.parentElement;
-  renderer.setSize(width, height, false);
-  camera.aspect = width / Math.max(height, 1);
-  camera.updateProjectionMatrix();
+  renderer.setSize(stage.clientWidth, stage.clientHeight, false);
+  views.resize(stage.clientWidth, stage.clientHeight);
+  placePhoto();
   draw();
 }
 
 // glTF frame from the camera frame: half a turn about x, as in the exporter.
-const fromCamera = (x, y, z) => new THREE.Vector3(x, -y, -z);
-
 function frustumLines({ fx_px, fy_px, cx_px, cy_px, width, height }, depth) {
-  const corner = (u, v) => fromCamera(((u - cx_px) / fx_px) * depth, ((v - cy_px) / fy_px) * depth, depth);
+  const corner = (u, v) => new THREE.Vector3(((u - cx_px) / fx_px) * depth, -((v - cy_px) / fy_px) * depth, -depth);
   const corners = [corner(-0.5, -0.5), corner(width - 0.5, -0.5), corner(width - 0.5, height - 0.5), corner(-0.5, height - 0.5)];
   const eye = new THREE.Vector3();
   const points = corners.flatMap((c, i) => [eye, c, c, corners[(i + 1) % 4]]);
-  const geometry = new THREE.BufferGeometry().setFromPoints(points);
-  return new THREE.LineSegments(geometry, new THREE.LineBasicMaterial({ color: 0xe0561b }));
+  return new THREE.LineSegments(new THREE.BufferGeometry().setFromPoints(points), new THREE.LineBasicMaterial({ color: 0xe0561b }));
 }
 
-const frustum = frustumLines(facts.camera, 0.6);
-scene.add(frustum);
+const frustum = frustumLines(facts.camera, 0.35);
 
-function heightColors(geometry, low, high) {
-  const position = geometry.getAttribute("position");
-  const colors = new Float32Array(position.count * 3);
-  const color = new THREE.Color();
-  for (let i = 0; i < position.count; i++) {
-    const t = Math.min(Math.max((position.getY(i) - low) / Math.max(high - low, 1e-6), 0), 1);
-    color.setHSL(0.7 - 0.62 * t, 0.75, 0.35 + 0.25 * t, THREE.SRGBColorSpace).toArray(colors, 3 * i);
-  }
-  return new THREE.BufferAttribute(colors, 3);
+const say = (text) => ($("said").textContent = text);
+
+function changed() {
+  panel.refresh();
+  overlay.refresh();
+  draw();
 }
-
-const srgb = ([r, g, b]) => new THREE.Color().setRGB(r / 255, g / 255, b / 255, THREE.SRGBColorSpace);
 
 function colorBy(mode) {
-  for (const { mesh, extras, photoColor, heightColor } of parts.values()) {
-    if (!mesh) continue;
-    const byVertex = mode === "photo" || mode === "height";
-    if (byVertex) mesh.geometry.setAttribute("color", mode === "photo" ? photoColor : heightColor);
-    mesh.material.vertexColors = byVertex;
-    if (byVertex) mesh.material.color.set(0xffffff);
-    else mesh.material.color.copy(srgb(mode === "class" ? extras.class_color : extras.instance_color));
-    mesh.material.needsUpdate = true;
-  }
+  model.colorBy(mode);
   document.body.dataset.colors = mode;
-  for (const row of document.querySelectorAll("#segments li")) {
-    const { extras } = parts.get(row.dataset.name);
-    const color = mode === "instance" ? extras.instance_color : extras.class_color;
-    row.querySelector(".chip").style.background = `rgb(${color.join(",")})`;
-  }
-  draw();
+  $("colors").value = mode;
+  changed();
 }
 
 function show(name, isShown) {
-  const { mesh } = parts.get(name);
-  if (mesh) mesh.visible = isShown;
-  const row = [...document.querySelectorAll("#segments li")].find((r) => r.dataset.name === name);
-  row.querySelector("input").checked = isShown;
-  draw();
+  model.show(name, isShown);
+  changed();
 }
 
-const metres = (value) => `${value.toFixed(2)} m`;
+function showAll(isShown) {
+  for (const name of model.names()) model.show(name, isShown);
+  changed();
+}
+
+function isolate() {
+  const isAlone = model.visible().length === 1;
+  for (const name of model.names()) model.show(name, isAlone || selected === null || name === selected);
+  say(isAlone || selected === null ? "all segments are shown" : `only ${selected} is shown`);
+  changed();
+}
+
+function hideSelected() {
+  if (selected === null) return say("nothing is picked");
+  const name = selected;
+  select(null);
+  show(name, false);
+  say(`${name} is hidden`);
+}
+
+// Things of which the network was less sure are not shown; stuff and what nobody scored stays.
+function showSure(least) {
+  for (const [name, { extras }] of model.parts) model.show(name, !extras.is_thing || extras.score === null || extras.score >= least);
+  $("sure").value = Math.round(100 * least);
+  $("sure-told").textContent = `${Math.round(100 * least)} %`;
+  changed();
+}
 
 function select(name) {
   selected = name;
-  for (const [other, { mesh }] of parts) if (mesh) mesh.material.emissive.set(other === name ? 0x664400 : 0x000000);
-  for (const row of document.querySelectorAll("#segments li")) row.classList.toggle("selected", row.dataset.name === name);
-  const box = $("picked");
-  box.replaceChildren();
-  box.hidden = name === null;
-  if (name !== null) {
-    const { extras } = parts.get(name);
-    const add = (tag, text) => Object.assign(box.appendChild(document.createElement(tag)), { textContent: text });
-    add("strong", name);
-    add("div", extras.size_m ? `${extras.size_m.map((v) => v.toFixed(2)).join(" × ")} m (width × height × depth)` : "no surface");
-    add("div", extras.score === null ? "no score" : `score ${extras.score.toFixed(2)}`);
-    if (extras.distance_m !== null) add("div", `${metres(extras.distance_m)} from the camera`);
-  }
-  draw();
-}
-
-function pick(x, y) {
-  const area = canvas.getBoundingClientRect();
-  const at = new THREE.Vector2(((x - area.left) / area.width) * 2 - 1, 1 - ((y - area.top) / area.height) * 2);
-  const ray = new THREE.Raycaster();
-  camera.updateMatrixWorld(); // it may have moved since the last frame was drawn
-  ray.setFromCamera(at, camera);
-  const meshes = [...parts.values()].map((part) => part.mesh).filter((mesh) => mesh && mesh.visible);
-  const hit = ray.intersectObjects(meshes, false)[0];
-  return hit ? hit.object.userData.segment : null;
+  model.mark(name);
+  panel.tell(name);
+  say(name === null ? "nothing is picked" : $("picked").innerText.replaceAll("\n", ", "));
+  changed();
 }
 
 function look(kind) {
-  const { width, height, fy_px } = facts.camera;
-  const middle = fromCamera(...facts.focus_m);
-  if (kind === "photo") {
-    camera.fov = (2 * Math.atan(height / 2 / fy_px) * 180) / Math.PI;
-    if (camera.aspect < width / height) camera.fov = (2 * Math.atan((Math.tan((camera.fov * Math.PI) / 360) * width) / height / camera.aspect) * 180) / Math.PI;
-    camera.position.set(0, 0, 0);
-    controls.target.set(0, 0, -Math.max(0.5, facts.focus_m[2]));
-  } else {
-    camera.fov = 50;
-    const back = Math.max(1, 1.2 / camera.aspect);
-    camera.position.set(middle.x * 0.4, 2.4 * back, 1.9 * back);
-    controls.target.copy(middle);
-  }
-  camera.updateProjectionMatrix();
-  controls.update();
+  stopTurning();
+  if (kind !== "photo") fade(100);
+  views.look(kind);
+  for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", button.dataset.view === kind);
+}
+
+// From 0, the photo, to 100, the scene: both from the photo's own place.
+function fade(percent) {
+  $("fade").value = percent;
+  $("over").style.opacity = 1 - percent / 100;
+  $("over").hidden = percent >= 100;
+}
+
+// The photo lies where its camera has it in the window.
+function placePhoto() {
+  const { width, height } = facts.camera;
+  const scale = Math.min(stage.clientWidth / width, stage.clientHeight / height);
+  Object.assign($("over").style, { width: `${width * scale}px`, height: `${height * scale}px` });
+}
+
+function rayAt(x, y) {
+  const area = canvas.getBoundingClientRect();
+  const at = new THREE.Vector2(((x - area.left) / area.width) * 2 - 1, 1 - ((y - area.top) / area.height) * 2);
+  const ray = new THREE.Raycaster();
+  views.camera.updateMatrixWorld(); // it may have moved since the last frame was drawn
+  ray.setFromCamera(at, views.camera);
+  return ray;
+}
+
+function pick(x, y) {
+  const hit = model.hit(rayAt(x, y));
+  return hit ? hit.object.userData.segment : null;
+}
+
+// The segment that the photo shows at a pixel of it, from 0 to 1 across and down.
+function pickInPhoto(across, down) {
+  const { fx_px, fy_px, cx_px, cy_px, width, height } = facts.camera;
+  const way = new THREE.Vector3((across * width - 0.5 - cx_px) / fx_px, -(down * height - 0.5 - cy_px) / fy_px, -1);
+  const hit = model.hit(new THREE.Raycaster(new THREE.Vector3(), way.normalize()));
+  return hit ? hit.object.userData.segment : null;
+}
+
+function measureAt(x, y) {
+  const hit = model.hit(rayAt(x, y));
+  if (!hit) return say("there is no surface");
+  const length = overlay.measure(hit.point);
+  say(length === null ? "first end set; choose the second" : `${length.toFixed(2)} metres`);
   draw();
 }
 
-function element(tag, properties, ...children) {
-  const made = Object.assign(document.createElement(tag), properties);
-  made.append(...children);
-  return made;
+function setMeasuring(isOn) {
+  isMeasuring = isOn;
+  $("measure").setAttribute("aria-pressed", isOn);
+  stage.classList.toggle("measuring", isOn);
+  if (!isOn) overlay.forgetMeasures();
+  say(isOn ? "measuring: choose two points; by the keyboard, turn them to the middle of the picture and press Enter" : "measuring ended");
+  draw();
 }
 
-function fillList() {
-  for (const [name, { extras }] of parts) {
-    const box = element("input", { type: "checkbox", checked: true, ariaLabel: `show ${name}` });
-    box.addEventListener("change", () => show(name, box.checked));
-    const button = element("button", { type: "button", textContent: name });
-    button.addEventListener("click", () => select(selected === name ? null : name));
-    const score = element("span", { className: "score", textContent: extras.score === null ? "" : extras.score.toFixed(2) });
-    const row = element("li", {}, box, element("span", { className: "chip" }), button, score);
-    row.dataset.name = name;
-    $("segments").append(row);
-  }
-  const used = new Map([...parts.values()].map(({ extras }) => [extras.class, extras.class_color]));
-  for (const [name, color] of used) {
-    const chip = element("span", { className: "chip" });
-    chip.style.background = `rgb(${color.join(",")})`;
-    $("legend").append(element("span", {}, chip, name));
-  }
+function toggle(id, name, isOn = $(id).getAttribute("aria-pressed") !== "true") {
+  $(id).setAttribute("aria-pressed", isOn);
+  overlay.shows[name] = isOn;
+  overlay.refresh();
+  draw();
 }
 
-function listen() {
+function turn() {
+  if (!isTurning) return;
+  views.orbit(0.035, 0);
+  views.isMoved = false;
+  requestAnimationFrame(turn);
+}
+
+function stopTurning() {
+  isTurning = false;
+  $("turn").setAttribute("aria-pressed", false);
+}
+
+function startTurning() {
+  isTurning = true;
+  $("turn").setAttribute("aria-pressed", true);
+  turn();
+}
+
+function save(blob, name) {
+  const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
+  link.click();
+  setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+}
+
+function savePicture() {
+  drawNow();
+  canvas.toBlob((blob) => save(blob, `${document.title}.png`));
+}
+
+function fullscreen() {
+  if (document.fullscreenElement) document.exitFullscreen();
+  else stage.requestFullscreen?.();
+}
+
+const KEYS = {
+  ArrowLeft: (step) => (views.kind === "walk" ? views.orbit(step, 0) : views.orbit(-step, 0)),
+  ArrowRight: (step) => (views.kind === "walk" ? views.orbit(-step, 0) : views.orbit(step, 0)),
+  ArrowUp: (step) => (views.kind === "walk" ? views.walk(0, step) : views.orbit(0, -step)),
+  ArrowDown: (step) => (views.kind === "walk" ? views.walk(0, -step) : views.orbit(0, step)),
+  w: () => views.walk(0, 1),
+  s: () => views.walk(0, -1),
+  a: () => views.walk(-1, 0),
+  d: () => views.walk(1, 0),
+  "+": () => views.zoom(0.9),
+  "=": () => views.zoom(0.9),
+  "-": () => views.zoom(1.1),
+  1: () => look("overview"),
+  2: () => look("photo"),
+  3: () => look("plan"),
+  4: () => look("walk"),
+  l: () => toggle("labels", "labels"),
+  b: () => toggle("boxes", "boxes"),
+  m: () => setMeasuring(!isMeasuring),
+  i: isolate,
+  h: hideSelected,
+  f: fullscreen,
+  t: () => (isTurning ? stopTurning() : startTurning()),
+  n: () => selectNext(1),
+  p: () => selectNext(-1),
+  Escape: () => (isMeasuring ? setMeasuring(false) : select(null)),
+  Enter: () => {
+    const area = canvas.getBoundingClientRect();
+    const middle = [area.left + area.width / 2, area.top + area.height / 2];
+    if (isMeasuring) measureAt(...middle);
+    else select(pick(...middle));
+  },
+};
+
+function selectNext(step) {
+  const names = model.visible();
+  if (names.length) select(names[(names.indexOf(selected) + step + names.length + (selected === null && step < 0 ? 1 : 0)) % names.length]);
+}
+
+function onKey(event) {
+  const isTyping = event.target.matches?.("input, select, button, a, summary") && event.target !== canvas;
+  if (isTyping || event.ctrlKey || event.metaKey || event.altKey) return;
+  const act = KEYS[event.key.length === 1 ? event.key.toLowerCase() : event.key];
+  if (!act) return;
+  event.preventDefault();
+  if (event.key !== "t") stopTurning();
+  act(event.shiftKey ? 3 : 1);
+}
+
+function onHover(event) {
+  if (event.buttons || event.pointerType === "touch") return ($("hover").hidden = true);
+  if (onHover.isPlanned) return;
+  onHover.isPlanned = true;
+  requestAnimationFrame(() => {
+    onHover.isPlanned = false;
+    const name = isTurning ? null : pick(event.clientX, event.clientY);
+    const area = stage.getBoundingClientRect();
+    $("hover").hidden = name === null;
+    $("hover").textContent = name ?? "";
+    $("hover").style.transform = `translate(${event.clientX - area.left + 14}px, ${event.clientY - area.top + 14}px)`;
+  });
+}
+
+function listen(glb) {
   let down = null;
-  canvas.addEventListener("pointerdown", (event) => (down = [event.clientX, event.clientY]));
+  canvas.addEventListener("pointerdown", (event) => {
+    stopTurning();
+    down = [event.clientX, event.clientY];
+  });
   canvas.addEventListener("pointerup", (event) => {
-    if (down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 5) select(pick(event.clientX, event.clientY));
+    const isClick = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 5;
+    if (isClick && isMeasuring) measureAt(event.clientX, event.clientY);
+    else if (isClick) select(pick(event.clientX, event.clientY));
+    else views.isMoved = true;
     down = null;
   });
-  controls.addEventListener("change", draw);
-  window.addEventListener("resize", resize);
+  canvas.addEventListener("wheel", () => {
+    stopTurning();
+    views.isMoved = true;
+  }, { passive: true });
+  canvas.addEventListener("pointermove", onHover);
+  canvas.addEventListener("pointerleave", () => ($("hover").hidden = true));
+  document.addEventListener("keydown", onKey);
+  new ResizeObserver(resize).observe(stage);
+  const click = (id, act) => $(id).addEventListener("click", act);
+  for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => look(button.dataset.view));
   $("colors").addEventListener("change", (event) => colorBy(event.target.value));
-  $("all").addEventListener("click", () => [...parts.keys()].forEach((name) => show(name, true)));
-  $("none").addEventListener("click", () => [...parts.keys()].forEach((name) => show(name, false)));
-  $("overview").addEventListener("click", () => look("overview"));
-  $("from-photo").addEventListener("click", () => look("photo"));
+  $("fade").addEventListener("input", (event) => {
+    const percent = Number(event.target.value);
+    if (views.kind !== "photo" || views.isMoved) look("photo");
+    fade(percent);
+  });
+  $("sure").addEventListener("input", (event) => showSure(event.target.value / 100));
+  $("hatch").addEventListener("change", (event) => {
+    model.hatch(event.target.checked);
+    draw();
+  });
+  $("guess").addEventListener("change", (event) => {
+    model.hideGuess(!event.target.checked);
+    draw();
+  });
   $("frustum").addEventListener("change", (event) => {
     frustum.visible = event.target.checked;
     draw();
   });
-  $("theme").addEventListener("click", () => {
+  for (const image of [$("photo"), $("over")])
+    image.addEventListener("click", (event) => {
+      const area = image.getBoundingClientRect();
+      select(pickInPhoto((event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height));
+    });
+  click("all", () => showAll(true));
+  click("none", () => showAll(false));
+  click("labels", () => toggle("labels", "labels"));
+  click("boxes", () => toggle("boxes", "boxes"));
+  click("measure", () => setMeasuring(!isMeasuring));
+  click("isolate", isolate);
+  click("hide", hideSelected);
+  click("turn", () => (isTurning ? stopTurning() : startTurning()));
+  click("full", fullscreen);
+  click("save-glb", () => save(new Blob([glb], { type: "model/gltf-binary" }), `${document.title}.glb`));
+  click("save-png", savePicture);
+  click("theme", () => {
     const root = document.documentElement;
     const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = isDark ? "light" : "dark";
   });
 }
 
-// The meshes carry COLOR_0 in linear colours, which three.js takes as they are.
-function adopt(gltf) {
-  gltf.scene.updateMatrixWorld(true);
-  const nodes = gltf.scene.children;
-  const heights = nodes.filter((node) => node.isMesh).map((node) => new THREE.Box3().setFromObject(node));
-  const low = Math.min(...heights.map((box) => box.min.y));
-  const high = Math.max(...heights.map((box) => box.max.y));
-  for (const node of [...nodes]) {
-    const extras = node.userData;
-    const mesh = node.isMesh ? node : null;
-    if (mesh) {
-      mesh.material = new THREE.MeshLambertMaterial({ side: THREE.DoubleSide });
-      mesh.userData.segment = extras.name;
-      scene.add(mesh);
-    }
-    const photoColor = mesh ? mesh.geometry.getAttribute("color") : null;
-    parts.set(extras.name, { mesh, extras, photoColor, heightColor: mesh ? heightColors(mesh.geometry, low, high) : null });
-  }
-}
-
-function bytesOf(id) {
+// The GLB is deflated and in base64.
+async function bytesOf(id) {
   const text = atob($(id).textContent.trim());
   const bytes = new Uint8Array(text.length);
   for (let i = 0; i < text.length; i++) bytes[i] = text.charCodeAt(i);
-  return bytes.buffer;
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).arrayBuffer();
 }
-
-// For tests and for whoever scripts the page: what is drawn, by name.
-window.panoptic3d = {
-  ready: false,
-  names: () => [...parts.keys()],
-  visible: () => [...parts].filter(([, part]) => part.mesh && part.mesh.visible).map(([name]) => name),
-  selected: () => selected,
-  pick,
-  select,
-  show,
-  colorBy,
-  look,
-  pixelsOf: (name) => renderedPixels(name),
-};
 
 // Where on the page a segment is in front, found by asking the picker on a coarse raster.
 function renderedPixels(name, step = 12) {
@@ -243,21 +352,71 @@ function renderedPixels(name, step = 12) {
   return found;
 }
 
+// For tests and for whoever scripts the page: what is drawn, by name.
+window.panoptic3d = {
+  ready: false,
+  names: () => model.names(),
+  visible: () => model.visible(),
+  selected: () => selected,
+  pick,
+  pickInPhoto,
+  select,
+  show,
+  showSure,
+  colorBy,
+  look,
+  fade,
+  stopTurning,
+  view: () => ({ kind: views.kind, position: views.camera.position.toArray(), target: views.controls.target.toArray() }),
+  onScreen: () => model.points().map((point) => point.project(views.camera)).every(({ x, y }) => Math.abs(x) <= 1 && Math.abs(y) <= 1),
+  lengths: () => overlay.measures.children.map((line) => line.userData.length),
+  pixelsOf: renderedPixels,
+};
+
+function makeRenderer() {
+  renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
+  renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
+  views = new Views(canvas, facts, model, draw);
+  overlay = new Overlay($("tags"), scene, model);
+  const light = new THREE.DirectionalLight(0xffffff, 1.1);
+  light.position.set(0.3, 0.5, 1);
+  views.camera.add(light);
+  scene.add(new THREE.HemisphereLight(0xffffff, 0xc8c8d0, 2.1), views.camera, model.world, frustum);
+}
+
 async function start() {
-  const gltf = await new GLTFLoader().parseAsync(bytesOf("glb"), "");
-  adopt(gltf);
-  fillList();
-  listen();
+  if (location.protocol.startsWith("http") && location.pathname.split("/").length > 2) $("back").hidden = false;
+  makeRenderer();
+  const glb = await bytesOf("glb");
+  await model.load(glb);
+  if (model.photo) {
+    const url = URL.createObjectURL(model.photo);
+    $("photo").src = $("over").src = url;
+    $("over").alt = $("photo").alt;
+  }
+  panel.fill();
+  listen(glb);
+  colorBy("photo");
+  showSure(Math.floor(10 * facts.unsure_below) / 20); // half of what is unsure, in steps of the slider
   resize();
   look("overview");
-  colorBy("photo");
-  renderer.render(scene, camera);
+  drawNow();
   $("busy").remove();
   window.panoptic3d.ready = true;
   document.body.dataset.ready = "yes";
+  if (!matchMedia("(prefers-reduced-motion: reduce)").matches && !navigator.webdriver) startTurning();
+}
+
+// Without WebGL there is still the preview, and a sentence instead of an empty page.
+function giveUp(error) {
+  document.body.dataset.failed = "yes";
+  $("fallback").hidden = false;
+  const isWebGL = /webgl/i.test(error.message);
+  $("why").textContent = isWebGL ? "This browser shows no 3D (WebGL is off or missing), so here is a picture of the scene." : `This scene could not be shown in 3D: ${error.message}`;
+  $("busy")?.remove();
 }
 
 start().catch((error) => {
-  $("busy").textContent = `This scene could not be shown: ${error.message}`;
-  throw error;
+  giveUp(error);
+  if (!/webgl/i.test(error.message)) throw error;
 });

@@ -1,0 +1,139 @@
+"""A scene as two layers of meshes, one segment after the other: what its photo shows, and behind that the guess."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Bool, Float, Float32, Int64, UInt8
+from PIL import Image
+from torch import Tensor
+
+from panoptic3d.export.guess import Sight, behind_photo, continued_colors, is_scrap
+from panoptic3d.export.mesh import Mesh
+from panoptic3d.export.photo_depth import mesh_camera, read_depth, sharpened, without_flakes
+from panoptic3d.export.photo_labels import segment_of_pixels
+from panoptic3d.export.photo_mesh import PhotoMesh, photo_mesh
+from panoptic3d.export.segments import SegmentMesh, VertexColors, segment_meshes, vertex_normals
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import PanopticScene
+
+GUESS_TINT = 0.35  # of white in the colours of what is guessed
+_BEHIND_VOX = 0.15  # a guess comes no nearer to the visible surface: it would show between its pixels
+Rasterize = Callable[[Tensor, Tensor, Camera], Float32[Tensor, "h w"]]  # depth, infinite where nothing is
+InFront = Callable[[Tensor, Tensor, Camera, Tensor], Bool[Tensor, " f"]]  # faces with a pixel nearer than a depth
+
+
+@dataclass(frozen=True, eq=False)
+class Layers:
+    """In the order of `scene.segments`; `parts` have what the photo shows of them first."""
+
+    volume: tuple[SegmentMesh, ...]  # the parts as the volume has them: whole, and what boxes are measured on
+    parts: tuple[SegmentMesh, ...]
+    colors: tuple[VertexColors, ...]
+    sight: Sight | None  # None where the scene has no photo
+
+
+def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_front: InFront) -> Layers:
+    """Without a photo there is one layer, in the colours of classes."""
+    parts = segment_meshes(scene, simplify_vox)
+    if scene.photo is None:
+        return Layers(tuple(parts), tuple(parts), tuple(_plain(part) for part in parts), None)
+    camera = mesh_camera(scene.camera)
+    guide = _guide(scene.photo, camera)
+    vertices, faces, owner = _joined(parts)
+    if getattr(scene, "depth_map", None) is not None:
+        depth = without_flakes(sharpened(read_depth(scene.depth_map, scene.camera, camera), guide))
+    else:
+        depth = rasterize(torch.from_numpy(vertices), torch.from_numpy(faces), camera).numpy()
+    sight = _sight(scene, parts, depth, camera, guide)
+    shown = photo_mesh(sight.depth_m, sight.segment, camera)
+    of_vertex = np.repeat(np.arange(len(parts)), [len(part.mesh.vertices) for part in parts])
+    vertices, stays = behind_photo(vertices, faces, of_vertex, sight, scene.grid.voxel_size_m)
+    kept = torch.from_numpy(faces[stays])
+    limit = torch.from_numpy(sight.deepest_nearby() + _BEHIND_VOX * scene.grid.voxel_size_m)
+    stays[stays] = ~in_front(torch.from_numpy(vertices), kept, camera, limit).numpy()
+    stays[stays] = ~is_scrap(faces[stays])
+    meshes = [_both(part, n, shown, vertices, faces[stays & (owner == n)], parts) for n, part in enumerate(parts)]
+    colors = [_colors(mesh, scene.photo, scene.camera) for mesh in meshes]
+    return Layers(tuple(parts), tuple(meshes), tuple(colors), sight)
+
+
+def _sight(
+    scene: PanopticScene, parts: list[SegmentMesh], depth: np.ndarray, camera: Camera, guide: np.ndarray
+) -> Sight:
+    segments = tuple(part.segment for part in parts if part.segment is not None)
+    place = np.where(np.isfinite(depth), depth, 1.0)
+    x = (np.arange(camera.width) - camera.cx_px) / camera.fx_px
+    y = (np.arange(camera.height) - camera.cy_px) / camera.fy_px
+    points = np.stack((x * place, y[:, None] * place, place), axis=-1)
+    labels = segment_of_pixels(scene, segments, points, guide)
+    return Sight(camera, depth, np.where(np.isfinite(depth), labels, -1))
+
+
+def _guide(photo: UInt8[Tensor, "3 h w"], camera: Camera) -> Float32[np.ndarray, "h w 3"]:
+    image = Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy())
+    return np.asarray(image.resize((camera.width, camera.height), Image.Resampling.BOX), np.float32) / 255
+
+
+def _joined(parts: list[SegmentMesh]) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """All vertices, all faces, and which part each face is of."""
+    starts = np.cumsum([0, *(len(part.mesh.vertices) for part in parts)])
+    vertices = np.concatenate([np.zeros((0, 3)), *(part.mesh.vertices.double().numpy() for part in parts)])
+    none = np.zeros((0, 3), np.int64)
+    faces = np.concatenate([none, *(p.mesh.faces.numpy() + s for p, s in zip(parts, starts, strict=False))])
+    return vertices, faces, np.repeat(np.arange(len(parts)), [len(part.mesh.faces) for part in parts])
+
+
+def _both(
+    part: SegmentMesh,
+    number: int,
+    shown: PhotoMesh,
+    vertices: Float[np.ndarray, "v 3"],
+    faces: Int64[np.ndarray, "f 3"],
+    parts: list[SegmentMesh],
+) -> SegmentMesh:
+    """What the photo shows of a part, then what is left of its own mesh, with the normals that it had."""
+    front, front_faces = _used(shown.faces[shown.face_segment == number], shown.vertices_m)
+    front_mesh = Mesh(torch.from_numpy(front.astype(np.float32)), torch.from_numpy(front_faces))
+    start = sum(len(other.mesh.vertices) for other in parts[:number])
+    used, numbers = np.unique(faces, return_inverse=True)
+    back = torch.from_numpy(vertices[used].astype(np.float32))
+    back_faces = torch.from_numpy(numbers.reshape(-1, 3).astype(np.int64))
+    return replace(
+        part,
+        mesh=Mesh(torch.cat((front_mesh.vertices, back)), torch.cat((front_mesh.faces, back_faces + len(front)))),
+        normals=torch.cat((vertex_normals(front_mesh), part.normals[torch.from_numpy(used - start)])),
+        num_seen_vertices=len(front),
+        num_seen_faces=len(front_faces),
+    )
+
+
+def _used(faces: np.ndarray, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    used, numbers = np.unique(faces, return_inverse=True)
+    return vertices[used], numbers.reshape(-1, 3).astype(np.int64)
+
+
+def _plain(part: SegmentMesh) -> VertexColors:
+    num = len(part.normals)
+    return VertexColors(torch.tensor(part.class_color, dtype=torch.uint8).expand(num, 3), torch.zeros(num).bool())
+
+
+def _colors(part: SegmentMesh, photo: UInt8[Tensor, "3 h w"], camera: Camera) -> VertexColors:
+    """The photo's where it shows the vertex; elsewhere those of the same segment continued, in a lighter tone. A segment of
+    which nothing is seen has the colour of its class, lighter.
+    """
+    num = part.num_seen_vertices
+    points = part.mesh.vertices.double()
+    u = points[:num, 0] / points[:num, 2] * camera.fx_px + camera.cx_px
+    v = points[:num, 1] / points[:num, 2] * camera.fy_px + camera.cy_px
+    row = (v + 0.5).floor().long().clamp(0, camera.height - 1)
+    column = (u + 0.5).floor().long().clamp(0, camera.width - 1)
+    seen = photo[:, row, column].T
+    hidden = points[num:].numpy()
+    if num and len(hidden):
+        base = torch.from_numpy(continued_colors(hidden, points[:num].numpy(), seen.double().numpy()))
+    else:
+        base = torch.tensor(part.class_color, dtype=torch.float64).expand(len(hidden), 3)
+    guess = (base * (1 - GUESS_TINT) + 255 * GUESS_TINT).round().to(torch.uint8)
+    return VertexColors(torch.cat((seen, guess)), torch.arange(len(points)) < num)
