@@ -111,6 +111,7 @@ def of_member(level: LevelPrediction, member: int) -> LevelPrediction:
     """The rows of one sample of the batch, as if it were alone."""
     asked, kept = level.candidates.coords[:, 0] == member, level.voxels.coords[:, 0] == member
     semantic, instance, distance = level.semantic_logits, level.instance_logits, level.distance_vox
+    offsets, heat = level.centre_offsets, level.centre_heat
     return LevelPrediction(
         candidates=_alone(level.candidates, asked),
         occupancy_logit=level.occupancy_logit[asked],
@@ -119,6 +120,8 @@ def of_member(level: LevelPrediction, member: int) -> LevelPrediction:
         semantic_logits=None if semantic is None else semantic[kept],
         instance_logits=None if instance is None else instance[kept],
         distance_vox=None if distance is None else distance[kept],
+        centre_offsets=None if offsets is None else offsets[kept],
+        centre_heat=None if heat is None else heat[kept],
     )
 
 

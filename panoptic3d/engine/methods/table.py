@@ -18,6 +18,7 @@ METHODS = {
     "clearview": "panoptic3d.engine.methods.clearview.method:ClearviewMethod",
     "panorecon": "panoptic3d.engine.methods.panorecon.method:PanoReconMethod",
     "uni3d": "panoptic3d.engine.methods.uni3d.method:Uni3dMethod",
+    "buol": "panoptic3d.engine.methods.buol.method:BuolMethod",
 }
 
 

@@ -42,6 +42,9 @@ class BuolConfig(Config):
         named, read = self.panoptic.num_classes, self.voxel_net.num_classes
         if named != read:
             raise ValueError(f"panoptic.num_classes is {named} and voxel_net.num_classes {read}; make them equal")
+        lifted, read = self.lift.frame, self.voxel_net.frame
+        if lifted != read:
+            raise ValueError(f"lift.frame is {lifted!r} and voxel_net.frame {read!r}; make them equal")
         return self
 
 
@@ -56,11 +59,12 @@ FAITHFUL = {
         "before_limit": "lost",
         "without_stuff": "nothing",
         "last_index": "dropped",
+        "frame": "released",
     },
     "voxel_net": {"frame": "released"},
     "decode": {"registration": "released", "resample": "corners", "fill": "first"},
 }
-CORRECTED = {"voxel_net": {"frame": "released"}}
+CORRECTED = {"lift": {"frame": "released"}, "voxel_net": {"frame": "released"}}
 
 
 def config_for_published_weights(mode: Mode) -> BuolConfig:

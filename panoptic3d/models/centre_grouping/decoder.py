@@ -56,20 +56,11 @@ class CentreGrouping:
         """A panoptic id for every surface voxel, 0 where none is near."""
         coords = fields.coords[fields.surface]
         semantic = fields.semantic_logits.argmax(dim=1)
-        pointed_at = self._pixels(coords, camera, grid)
+        pointed_at = pixels_of(coords, camera, grid, self.config)
         if fields.centre_offsets is not None:
             pointed_at = pointed_at + fields.centre_offsets[:, [1, 0]].to(pointed_at.dtype)
         ids = panoptic_ids(pointed_at, semantic, centres, self.taxonomy)
         return filled(coords, without_small(ids, self.taxonomy, self.config), self.config)
-
-    def _pixels(self, coords: Int64[Tensor, "n 3"], camera: Camera, grid: VoxelGrid) -> Float[Tensor, "n 2"]:
-        """(u, v) of each voxel in the camera of the depth map."""
-        origin = grid.camera_index
-        if self.config.registration == "released":
-            x, y, z = FrustumBox.of(camera, grid, self.config.near_m, self.config.far_m).origin_vox
-            origin = (x, y, z + 1)
-        i, j, k = (coords.double() - torch.tensor(origin, dtype=torch.float64, device=coords.device)).unbind(1)
-        return torch.stack((i / k * camera.fx_px + camera.cx_px, j / k * camera.fy_px + camera.cy_px), dim=1)
 
     def _scores(
         self, fields: Fields, ids: Int64[Tensor, " s"], instances: Instances2D, things: list[int]
@@ -87,6 +78,18 @@ class CentreGrouping:
             scores[number] = float(of_class[thing % LABEL_DIVISOR - 1]) * means[thing]
         stuff = {i // LABEL_DIVISOR: mean for i, mean in means.items() if i and i not in things}
         return scores, stuff
+
+
+def pixels_of(
+    coords: Int64[Tensor, "n 3"], camera: Camera, grid: VoxelGrid, config: CentreGroupingConfig
+) -> Float[Tensor, "n 2"]:
+    """(u, v) of each voxel in the camera of the depth map."""
+    origin = grid.camera_index
+    if config.registration == "released":
+        x, y, z = FrustumBox.of(camera, grid, config.near_m, config.far_m).origin_vox
+        origin = (x, y, z + 1)
+    i, j, k = (coords.double() - torch.tensor(origin, dtype=torch.float64, device=coords.device)).unbind(1)
+    return torch.stack((i / k * camera.fx_px + camera.cx_px, j / k * camera.fy_px + camera.cy_px), dim=1)
 
 
 def _volume(grid: VoxelGrid, cells: Int64[Tensor, " n"], values: Tensor, fill: float | int) -> Tensor:

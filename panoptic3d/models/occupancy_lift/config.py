@@ -23,6 +23,8 @@ class OccupancyLiftConfig(Config):
     without_stuff: Literal["nothing", "farthest"] = "farthest"
     # Nothing is ever at index 255 of the released order (section 5.9).
     last_index: Literal["dropped", "kept"] = "kept"
+    # Which way the voxel net counts, its `frame`: the corner of a cell of 2^3 is its first voxel there (section 5.7).
+    frame: Literal["released", "camera"] = "camera"
     # Where the grid lies: that of 3D-Front for every camera, or the one that the releases would give to this camera.
     grid: Literal["front3d", "camera"] = "front3d"
     planes_before: int = Field(default=2, ge=0)  # of the range, nearer than the pixel's depth

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panoptic3d.geometry.thickening import thicken
 from panoptic3d.models.occupancy_lift.config import OccupancyLiftConfig
-from panoptic3d.models.occupancy_lift.projection import VoxelPixels, voxel_pixels
+from panoptic3d.models.occupancy_lift.projection import VoxelPixels, plane_of_voxels, voxel_pixels
 from panoptic3d.models.occupancy_lift.stuff_depth import eroded, farthest_stuff_m
 from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
 from panoptic3d.structures.camera import Camera
@@ -96,18 +96,13 @@ def lifted_voxels(
     (x0, y0, z0), (x1, y1, z1) = table.box
     numbers = torch.arange(num_planes, device=device)[:, None, None]
     is_in_range = planes.holds(numbers, member)
-    of_voxel = _plane_of_voxel(table, num_planes, spacing_m).to(device)
+    of_voxel = plane_of_voxels(table, num_planes, spacing_m).to(device)
     column, row = table.column.to(device), table.row.to(device)
     inside = table.is_kept[x0:x1, y0:y1, z0:z1].to(device, copy=True)
     for k in range(z0, z1):
         layer = is_in_range[of_voxel[k]]
         inside[:, :, k - z0] &= layer[row[y0:y1, k]].t()[column[x0:x1, k]]
     return inside.nonzero() + torch.tensor((x0, y0, z0), device=device)
-
-
-def _plane_of_voxel(table: VoxelPixels, num_planes: int, spacing_m: float) -> Int64[Tensor, " z"]:
-    reach_m = round(num_planes * spacing_m, 6)
-    return (table.depth_m * num_planes / reach_m).long().clamp(0, num_planes - 1)
 
 
 def lifted_features(
@@ -124,7 +119,7 @@ def lifted_features(
     num_planes, device = rays.occupancy_logits.shape[1], coords.device
     i, j, k = coords.unbind(1)
     pixel = table.row.to(device)[j, k] * rays.depth_m.shape[2] + table.column.to(device)[i, k]
-    plane = _plane_of_voxel(table, num_planes, rays.plane_spacing_m).to(device)[k]
+    plane = plane_of_voxels(table, num_planes, rays.plane_spacing_m).to(device)[k]
     probability = semantic_logits[member].softmax(dim=0).flatten(1).t()
     occupancy = rays.occupancy_logits[member].reshape(-1)[plane * semantic_logits[0, 0].numel() + pixel].sigmoid()
     behind = (plane - planes.surface[member].reshape(-1)[pixel]).to(occupancy.dtype)
@@ -135,8 +130,8 @@ def lifted_features(
 def padding_voxels(
     lifted: Int64[Tensor, "n 3"], table: VoxelPixels, config: OccupancyLiftConfig
 ) -> Int64[Tensor, "m 3"]:
-    """Kept voxels around the lifted ones, moved to the corner of their cell of 2^3 in the released order, which runs against
-    x and y: the voxel net starts at stride 2 there. Those that meet a lifted voxel are left out.
+    """Kept voxels around the lifted ones, moved to the corner of their cell of 2^3: a strided convolution reads that one. The
+    released order runs against x and y, and so its corners are other ones. Those that meet a lifted voxel are left out.
     """
     (x0, y0, z0), (x1, y1, z1) = table.box
     shape = (x1 - x0, y1 - y0, z1 - z0)
@@ -146,10 +141,11 @@ def padding_voxels(
     is_lifted[tuple((lifted - low).unbind(1))] = True
     reach = config.margin_vox
     around = thicken(is_lifted, -reach, reach) & table.is_kept[x0:x1, y0:y1, z0:z1].to(device) & ~is_lifted
-    if not len(lifted):
-        return torch.tensor([[129, 129, 126]], device=device)
+    if not len(lifted):  # a network needs a voxel
+        return torch.tensor([[n // 2 + 1, n // 2 + 1, n // 2 - 2] for n in table.is_kept.shape[:1]], device=device)
     i, j, k = (around.nonzero() + low).unbind(1)
-    corner = torch.stack((i | 1, j | 1, k & ~1), dim=1)
+    across = (i | 1, j | 1) if config.frame == "released" else (i & ~1, j & ~1)
+    corner = torch.stack((*across, k & ~1), dim=1)
     is_new = torch.zeros([n + 2 for n in shape], dtype=torch.bool, device=device)
     is_new[tuple((corner - low + 1).unbind(1))] = True
     is_new[1:-1, 1:-1, 1:-1] &= ~is_lifted

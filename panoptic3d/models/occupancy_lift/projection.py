@@ -59,6 +59,12 @@ def _voxel_pixels(camera: Camera, grid: VoxelGrid, config_json: str) -> VoxelPix
     )
 
 
+def plane_of_voxels(table: VoxelPixels, num_planes: int, spacing_m: float) -> Int64[Tensor, " z"]:
+    """The plane behind which the voxels of each depth lie."""
+    reach_m = round(num_planes * spacing_m, 6)
+    return (table.depth_m * num_planes / reach_m).long().clamp(0, num_planes - 1)
+
+
 Tables = tuple[Float[Tensor, "x z"], Float[Tensor, "y z"], Float[Tensor, " z"]]
 
 

@@ -3,7 +3,7 @@
 from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Bool, Float
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
 from panoptic3d.models.slots import Lifted
@@ -41,13 +41,14 @@ class SparseDeepLab(nn.Module):
         self.geometry = Predictor(channels, {OCCUPANCY: 1, DISTANCE: 1}, config.geometry)
 
     def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
-        """One level. The heat of centres, which no decoder reads, is worked out only where a gradient is wanted."""
+        """One level. The heat of centres, which no decoder reads, is worked out only for the objective."""
         inside = self.turned(lifted)
         book = PlanBook(self.config.sparse)
         levels = self.trunk(inside.features, inside.voxels, book)
         steps = self.steps(levels, inside)
         skips = [levels[2].features, levels[1].features, levels[0].features, inside.features][: len(steps)]
-        wanted = (SEMANTIC, OFFSETS, OCCUPANCY, DISTANCE, *((HEAT,) if torch.is_grad_enabled() else ()))
+        is_learning = self.training or torch.is_grad_enabled()
+        wanted = (SEMANTIC, OFFSETS, OCCUPANCY, DISTANCE, *((HEAT,) if is_learning else ()))
         heads: dict[str, Tensor] = {}
         for predictor in (self.semantic, self.instance, self.geometry):
             heads |= predictor(levels[3].features, skips, steps, book, wanted)
@@ -61,6 +62,14 @@ class SparseDeepLab(nn.Module):
             voxels, rows = mirrored(voxels, MIRRORED)
             features, frustum = features[rows], frustum.flip(1, 2)
         return Inside(voxels, features, frustum, region_around(voxels, frustum, self.config.margin_vox))
+
+    def asked_cells(self, lifted: Lifted) -> Int64[Tensor, "n 4"]:
+        """The finest voxels (batch, i, j, k), camera aligned, about which the network says something: the objective's."""
+        cells = self.turned(lifted).region.cells
+        if self.config.frame == "released":
+            for axis in MIRRORED:
+                cells[:, 1 + axis] = lifted.voxels.shape[axis] - 1 - cells[:, 1 + axis]
+        return cells
 
     def steps(self, levels: tuple[TrunkLevel, ...], inside: Inside) -> list[Step]:
         """The voxels of every step up: the same for the three predictors."""

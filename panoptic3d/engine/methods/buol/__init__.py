@@ -1,0 +1,1 @@
+"""Training of BUOL: targets and objective of both stages."""
