@@ -12,7 +12,8 @@ _FOCAL_LENGTH, _FOCAL_35MM = 0x920A, 0xA405
 _PLANE_X_RESOLUTION, _PLANE_UNIT, _PIXEL_X_DIMENSION = 0xA20E, 0xA210, 0xA002
 _MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 _DIAGONAL_OF_35MM = math.hypot(36.0, 24.0)
-_SANE_FOV_DEG = (5.0, 150.0)
+_SANE_FOV_DEG = (5.0, 150.0)  # of EXIF, which is often wrong
+_POSSIBLE_FOV_DEG = (1.0, 175.0)  # of what a user says
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,36 @@ class CameraChoice:
 
 
 def choose_camera(photo: Photo, given: GivenCamera = GivenCamera()) -> CameraChoice:
+    choice = _chosen(photo, given)
+    check_plausible(choice.camera)
+    return choice
+
+
+def check_plausible(camera: Camera) -> None:
+    """Refuse a camera that no lens has: its scene would be empty, and nobody would know why."""
+    across = (2 * math.degrees(math.atan(n / 2 / f)) for n, f in zip(_size(camera), _focal(camera), strict=True))
+    if not all(_POSSIBLE_FOV_DEG[0] <= fov <= _POSSIBLE_FOV_DEG[1] for fov in across):
+        low, high = _POSSIBLE_FOV_DEG
+        raise InputError(
+            f"focal lengths of {camera.fx_px:g} and {camera.fy_px:g} pixels on an image of {camera.width}x{camera.height} "
+            f"are no photo's (a field of view from {low:g} to {high:g} degrees); check the camera."
+        )
+    if any(abs(c - n / 2) > 2 * n for c, n in zip((camera.cx_px, camera.cy_px), _size(camera), strict=True)):
+        raise InputError(
+            f"a principal point at ({camera.cx_px:g}, {camera.cy_px:g}) is far outside of an image of "
+            f"{camera.width}x{camera.height} pixels; check the camera."
+        )
+
+
+def _size(camera: Camera) -> tuple[int, int]:
+    return camera.width, camera.height
+
+
+def _focal(camera: Camera) -> tuple[float, float]:
+    return camera.fx_px, camera.fy_px
+
+
+def _chosen(photo: Photo, given: GivenCamera) -> CameraChoice:
     height, width = photo.image.shape[1:]
     full_width, full_height = photo.full_size
     if given.camera is not None:

@@ -4,7 +4,6 @@ import hashlib
 import io
 import os
 import stat
-import struct
 import warnings
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -15,23 +14,24 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from panoptic3d.errors import InputError
+from panoptic3d.data.pictures import check_png
+from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.optional import require
 
 MIN_SIDE_PX, MAX_PIXELS, MAX_ASPECT = 32, 100_000_000, 10.0
 WORKING_SIDE_PX = 1280  # larger photos are shrunk to this at once; networks see 320 pixels of it
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _PAPER = (255, 255, 255)  # behind what is transparent
-_BROKEN = (
-    OSError,
-    ValueError,
-    SyntaxError,
-    EOFError,
-    struct.error,
-    IndexError,
-    TypeError,
-    OverflowError,
-)  # by decoders
+_FORMATS = (
+    "JPEG",
+    "PNG",
+    "WEBP",
+    "TIFF",
+    "GIF",
+    "BMP",
+    "PPM",
+)  # all that docs/scenes-on-disk.md lists, and no other decoder
+MAX_BYTES = 500_000_000  # 100 megapixels of 16-bit RGB are as many
 
 
 @dataclass(frozen=True, eq=False)
@@ -49,24 +49,42 @@ def load_photo(path: str | os.PathLike[str]) -> Photo:
     """The content decides what a file is, not its ending. Of an animation the first picture counts."""
     path = Path(path)
     data = _read(path)
+    formats = list(_FORMATS)
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
         require("pillow_heif", f"{path} is HEIC: reading it").register_heif_opener()
+        formats = ["HEIF"]
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own remarks on odd files; what matters is said below
         try:
-            with Image.open(io.BytesIO(data)) as opened:
-                _check_size(path, opened.size)
-                return replace(
-                    _upright(path, opened), file=path.name, num_bytes=len(data), sha256=hashlib.sha256(data).hexdigest()
-                )
-        except UnidentifiedImageError:
-            raise InputError(
-                f"{path} is no picture that can be read (JPEG, PNG, WebP, TIFF, ...); convert it."
-            ) from None
-        except (Image.DecompressionBombError, MemoryError):
-            raise InputError(f"{path} unpacks to more than {MAX_PIXELS:,} pixels; shrink it first.") from None
-        except _BROKEN as error:
-            raise InputError(f"{path} is damaged ({error}); save it again.") from error
+            with reading(path, "a sound picture"):
+                return _decoded(path, data, formats)
+        except BadFileError as error:
+            raise _explained(path, error) from error.__cause__
+
+
+def _decoded(path: Path, data: bytes, formats: list[str]) -> Photo:
+    with Image.open(io.BytesIO(data), formats=formats) as opened:
+        _check_size(path, opened.size)
+        if opened.format == "PNG":
+            check_png(data, is_strict=False)
+        sha256 = hashlib.sha256(data).hexdigest()
+        return replace(_upright(path, opened), file=path.name, num_bytes=len(data), sha256=sha256)
+
+
+def _explained(path: Path, error: BadFileError) -> BadFileError:
+    """What a person can do about a photo is not what can be done about a file of a data set."""
+    cause = error.__cause__
+    if cause is None:
+        return error
+    if isinstance(cause, UnidentifiedImageError):
+        return _bad(path, "is no picture that can be read (JPEG, PNG, WebP, TIFF, ...); convert it", "not_picture")
+    if isinstance(cause, Image.DecompressionBombError | MemoryError):
+        return _bad(path, f"unpacks to more than {MAX_PIXELS:,} pixels; shrink it first", "too_large")
+    return _bad(path, f"is damaged ({cause}); save it again", "corrupt")
+
+
+def _bad(path: Path, what: str, reason: str) -> BadFileError:
+    return BadFileError(f"{path} {what}.", path=str(path), reason=reason)
 
 
 def photo_from_array(image: np.ndarray | Tensor | Image.Image) -> Photo:
@@ -82,44 +100,65 @@ def photo_from_array(image: np.ndarray | Tensor | Image.Image) -> Photo:
 
 
 def _read(path: Path) -> bytes:
+    """A pipe is not waited for, and no more is read than a photo may have."""
     try:
-        mode = path.stat().st_mode
-        if stat.S_ISDIR(mode):
-            raise InputError(f"{path} is a folder where a photo was expected; name the photos in it.")
-        if not stat.S_ISREG(mode):
-            raise InputError(f"{path} is no ordinary file; copy the photo to one.")
-        data = path.read_bytes()
+        descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+        with os.fdopen(descriptor, "rb") as file:
+            status = os.fstat(descriptor)
+            if not stat.S_ISREG(status.st_mode):
+                raise _bad(path, "is no ordinary file; copy the photo to one", "unreadable")
+            if status.st_size > MAX_BYTES:
+                size = f"has {status.st_size:,} bytes; at most {MAX_BYTES:,} are read"
+                raise _bad(path, f"{size}, save it smaller", "too_large")
+            data = file.read(MAX_BYTES)
+    except IsADirectoryError:
+        raise _bad(path, "is a folder where a photo was expected; name the photos in it", "unreadable") from None
     except OSError as error:
-        raise InputError(f"{path} cannot be read ({error.strerror}); check the name and its permissions.") from error
+        raise _bad(
+            path, f"cannot be read ({error.strerror}); check the name and its permissions", "unreadable"
+        ) from error
     except ValueError as error:
-        raise InputError(f"{str(path)!r} is no name of a file ({error}); check it.") from error
+        raise _bad(path, f"is no name of a file ({error}); check it", "unreadable") from error
     if not data:
-        raise InputError(f"{path} is empty; it may not have been copied to its end.")
+        raise _bad(path, "is empty; it may not have been copied to its end", "empty")
     return data
 
 
 def _check_size(path: Path, size: tuple[int, int]) -> None:
     width, height = size
     if width * height > MAX_PIXELS:
-        raise InputError(f"{path} has {width}x{height} pixels; at most {MAX_PIXELS:,} are read, shrink it first.")
+        raise _bad(path, f"has {width}x{height} pixels; at most {MAX_PIXELS:,} are read, shrink it first", "too_large")
     if min(size) < MIN_SIDE_PX:
-        raise InputError(f"{path} is {width}x{height}; a photo needs at least {MIN_SIDE_PX} pixels on each side.")
+        what = f"is {width}x{height}; a photo needs at least {MIN_SIDE_PX} pixels on each side"
+        raise _bad(path, what, "wrong_shape")
     if max(size) > MAX_ASPECT * min(size):
-        raise InputError(f"{path} is {width}x{height}, more than {MAX_ASPECT:.0f} to 1; cut a piece of it out.")
+        what = f"is {width}x{height}, more than {MAX_ASPECT:.0f} to 1; cut a piece of it out"
+        raise _bad(path, what, "wrong_shape")
 
 
 def _upright(path: Path, opened: Image.Image) -> Photo:
     notes = []
     if (num_frames := getattr(opened, "n_frames", 1)) > 1:
         notes.append(f"the first of {num_frames} pictures")
-    exif = opened.getexif()
-    tags = dict(exif) | dict(exif.get_ifd(0x8769))
-    image = ImageOps.exif_transpose(opened)
+    opened.load()
+    image, tags = _turned(opened, notes)
     full_size = image.size
     image = _to_srgb(path, image, notes)
     image.thumbnail((WORKING_SIDE_PX, WORKING_SIDE_PX), Image.Resampling.BOX, reducing_gap=2.0)
     pixels = torch.from_numpy(np.array(image)).permute(2, 0, 1).contiguous()
     return Photo(pixels, full_size, tags, tuple(notes))
+
+
+def _turned(opened: Image.Image, notes: list[str]) -> tuple[Image.Image, dict[int, object]]:
+    """As EXIF says, and what else it says. Pixels are as sound as ever where it is broken."""
+    try:
+        with reading("EXIF"):
+            exif = opened.getexif()
+            tags = dict(exif) | dict(exif.get_ifd(0x8769))
+            return ImageOps.exif_transpose(opened), tags
+    except BadFileError as error:
+        notes.append(f"its EXIF block could not be read ({error.__cause__})")
+        return opened.copy(), {}
 
 
 def _to_srgb(path: Path, image: Image.Image, notes: list[str]) -> Image.Image:
@@ -154,14 +193,13 @@ def _from_numbers(path: Path, image: Image.Image) -> Image.Image:
     """Grey in 16 bits, or in floats from 0 to 1 (or to 255)."""
     values = np.array(image).astype(np.float64)
     if not np.isfinite(values).all():
-        raise InputError(f"{path} holds values that are no finite numbers; mend or convert it.")
+        raise _bad(path, "holds values that are no finite numbers; mend or convert it", "corrupt")
     low, high = float(values.min()), float(values.max())
     if image.mode == "F":
         limit = 1.0 if high <= 1 else 255.0
     else:
         limit = 65535.0
     if low < 0 or high > limit:
-        raise InputError(
-            f"{path} holds values from {low:g} to {high:g}, which is no range of grey; convert it to 8 bits."
-        )
+        what = f"holds values from {low:g} to {high:g}, which is no range of grey; convert it to 8 bits"
+        raise _bad(path, what, "corrupt")
     return Image.fromarray(np.round(values * (255 / limit)).astype(np.uint8)).convert("RGB")
