@@ -41,8 +41,13 @@ class BadFileError(InputError):
         return _rebuild_bad_file_error, (str(self), self.path, self.reason, self.key)
 
 
+_ADVICE = "restore the file or leave its sample out"
+
+
 @contextlib.contextmanager
-def reading(path: str | os.PathLike[str], expected: str = "a sound file", key: str | None = None) -> Iterator[None]:
+def reading(
+    path: str | os.PathLike[str], expected: str = "a sound file", key: str | None = None, advice: str = _ADVICE
+) -> Iterator[None]:
     """The one net around readers of files: whatever a decoder raises on a file is a `BadFileError` that names the file, so
     that callers know what to count and go on. Readers themselves catch nothing.
     """
@@ -51,10 +56,12 @@ def reading(path: str | os.PathLike[str], expected: str = "a sound file", key: s
     except (BadFileError, MissingPartError):
         raise
     except Exception as error:
-        raise _bad_file(path, expected, key, error) from error
+        raise _bad_file(path, expected, key, advice, error) from error
 
 
-def _bad_file(path: str | os.PathLike[str], expected: str, key: str | None, error: Exception) -> BadFileError:
+def _bad_file(
+    path: str | os.PathLike[str], expected: str, key: str | None, advice: str, error: Exception
+) -> BadFileError:
     reason, found = "corrupt", f"{type(error).__name__}: {error}"
     if isinstance(error, InputError):
         found = str(error).rstrip(".")
@@ -67,7 +74,7 @@ def _bad_file(path: str | os.PathLike[str], expected: str, key: str | None, erro
     elif isinstance(error, MemoryError):
         reason, found = "too_large", "more than there is memory for"
     place = f"{os.fspath(path)}, key `{key}`" if key else os.fspath(path)
-    message = f"{place}: expected {expected}, found {found} ({reason}); restore the file or leave its sample out."
+    message = f"{place}: expected {expected}, found {found} ({reason}); {advice}."
     return BadFileError(message, path=os.fspath(path), reason=reason, key=key)
 
 

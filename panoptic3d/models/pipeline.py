@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid, Trunk
 from panoptic3d.errors import InputError
+from panoptic3d.models.finite import checked
 from panoptic3d.models.slots import Decode, Fit, Lift, Panoptic2D, PanopticStage, RayStage, VoxelNet
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.prediction import Prediction
@@ -73,7 +74,7 @@ class Pipeline(nn.Module):
         """
         _refuse_misfits(image, cameras)
         alone = [
-            self.decode(self._predicted(image[i : i + 1], (camera,), 1, dtype_2d))[0]
+            self.decode(checked(self._predicted(image[i : i + 1], (camera,), 1, dtype_2d)))[0]
             for i, camera in enumerate(cameras)
         ]
         return tuple(replace(scene, camera=camera) for scene, camera in zip(alone, cameras, strict=True))

@@ -49,10 +49,10 @@ def load_photo(path: str | os.PathLike[str]) -> Photo:
     """The content decides what a file is, not its ending. Of an animation the first picture counts."""
     path = Path(path)
     data = _read(path)
-    formats = list(_FORMATS)
+    formats: tuple[str, ...] = _FORMATS
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
         require("pillow_heif", f"{path} is HEIC: reading it").register_heif_opener()
-        formats = ["HEIF"]
+        formats = ("HEIF",)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # Pillow's own remarks on odd files; what matters is said below
         try:
@@ -62,7 +62,7 @@ def load_photo(path: str | os.PathLike[str]) -> Photo:
             raise _explained(path, error) from error.__cause__
 
 
-def _decoded(path: Path, data: bytes, formats: list[str]) -> Photo:
+def _decoded(path: Path, data: bytes, formats: tuple[str, ...]) -> Photo:
     with Image.open(io.BytesIO(data), formats=formats) as opened:
         _check_size(path, opened.size)
         if opened.format == "PNG":

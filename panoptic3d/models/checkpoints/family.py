@@ -8,19 +8,19 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from panoptic3d.config import Config, canonical_json, validate_config
-from panoptic3d.errors import BadFileError
+from panoptic3d.errors import BadFileError, reading
 from panoptic3d.files import sha256_of_file, write_bytes_atomically, write_text_atomically
 from panoptic3d.models.checkpoints.entries import Entry, entries_of
 from panoptic3d.models.checkpoints.key_report import KeyReport, match
 from panoptic3d.models.checkpoints.published import read_published
+from panoptic3d.models.checkpoints.weights import ADVICE, CONFIG, WEIGHTS, load_network_of, read_config_tree
 from panoptic3d.models.pipeline import Pipeline
 
-WEIGHTS, CONFIG, ORIGIN = "model.safetensors", "config.json", "origin.json"
+ORIGIN = "origin.json"
 Mode = Literal["faithful", "corrected"]
 
 
@@ -89,16 +89,8 @@ def load_folder(family: Family, folder: Path, config: Config | None = None) -> P
     """The pipeline with the weights of a folder, under its own config or another that has the same tensors. Of a file of the
     2D stage alone the 3D stage keeps its fresh weights.
     """
-    pipeline = family.build(config or read_config(family, folder))
-    allowed = "voxel_net." if _is_only_2d(folder) else "\0"
-    state, wanted = _read_weights(folder), pipeline.state_dict()
-    wrong = [name for name in wanted if name not in state and not name.startswith(allowed)]
-    wrong += [name for name in state if name not in wanted or state[name].shape != wanted[name].shape]
-    if wrong:
-        message = f"{folder / WEIGHTS} does not fit its config (first: {wrong[0]}); import the checkpoint again."
-        raise BadFileError(message, path=str(folder), reason="keys")
-    pipeline.load_state_dict(state, strict=False)
-    return pipeline
+    chosen = config or read_config(family, folder)
+    return load_network_of(folder, lambda: family.build(chosen), "voxel_net." if _is_only_2d(folder) else None)
 
 
 def export_published(family: Family, folder: Path) -> OrderedDict[str, Tensor]:
@@ -117,26 +109,11 @@ def export_published(family: Family, folder: Path) -> OrderedDict[str, Tensor]:
 
 
 def read_config(family: Family, folder: Path) -> Any:
-    return validate_config(family.config_kind, _read_json(folder / CONFIG), origin=str(folder / CONFIG))
+    return validate_config(family.config_kind, read_config_tree(folder), origin=str(folder / CONFIG))
 
 
 def _is_only_2d(folder: Path) -> bool:
     """Weights that were trained here have no origin: they are whole."""
     path = folder / ORIGIN
-    return path.exists() and _read_json(path).get("stages") == "2d"
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        message = f"{path} cannot be read ({error}); give a folder that import-checkpoint or training has made."
-        raise BadFileError(message, path=str(path), reason="unreadable") from None
-
-
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        message = f"{folder / WEIGHTS} cannot be read ({error}); import the checkpoint again."
-        raise BadFileError(message, path=str(folder), reason="unreadable") from None
+    with reading(path, "where a checkpoint comes from", advice=ADVICE):
+        return path.exists() and json.loads(path.read_bytes()).get("stages") == "2d"

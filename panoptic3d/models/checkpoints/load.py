@@ -1,26 +1,22 @@
 """From a folder with weights to a network, whatever its method: the `method` of its config.json says which."""
 
-import json
-from collections.abc import Mapping
 from pathlib import Path
 
 from panoptic3d.config import validate_config
 from panoptic3d.errors import BadFileError
 from panoptic3d.models.buol.family import BUOL
 from panoptic3d.models.checkpoints.family import load_folder as load_published
-from panoptic3d.models.checkpoints.weights import load_weights
+from panoptic3d.models.checkpoints.weights import CONFIG, load_network_of, read_config_tree
 from panoptic3d.models.clearview.build import build_clearview
 from panoptic3d.models.clearview.config import ClearviewConfig
 from panoptic3d.models.panorecon.checkpoint.folder import load_folder as load_panorecon
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.uni3d.family import UNI3D
 
-CONFIG = "config.json"
-
 
 def load_network(folder: Path) -> Pipeline:
     """In evaluation mode, on the CPU."""
-    tree = _config_of(folder)
+    tree = read_config_tree(folder)
     method = str(tree.get("method", ""))
     if method not in _LOADERS:
         message = f"{folder / CONFIG} names the method {method!r}; this version knows {', '.join(_LOADERS)}."
@@ -29,10 +25,8 @@ def load_network(folder: Path) -> Pipeline:
 
 
 def _load_clearview(folder: Path) -> Pipeline:
-    config = validate_config(ClearviewConfig, _config_of(folder), origin=str(folder / CONFIG))
-    network = build_clearview(config)
-    load_weights(network, folder)
-    return network
+    config = validate_config(ClearviewConfig, read_config_tree(folder), origin=str(folder / CONFIG))
+    return load_network_of(folder, lambda: build_clearview(config))
 
 
 def _load_buol(folder: Path) -> Pipeline:
@@ -44,12 +38,3 @@ def _load_uni3d(folder: Path) -> Pipeline:
 
 
 _LOADERS = {"panorecon": load_panorecon, "clearview": _load_clearview, "uni3d": _load_uni3d, "buol": _load_buol}
-
-
-def _config_of(folder: Path) -> Mapping:
-    try:
-        config = json.loads((folder / CONFIG).read_text())
-    except (OSError, ValueError) as error:
-        message = f"{folder / CONFIG} cannot be read ({error}); give a folder with a checkpoint."
-        raise BadFileError(message, path=str(folder), reason="unreadable") from None
-    return config if isinstance(config, Mapping) else {}

@@ -5,13 +5,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
 from panoptic3d.config import canonical_json, validate_config
-from panoptic3d.errors import BadFileError
+from panoptic3d.errors import BadFileError, reading
 from panoptic3d.files import sha256_of_file, write_bytes_atomically, write_text_atomically
+from panoptic3d.models.checkpoints.weights import ADVICE, CONFIG, WEIGHTS, load_network_of, read_config_tree
 from panoptic3d.models.panorecon.build import build_panorecon
 from panoptic3d.models.panorecon.checkpoint.matching import KeyReport, has_old_names, is_only_2d, match, norm_of
 from panoptic3d.models.panorecon.checkpoint.published import read_published
@@ -20,7 +20,7 @@ from panoptic3d.models.panorecon.config import Mode, PanoReconConfig, config_for
 from panoptic3d.models.panorecon.names import old_name
 from panoptic3d.models.pipeline import Pipeline
 
-WEIGHTS, CONFIG, ORIGIN = "model.safetensors", "config.json", "origin.json"
+ORIGIN = "origin.json"
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,18 +62,8 @@ def import_published(path: Path, out: Path, mode: Mode = "faithful") -> Imported
 
 def load_folder(folder: Path, config: PanoReconConfig | None = None) -> Pipeline:
     """The pipeline with the weights of a folder, under its own config or another that has the same tensors."""
-    pipeline = build_panorecon(config or read_config(folder))
-    allowed = "voxel_net." if _origin(folder)["stages"] == "2d" else "\0"
-    state, wanted = _read_weights(folder), pipeline.state_dict()
-    missing = [name for name in wanted if name not in state and not name.startswith(allowed)]
-    unexpected = [name for name in state if name not in wanted]
-    misfits = [name for name in state if name in wanted and state[name].shape != wanted[name].shape]
-    if missing or unexpected or misfits:
-        first = (missing or unexpected or misfits)[0]
-        message = f"{folder / WEIGHTS} does not fit its config (first: {first}); import the checkpoint again."
-        raise BadFileError(message, path=str(folder), reason="keys")
-    pipeline.load_state_dict(state, strict=False)
-    return pipeline
+    chosen, is_only_2d = config or read_config(folder), _origin(folder)["stages"] == "2d"
+    return load_network_of(folder, lambda: build_panorecon(chosen), "voxel_net." if is_only_2d else None)
 
 
 def export_published(folder: Path) -> dict[str, dict[str, Tensor]]:
@@ -89,26 +79,11 @@ def export_published(folder: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def read_config(folder: Path) -> PanoReconConfig:
-    return validate_config(PanoReconConfig, _read_json(folder / CONFIG), origin=str(folder / CONFIG))
+    return validate_config(PanoReconConfig, read_config_tree(folder), origin=str(folder / CONFIG))
 
 
 def _origin(folder: Path) -> dict:
     """Weights that were trained here have none: they are whole, and their names are the present ones."""
-    assumed = {"stages": "2d and 3d", "names": "present"}
-    return assumed | (_read_json(folder / ORIGIN) if (folder / ORIGIN).exists() else {})
-
-
-def _read_json(path: Path) -> dict:
-    try:
-        return json.loads(path.read_text())
-    except (OSError, ValueError) as error:
-        message = f"{path} cannot be read ({error}); give a folder that import-checkpoint or training has made."
-        raise BadFileError(message, path=str(path), reason="unreadable") from None
-
-
-def _read_weights(folder: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(folder / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        message = f"{folder / WEIGHTS} cannot be read ({error}); import the checkpoint again."
-        raise BadFileError(message, path=str(folder), reason="unreadable") from None
+    assumed, path = {"stages": "2d and 3d", "names": "present"}, folder / ORIGIN
+    with reading(path, "where a checkpoint comes from", advice=ADVICE):
+        return assumed | (dict(json.loads(path.read_bytes())) if path.exists() else {})
