@@ -46,6 +46,7 @@ PARTS: dict[str, OptionalPart] = {
             )
             for n in (0, 1, 2)
         ),
+        OptionalPart("transformers", "transformers", _extra("transformers"), "2D adapters"),
         OptionalPart("detectron2", "detectron2", "build it from its own repository", "2D adapters"),
         OptionalPart("wandb", "wandb", _extra("wandb"), "tracking of training runs"),
         OptionalPart("tensorboard", "tensorboard", _extra("train"), "tracking of training runs"),

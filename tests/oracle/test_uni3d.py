@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from panoptic3d.models.checkpoints.entries import entries_of
-from panoptic3d.models.mask_transformer.stage import DEPTH, SEGMENTS
+from panoptic3d.models.mask_transformer.decision import DEPTH, SEGMENTS
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.query_decode.config import QueryDecodeConfig
 from panoptic3d.models.query_decode.labels import query_labels

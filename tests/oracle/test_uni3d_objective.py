@@ -121,7 +121,7 @@ def test_the_3d_objective_and_its_gradients(
         zip(wanted["queries"], wanted["targets"], strict=True)
     )
     with torch.no_grad():
-        maps = stage.maps(two.features, [stored_merge(folder, _FRAME)])
+        maps = stage.decide.maps(two.features, [stored_merge(folder, _FRAME)])
         panoptic = Panoptic2D(two.panoptic.instances, {name: map_.clone() for name, map_ in maps.items()})
         lifted = pipeline.lift(pipeline.rays(two.pyramid, two.fitted.cameras, panoptic), panoptic)
     every = torch.from_numpy(folder.recorded(_FRAME, "decoder")["segm_decoder_out"])

@@ -11,10 +11,11 @@ from torch import Tensor, nn
 
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.models.checkpoints.entries import entries_of
+from panoptic3d.models.mask_transformer.decision import DEPTH
 from panoptic3d.models.mask_transformer.joint_decoder import QueryMaps
 from panoptic3d.models.mask_transformer.merge import Kept, Merged, kept_queries
 from panoptic3d.models.mask_transformer.pixel_decoder import PixelFeatures
-from panoptic3d.models.mask_transformer.stage import DEPTH, MaskTransformer
+from panoptic3d.models.mask_transformer.stage import MaskTransformer
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.feature_lift import FeatureLift, place
@@ -76,7 +77,7 @@ def run_2d(pipeline: Pipeline, folder: Uni3dFolder, frame: str) -> Run2d:
     features = stage.pixel_decoder(pyramid)
     layers = stage.joint_decoder(features, with_layers=True)
     kept = kept_queries(layers[-1].class_logits[0], stage.config.merge)
-    return Run2d(fitted, pyramid, features, layers, kept, stage.panoptic(features, layers[-1], fitted.cameras))
+    return Run2d(fitted, pyramid, features, layers, kept, stage.decide(features, layers[-1], fitted.cameras))
 
 
 def stored_merge(folder: Uni3dFolder, frame: str) -> Merged:
@@ -103,7 +104,7 @@ def run_3d(pipeline: Pipeline, folder: Uni3dFolder, frame: str, two: Run2d) -> R
     every = torch.from_numpy(table["segm_decoder_out"])
     kept = kept_queries(torch.from_numpy(table["logits"]), stage.config.merge)
     found = replace(two.panoptic.instances[0], class_ids=kept.class_ids, scores=kept.scores)
-    panoptic = Panoptic2D((found,), stage.maps(two.features, [stored_merge(folder, frame)]))
+    panoptic = Panoptic2D((found,), stage.decide.maps(two.features, [stored_merge(folder, frame)]))
     rays = pipeline.rays(two.pyramid, two.fitted.cameras, panoptic)
     lifted = replace(lift(rays, panoptic), queries=(every,))  # of all queries, as the reference takes them
     with Captured(pipeline.voxel_net) as inside:

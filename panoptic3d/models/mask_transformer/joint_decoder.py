@@ -111,6 +111,7 @@ class JointDecoder(nn.Module):
         return is_likely | ~is_likely.any(dim=2, keepdim=True)
 
     def _said(self, segments: Tensor, depths: Tensor, features: PixelFeatures) -> QueryMaps:
+        assert features.depth_features is not None, "the pixel decoder that goes with this decoder gives them"
         segments, depths = self.segments.norm(segments), self.depths.norm(depths)
         return QueryMaps(
             class_logits=self.classes(segments),

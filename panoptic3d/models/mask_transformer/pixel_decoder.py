@@ -18,11 +18,14 @@ _NUM_LEVELS = 3  # strides 32, 16 and 8: the order of everything here
 
 @dataclass(frozen=True, eq=False)
 class PixelFeatures:
-    """`coarse` are the maps of strides 32, 16 and 8. Products of a query with the two others are its mask and its depth."""
+    """`coarse` are the maps of strides 32, 16 and 8. Products of a query with the two others are its mask and its depth.
 
-    coarse: tuple[Float[Tensor, "b c h32 w32"], Float[Tensor, "b c h16 w16"], Float[Tensor, "b c h8 w8"]]
+    Another network's may have no coarse maps, and no features of depth.
+    """
+
+    coarse: tuple[Float[Tensor, "b c _ _"], ...]
     mask_features: Float[Tensor, "b c h4 w4"]
-    depth_features: Float[Tensor, "b c h4 w4"]
+    depth_features: Float[Tensor, "b c h4 w4"] | None
 
 
 class PixelDecoder(nn.Module):

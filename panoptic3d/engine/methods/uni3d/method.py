@@ -144,7 +144,7 @@ class Uni3dMethod(Method):
     def _lifted(self, seen: Seen2d, pairs: Sequence[Pairs]) -> Lifted:
         """What the 2D stage hands on, with the queries of the targets instead of those that it trusts."""
         said, cameras = seen.layers[-1], seen.fitted.cameras
-        panoptic = self._stage.panoptic(seen.features, said, cameras)
+        panoptic = self._stage.decide(seen.features, said, cameras)
         lifted = self.network.lift(self.network.rays(seen.pyramid, cameras, panoptic), panoptic)
         return replace(lifted, queries=tuple(said.embeddings[m, queries] for m, (queries, _) in enumerate(pairs)))
 
