@@ -3,6 +3,7 @@
 import contextlib
 import os
 from collections.abc import Iterator
+from concurrent.futures import BrokenExecutor
 from typing import ClassVar
 
 
@@ -39,6 +40,17 @@ class BadFileError(InputError):
     def __reduce__(self) -> tuple:
         """Survives the trip from a worker process: keyword-only arguments do not pickle by themselves."""
         return _rebuild_bad_file_error, (str(self), self.path, self.reason, self.key)
+
+
+@contextlib.contextmanager
+def explained_loss_of_workers(option: str) -> Iterator[None]:
+    """A worker process that was killed becomes one sentence. `option` is the one that sets how many there are."""
+    try:
+        yield
+    except BrokenExecutor as error:
+        raise Panoptic3dError(
+            f"a worker was killed, most often for want of memory; run the same command again with fewer {option}."
+        ) from error
 
 
 _ADVICE = "restore the file or leave its sample out"

@@ -1,5 +1,6 @@
 """What ran: hardware, versions and commit, as every measured number carries them."""
 
+import functools
 import os
 import platform
 import subprocess
@@ -9,6 +10,8 @@ from typing import Any
 import torch
 
 from panoptic3d.version import __version__
+
+_GIT_S = 5.0
 
 
 def describe_machine() -> dict[str, Any]:
@@ -22,13 +25,24 @@ def hardware() -> str:
     return ", ".join(parts)
 
 
+@functools.cache
 def commit() -> str:
-    """The commit of the checkout that this package runs from, `-dirty` with changes; empty for an installed wheel."""
+    """The commit of the checkout that this package runs from, `-dirty` with changes; empty for an installed wheel, and where
+    git is absent, broken or slow (a cold network disk): a name is not worth a result.
+    """
     folder = Path(__file__).resolve().parent
     command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=12", "--exclude=*"]
     try:
-        result = subprocess.run(command, capture_output=True, text=True, timeout=10, check=False)
-    except OSError:
+        result = subprocess.run(
+            command,
+            capture_output=True,
+            text=True,
+            errors="replace",
+            timeout=_GIT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.SubprocessError):
         return ""
     return result.stdout.strip() if result.returncode == 0 else ""
 

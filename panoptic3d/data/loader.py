@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Literal
 
+from pydantic import Field
 from torch.utils.data import DataLoader, Dataset, Sampler
 
 from panoptic3d import distributed
@@ -28,11 +29,13 @@ _MAX_ATTEMPTS = 16  # for one place; more in a row are no accident
 
 
 class LoaderConfig(Config):
-    batch_size: int = 1
-    num_workers: int = 0
-    prefetch_batches: int = 2  # of each worker
+    batch_size: int = Field(default=1, ge=1)
+    num_workers: int = Field(default=0, ge=0)
+    prefetch_batches: int = Field(default=2, ge=1)  # of each worker
     is_shuffled: bool = True
-    max_bad_samples: int = 20  # distinct ones before training gives up; `train` counts over all ranks
+    max_bad_samples: int = Field(
+        default=20, ge=0
+    )  # distinct ones before training gives up; `train` counts over all ranks
     pin_memory: bool = False
     augment: AugmentConfig | None = None  # what is done to the samples of training; validation sees them as they are
 

@@ -228,7 +228,7 @@ def test_a_folder_that_was_broken_is_named(imported: Path, tmp_path: Path) -> No
         load_folder(tmp_path)
     shutil.copy(imported / "model.safetensors", tmp_path)
     (tmp_path / "origin.json").write_text("{")
-    with pytest.raises(BadFileError, match="origin.json: expected where a checkpoint comes from"):
+    with pytest.raises(BadFileError, match=r"origin\.json: expected where a checkpoint comes from"):
         load_folder(tmp_path)
 
 

@@ -35,7 +35,9 @@ def _only_facts(monkeypatch: pytest.MonkeyPatch) -> None:
         others = dict.fromkeys(REQUIRED_FILES, b"")
         return {
             **others,
-            "scene.json": json.dumps(scene_facts(scene, segments) | {"sha256": hashes_of(others)}).encode(),
+            "scene.json": json.dumps(
+                scene_facts(scene, segments, (0.0, -1.0, 0.0)) | {"sha256": hashes_of(others)}
+            ).encode(),
         }
 
     monkeypatch.setattr("panoptic3d.predictor.scene_folder.scene_files", files)

@@ -25,7 +25,7 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
         return {
             **others,
             "preview.png": bytes(5000),
-            "scene.json": json.dumps(scene_facts(scene, [{"name": title}]) | {"sha256": {}}).encode(),
+            "scene.json": json.dumps(scene_facts(scene, [{"name": title}], (0.0, -1.0, 0.0)) | {"sha256": {}}).encode(),
         }
 
     monkeypatch.setattr("panoptic3d.predictor.predictor.open_network", lambda *_: Echo())

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from panoptic3d.config import fingerprint
-from panoptic3d.errors import InputError
+from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.files import write_text_atomically
 from panoptic3d.metrics.diagnosis import Traits
 from panoptic3d.metrics.matching import Overlap
@@ -120,17 +120,20 @@ def _matched_again(record: ProtocolRecord, protocol: Protocol) -> ProtocolRecord
 
 
 def _whole_lines(path: Path) -> Iterator[SampleRecord]:
-    lines = path.read_text(encoding="utf-8").split("\n")
+    """What is no record is passed over, and its image is scored again; a file without any is somebody else's."""
+    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if line]
+    num_found, problem = 0, ""
     for number, line in enumerate(lines, start=1):
-        if not line:
-            continue
         try:
-            yield from_line(line)
-        except (json.JSONDecodeError, KeyError, TypeError, IndexError) as error:
-            if number == len(lines):  # no newline after it: its writer was killed
-                return
-            message = f"{path}, line {number} is no record of an evaluation ({error}); delete the file to start anew."
-            raise InputError(message) from None
+            with reading(path, f"a record of an evaluation in line {number}", advice="delete the file to start anew"):
+                record = from_line(line)
+        except BadFileError as error:
+            problem = problem or str(error)
+            continue
+        num_found += 1
+        yield record
+    if len(lines) > 1 and not num_found:
+        raise InputError(problem)
 
 
 def _protocol_tree(record: ProtocolRecord) -> dict[str, Any]:

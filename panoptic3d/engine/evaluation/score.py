@@ -28,7 +28,7 @@ from panoptic3d.engine.evaluation.records import (
 )
 from panoptic3d.engine.evaluation.surface import surface_rows, visibility_rows, voxel_rows
 from panoptic3d.engine.evaluation.truth import file_stamp, read_true_frame, truth_stamp
-from panoptic3d.errors import BadFileError, InputError
+from panoptic3d.errors import BadFileError, InputError, explained_loss_of_workers
 from panoptic3d.metrics.diagnosis import traits_of
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import Truth, score_sample
@@ -211,6 +211,7 @@ def _notebook(path: Path | None) -> Iterator[Callable[[SampleRecord], None]]:
         yield lambda record: None
         return
     with path.open("a", encoding="utf-8") as file:
+        file.write("\n")  # ends the line at which an earlier run was killed
 
         def note(record: SampleRecord) -> None:
             file.write(to_line(record) + "\n")
@@ -228,7 +229,10 @@ def _scored(plan: EvaluationPlan, keys: Sequence[str], num_workers: int) -> Iter
             yield score_key(plan, key)
         return
     context = multiprocessing.get_context("spawn")  # forking a process that has run torch can hang
-    with ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(plan,)) as pool:
+    with (
+        explained_loss_of_workers("--workers"),
+        ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(plan,)) as pool,
+    ):
         yield from pool.map(_score_in_worker, keys)
 
 

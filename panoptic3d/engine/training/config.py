@@ -1,12 +1,13 @@
 """What a training run is, as one tree. A method's own part of it, `settings`, is validated by that method's config."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, model_validator
 
 from panoptic3d.config import Config
 from panoptic3d.data.loader import LoaderConfig
 
+Beta = Annotated[float, Field(ge=0, lt=1)]
 Precision = Literal["fp32", "bf16", "fp16"]
 
 
@@ -24,7 +25,7 @@ class OptimizerConfig(Config):
     weight_decay: float = Field(default=0.0, ge=0)
     has_decay_on_vectors: bool = False  # norms and biases
     momentum: float = Field(default=0.9, ge=0, lt=1)  # of sgd
-    betas: tuple[float, float] = (0.9, 0.999)  # of adam and adamw
+    betas: tuple[Beta, Beta] = (0.9, 0.999)  # of adam and adamw
     rate_of_part: dict[str, float] = Field(default_factory=dict)  # a factor for a part's learning rate
 
 

@@ -1,5 +1,6 @@
 """A source becomes a library: read, mend, pose, decimate, pack, and account for every model."""
 
+import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -7,7 +8,7 @@ from typing import Any
 
 import numpy as np
 
-from panoptic3d.errors import BadFileError, InputError
+from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.files import write_bytes_atomically, write_text_atomically
 from panoptic3d.rooms.assets.library import pack_levels, write_index
 from panoptic3d.rooms.assets.licences import Credit, is_allowed, licence_table
@@ -45,6 +46,7 @@ _TOPPED = (
     *("sideboard", "dresser", "console-table", "tall-cabinet"),
 )
 _MUST_CARRY = ("nightstand", "desk", "tv-stand")
+_UNFIT = r"[^\w .()+-]"  # for the name of a file
 # Least and most width, depth and height in metres: a catalogue's slip of the unit ends here.
 _PLAUSIBLE_M = (0.01, 4.5)
 
@@ -73,6 +75,7 @@ def import_assets(
     (out / "textures").mkdir(exist_ok=True)
     for found in find_sources(source):
         wanted = []
+        report.left_out += found.left_out
         for candidate in found.candidates:
             reason = _refusal(candidate, also_allowed)
             if reason:
@@ -106,20 +109,26 @@ def _refusal(candidate: Candidate, also_allowed: Sequence[str]) -> str:
 
 
 def _import_one(candidate: Candidate, folder: Path, out: Path, report: ImportReport) -> None:
-    path = (folder / candidate.path).resolve()
     try:
-        if not path.is_relative_to(folder.resolve()) or not path.is_file():
-            raise BrokenMeshError("its file is not there.")
-        mesh = posed(cleaned(read_mesh(path)), np.array(candidate.turn), candidate.size_m, candidate.unit_m)
-        extent = np.ptp(mesh.vertices, axis=0)
-        if extent.max() > _PLAUSIBLE_M[1] or extent.max() < _PLAUSIBLE_M[0]:
-            raise BrokenMeshError(f"its size {extent.round(2).tolist()} m is not that of furniture.")
-        entry = _packed(candidate, mesh, out, len(report.entries))
-    except (BrokenMeshError, BadFileError) as error:
-        report.left_out.append((candidate.name, str(error)))
+        with reading(candidate.path, "a model of furniture", advice="mend it or leave it out"):
+            entry = _entry(candidate, folder, out, len(report.entries))
+    except BadFileError as error:
+        why = error.__cause__ if isinstance(error.__cause__, BrokenMeshError) else error
+        report.left_out.append((candidate.name, str(why)))
         return
     report.entries.append(entry)
     report.credits.append(Credit(candidate.name, candidate.role, candidate.author, candidate.licence, candidate.source))
+
+
+def _entry(candidate: Candidate, folder: Path, out: Path, number: int) -> dict[str, Any]:
+    path = (folder / candidate.path).resolve()
+    if not path.is_relative_to(folder.resolve()) or not path.is_file():
+        raise BrokenMeshError("its file is not there.")
+    mesh = posed(cleaned(read_mesh(path)), np.array(candidate.turn), candidate.size_m, candidate.unit_m)
+    extent = np.ptp(mesh.vertices, axis=0)
+    if not _PLAUSIBLE_M[0] <= extent.max() <= _PLAUSIBLE_M[1]:
+        raise BrokenMeshError(f"its size {extent.round(2).tolist()} m is not that of furniture.")
+    return _packed(candidate, mesh, out, number)
 
 
 def _packed(candidate: Candidate, mesh: RawMesh, out: Path, number: int) -> dict[str, Any]:
@@ -134,7 +143,7 @@ def _packed(candidate: Candidate, mesh: RawMesh, out: Path, number: int) -> dict
             raise BrokenMeshError("it has no level top to put things on.")
     _, scales = metric_uv(mesh)
     data, facts = pack_levels([_triangle_mesh(level, scales) for level in levels])
-    name = f"{number:04d}-{candidate.name}"
+    name = f"{number:04d}-{re.sub(_UNFIT, '_', candidate.name)[:80]}"
     write_bytes_atomically(out / "models" / f"{name}.p3dm", data)
     return {
         "name": candidate.name,

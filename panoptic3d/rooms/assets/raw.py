@@ -3,12 +3,13 @@
 import io
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from jaxtyping import Float, Int32
 from PIL import Image
 
-from panoptic3d.errors import BadFileError
+from panoptic3d.errors import BadFileError, reading
 
 _GREY = (180, 180, 180, 255)
 
@@ -35,13 +36,11 @@ def read_mesh(path: Path) -> RawMesh:
     """All pieces of a file in its own frame."""
     import trimesh
 
-    try:
-        loaded = trimesh.load(path, force="scene", process=False)
+    with reading(path, "a mesh", advice="mend it or leave it out"):
+        loaded = trimesh.load(_content(path), **_kind(path), force="scene", process=False)
         pieces = [
             piece for piece in trimesh.Scene(loaded).dump() if isinstance(piece, trimesh.Trimesh) and len(piece.faces)
         ]
-    except (ValueError, KeyError, IndexError, OSError, TypeError, NotImplementedError) as error:
-        raise BadFileError(f"{path} cannot be read as a mesh ({error}).", path=str(path), reason="unreadable") from None
     if not pieces:
         raise BadFileError(f"{path} holds no triangles.", path=str(path), reason="empty")
     starts = np.cumsum([0, *(len(piece.vertices) for piece in pieces)])
@@ -57,6 +56,23 @@ def read_mesh(path: Path) -> RawMesh:
         np.repeat(np.arange(len(pieces), dtype=np.int32), [len(piece.faces) for piece in pieces]),
         tuple(_material(getattr(piece.visual, "material", None)) for piece in pieces),
     )
+
+
+def _content(path: Path) -> io.BytesIO:
+    """Old OBJ files have names in Latin-1, of which trimesh can make nothing."""
+    data = path.read_bytes()
+    if path.suffix.lower() == ".obj":
+        try:
+            data.decode()
+        except UnicodeDecodeError:
+            data = data.decode("latin-1").encode()
+    return io.BytesIO(data)
+
+
+def _kind(path: Path) -> dict[str, Any]:
+    from trimesh.resolvers import FilePathResolver
+
+    return {"file_type": path.suffix.lower().lstrip("."), "resolver": FilePathResolver(str(path))}
 
 
 def _material(found: object) -> RawMaterial:

@@ -2,17 +2,18 @@
 
 import csv
 import json
+import math
 import re
 import tempfile
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from panoptic3d.errors import InputError
+from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.rooms.assets.licences import UNKNOWN, licence_id
 
 # From y up, front +z (as in Sweet Home 3D, 3D-FUTURE and glTF) to z up, front -y.
@@ -45,6 +46,7 @@ class Source:
     name: str
     candidates: tuple[Candidate, ...]
     opened: Callable
+    left_out: tuple[tuple[str, str], ...] = ()  # name and reason of what its catalogue says badly
 
 
 def find_sources(path: Path) -> list[Source]:
@@ -65,6 +67,19 @@ def find_sources(path: Path) -> list[Source]:
     )
 
 
+def _each(rows: Iterable[dict], name_of: str, make: Callable[[dict], Candidate]) -> tuple[list, list]:
+    """(candidates, what was left out): a bad row of a catalogue costs itself alone."""
+    candidates, left_out = [], []
+    for number, row in enumerate(rows, start=1):
+        name = str(row.get(name_of) or f"row {number}") if isinstance(row, dict) else f"row {number}"
+        try:
+            with reading(name, "a row of a catalogue", advice="mend it"):
+                candidates.append(make(row))
+        except BadFileError as error:
+            left_out.append((name, str(error)))
+    return candidates, left_out
+
+
 def _roles(table: str) -> dict[str, str]:
     """Our own tables beside this file, from a catalogue's name to a role; what is not in them is left out."""
     lines = (Path(__file__).parent / table).read_text(encoding="utf-8").splitlines()
@@ -73,7 +88,7 @@ def _roles(table: str) -> dict[str, str]:
 
 def sweet_home(package: Path) -> Source:
     """A zip with PluginFurnitureCatalog.properties; sizes in centimetres, y up, front +z."""
-    with zipfile.ZipFile(package) as archive:
+    with reading(package, "a furniture package", advice="fetch it again"), zipfile.ZipFile(package) as archive:
         try:
             text = archive.read("PluginFurnitureCatalog.properties").decode("latin-1")
         except KeyError:
@@ -85,15 +100,20 @@ def sweet_home(package: Path) -> Source:
     licence = licence_id(keys.get("license", ""))
     licence = licence_id(" ".join(notice.split())[:900]) if licence == UNKNOWN else licence
     roles = _roles("sweethome3d_roles.csv")
-    candidates = [_sweet_home_candidate(package.stem, row, licence, roles) for row in rows if "model" in row]
+    candidates, left_out = _each(
+        (row for row in rows if "model" in row),
+        "model",
+        lambda row: _sweet_home_candidate(package.stem, row, licence, roles),
+    )
 
     @contextmanager
     def opened() -> Iterator[Path]:
         with tempfile.TemporaryDirectory() as folder, zipfile.ZipFile(package) as archive:
-            archive.extractall(folder)  # zipfile itself refuses paths that lead outside
+            with reading(package, "a furniture package", advice="fetch it again"):
+                archive.extractall(folder)  # zipfile itself refuses paths that lead outside
             yield Path(folder)
 
-    return Source(package.stem, tuple(candidates), opened)
+    return Source(package.stem, tuple(candidates), opened, tuple(left_out))
 
 
 def _properties(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
@@ -115,6 +135,8 @@ def _properties(text: str) -> tuple[dict[str, str], list[dict[str, str]]]:
 def _sweet_home_candidate(package: str, row: dict[str, str], licence: str, roles: dict[str, str]) -> Candidate:
     stem = Path(row["model"]).stem
     width, depth, height = (float(row.get(key, "0") or 0) / 100 for key in ("width", "depth", "height"))
+    if not all(0 <= size < math.inf for size in (width, depth, height)):
+        raise ValueError(f"a size of {width} x {depth} x {height} m")
     turn = np.array(Y_UP)
     if "modelRotation" in row:
         turn = turn @ np.array([float(n) for n in row["modelRotation"].split()]).reshape(3, 3)
@@ -136,39 +158,34 @@ def _sweet_home_candidate(package: str, row: dict[str, str], licence: str, roles
 
 def future_3d(folder: Path) -> Source:
     """`<model id>/raw_model.obj` in metres, y up, front +z; its terms allow non-commercial research only."""
-    try:
-        rows = json.loads((folder / "model_info.json").read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InputError(f"{folder / 'model_info.json'} is no valid JSON ({error}).") from None
+    with reading(folder / "model_info.json", "a list of models", advice="fetch it again"):
+        rows = list(json.loads((folder / "model_info.json").read_bytes()))
     roles, terms = _roles("future3d_roles.csv"), "non-commercial"
-    candidates = []
-    for row in rows:
+
+    def candidate(row: dict) -> Candidate:
         category, name = " ".join(str(row.get("category") or "").lower().split()), str(row["model_id"])
         role = roles.get(category, "")
-        candidates.append(Candidate(name, f"{name}/raw_model.obj", role, None, terms, "3D-FUTURE", "3D-FUTURE", Y_UP))
-    return Source("3D-FUTURE", tuple(candidates), _in_place(folder))
+        return Candidate(name, f"{name}/raw_model.obj", role, None, terms, "3D-FUTURE", "3D-FUTURE", Y_UP)
+
+    candidates, left_out = _each(rows, "model_id", candidate)
+    return Source("3D-FUTURE", tuple(candidates), _in_place(folder), tuple(left_out))
 
 
 def table_folder(folder: Path) -> Source:
     """`models.csv`: file, role, licence, author; optional: name, class, up, width_m, depth_m, height_m, unit_m, source."""
-    with (folder / "models.csv").open(encoding="utf-8", newline="") as file:
+    table = folder / "models.csv"
+    with reading(table, "a table of models", advice="mend it"), table.open(encoding="utf-8", newline="") as file:
         rows = list(csv.DictReader(file))
     missing = {"file", "role", "licence", "author"} - set(rows[0] if rows else ())
     if missing:
         raise InputError(f"{folder / 'models.csv'} lacks the columns {', '.join(sorted(missing))}.")
-    return Source(
-        folder.name,
-        tuple(_table_candidate(folder, number, row) for number, row in enumerate(rows, 2)),
-        _in_place(folder),
-    )
+    candidates, left_out = _each(rows, "file", lambda row: _table_candidate(folder, row))
+    return Source(folder.name, tuple(candidates), _in_place(folder), tuple(left_out))
 
 
-def _table_candidate(folder: Path, line: int, row: dict[str, str]) -> Candidate:
-    try:
-        sizes = [float(row[key]) for key in ("width_m", "depth_m", "height_m") if row.get(key)]
-        unit = float(row.get("unit_m") or 1.0)
-    except ValueError as error:
-        raise InputError(f"{folder / 'models.csv'}, line {line}: {error}.") from None
+def _table_candidate(folder: Path, row: dict[str, str]) -> Candidate:
+    sizes = [_metres(row[key]) for key in ("width_m", "depth_m", "height_m") if row.get(key)]
+    unit = _metres(row.get("unit_m") or "1")
     size = (sizes[0], sizes[1], sizes[2]) if len(sizes) == 3 else None
     licence = row["licence"] if is_named(row["licence"]) else licence_id(row["licence"])
     return Candidate(
@@ -183,6 +200,13 @@ def _table_candidate(folder: Path, line: int, row: dict[str, str]) -> Candidate:
         size,
         unit,
     )
+
+
+def _metres(text: str) -> float:
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise ValueError(f"{text} metres")
+    return value
 
 
 def is_named(licence: str) -> bool:
