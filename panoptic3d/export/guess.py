@@ -19,6 +19,7 @@ _AT_VOX = 1.75  # so far behind the visible surface of its segment a vertex may 
 _AT_OTHER_VOX = 0.5  # and behind that of another segment, which stands in front of it
 _BEHIND_VOX = 0.3  # where the rim of the guess is put, so that the two layers do not fight for pixels
 _AGAIN_M = 0.5  # within it a surface that faces the camera is the visible one of its segment once more
+_SMALL_PX = 5  # a face of a voxel at arm's length
 _LEAST_PIECE = 120  # faces
 _NUM_NEAREST = 6
 _MOST_POINTS = 4000  # of a segment, whose colours are continued
@@ -32,9 +33,9 @@ class Sight:
     depth_m: Float[np.ndarray, "h w"]
     segment: Int64[np.ndarray, "h w"]
 
-    def deepest_nearby(self) -> Float[np.ndarray, "h w"]:
+    def deepest_nearby(self, size: int = 3) -> Float[np.ndarray, "h w"]:
         """Of each pixel and those around it; minus infinity where nothing is known."""
-        return ndimage.maximum_filter(np.where(np.isfinite(self.depth_m), self.depth_m, -np.inf), 3)
+        return ndimage.maximum_filter(np.where(np.isfinite(self.depth_m), self.depth_m, -np.inf), size)
 
     def pixels_of(self, points_m: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:
         """The flat pixel of each point, and whether it lies in the picture."""
@@ -84,6 +85,18 @@ def _is_again(
     gap = middle[:, 2] - sight.depth_m.ravel()[pixel]
     looks_here = (np.cross(b - a, c - a) * middle).sum(axis=1) < 0
     return is_inside & looks_here & (sight.segment.ravel()[pixel] == face_segment) & (gap < _AGAIN_M)
+
+
+def may_be_seen(
+    vertices_m: Float[np.ndarray, "v 3"], faces: Int64[np.ndarray, "f 3"], sight: Sight, behind_m: float
+) -> Bool[np.ndarray, " f"]:
+    """False for faces that lie behind everything within their own size: nobody needs to draw them to know it."""
+    pixel, is_inside = sight.pixels_of(vertices_m)
+    is_behind = is_inside & (vertices_m[:, 2] > sight.deepest_nearby(2 * _SMALL_PX + 1).ravel()[pixel] + behind_m)
+    width = sight.camera.width
+    row, column = (pixel // width)[faces], (pixel % width)[faces]
+    is_small = (np.ptp(row, axis=1) <= _SMALL_PX) & (np.ptp(column, axis=1) <= _SMALL_PX)
+    return ~(is_behind[faces].all(axis=1) & is_small)
 
 
 def is_scrap(faces: Int64[np.ndarray, "f 3"]) -> Bool[np.ndarray, " f"]:

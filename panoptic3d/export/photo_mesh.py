@@ -16,7 +16,7 @@ from panoptic3d.structures.camera import Camera
 
 _UNDER_PX = 0.2
 _BLOCKS = (16, 8, 4, 2)
-_FLAT_M = 0.004  # how far from the plane of its corners a block may be
+_FLAT_M = 0.007  # how far from its plane a pixel of a block may be; farther away than 2 m in proportion
 
 
 @dataclass(frozen=True, eq=False)
@@ -163,7 +163,7 @@ def _is_flat(near: Float[np.ndarray, "a s b s"], size: int) -> Bool[np.ndarray, 
             mean[:, None, :, None] + right[:, None, :, None] * place + lower[:, None, :, None] * place[:, None, None]
         )
         error = np.abs(near - plane).max(axis=(1, 3)) / np.maximum(mean, 1e-6) ** 2
-        return error < _FLAT_M * np.maximum(1, 0.5 / mean)
+        return error < _FLAT_M * np.maximum(1, 0.5 / np.maximum(mean, 1e-6))
 
 
 def _perimeter(size: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

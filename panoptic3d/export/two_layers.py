@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
-from panoptic3d.export.guess import Sight, behind_photo, continued_colors, is_scrap
+from panoptic3d.export.guess import Sight, behind_photo, continued_colors, is_scrap, may_be_seen
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.photo_depth import mesh_camera, read_depth, sharpened, without_flakes
 from panoptic3d.export.photo_labels import segment_of_pixels
@@ -52,9 +52,11 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
     shown = photo_mesh(sight.depth_m, sight.segment, camera)
     of_vertex = np.repeat(np.arange(len(parts)), [len(part.mesh.vertices) for part in parts])
     vertices, stays = behind_photo(vertices, faces, of_vertex, sight, scene.grid.voxel_size_m)
-    kept = torch.from_numpy(faces[stays])
-    limit = torch.from_numpy(sight.deepest_nearby() + _BEHIND_VOX * scene.grid.voxel_size_m)
-    stays[stays] = ~in_front(torch.from_numpy(vertices), kept, camera, limit).numpy()
+    behind_m = _BEHIND_VOX * scene.grid.voxel_size_m
+    rows = np.flatnonzero(stays)
+    rows = rows[may_be_seen(vertices, faces[rows], sight, behind_m)]
+    limit = torch.from_numpy(sight.deepest_nearby() + behind_m)
+    stays[rows] = ~in_front(torch.from_numpy(vertices), torch.from_numpy(faces[rows]), camera, limit).numpy()
     stays[stays] = ~is_scrap(faces[stays])
     meshes = [_both(part, n, shown, vertices, faces[stays & (owner == n)], parts) for n, part in enumerate(parts)]
     colors = [_colors(mesh, scene.photo, scene.camera) for mesh in meshes]

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -23,8 +24,8 @@ def find_chromium() -> str | None:
 class Browser:
     """One page. `errors` and `requests` (other than of local files) grow as they happen."""
 
-    def __init__(self, chromium: str, profile: Path) -> None:
-        self._command = [chromium, *_FLAGS, f"--user-data-dir={profile / 'profile'}", "about:blank"]
+    def __init__(self, chromium: str, profile: Path, flags: Sequence[str] = ()) -> None:
+        self._command = [chromium, *_FLAGS, *flags, f"--user-data-dir={profile / 'profile'}", "about:blank"]
         self._numbers = itertools.count(1)
         self._session: str | None = None
         self._rest = b""
@@ -75,6 +76,12 @@ class Browser:
     def click(self, x: float, y: float) -> None:
         for kind in ("mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
+
+    def press(self, key: str) -> None:
+        """A key with its letter, or one of the named ones, such as ArrowLeft."""
+        text = {"text": key} if len(key) == 1 else {}
+        self._call("Input.dispatchKeyEvent", type="keyDown", key=key, **text)
+        self._call("Input.dispatchKeyEvent", type="keyUp", key=key)
 
     def resize(self, width: int, height: int) -> None:
         self._call(

@@ -368,7 +368,7 @@ window.panoptic3d = {
   fade,
   stopTurning,
   view: () => ({ kind: views.kind, position: views.camera.position.toArray(), target: views.controls.target.toArray() }),
-  onScreen: () => model.points().map((point) => point.project(views.camera)).every(({ x, y }) => Math.abs(x) <= 1 && Math.abs(y) <= 1),
+  onScreen: () => views.camera.updateMatrixWorld() || model.points().map((point) => point.project(views.camera)).every(({ x, y }) => Math.abs(x) <= 1 && Math.abs(y) <= 1),
   lengths: () => overlay.measures.children.map((line) => line.userData.length),
   pixelsOf: renderedPixels,
 };
