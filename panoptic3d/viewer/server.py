@@ -35,7 +35,8 @@ _TYPES = {
 }
 _POLICY = (
     "default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data: blob:; "
-    "connect-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; sandbox allow-scripts"
+    "connect-src data: blob:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'; "
+    "sandbox allow-scripts allow-downloads"
 )
 _GALLERY_POLICY = "default-src 'none'; style-src 'unsafe-inline'; img-src 'self' data:; frame-ancestors 'none'"
 _HEADERS = {
@@ -75,7 +76,7 @@ def make_server(folder: Path, port: int = 0) -> ThreadingHTTPServer:
         served = Served(folder, None, {b"/": Path()})
     else:
         names = [scene.relative_to(folder).as_posix() for scene in scenes]
-        gallery = gallery_page(folder.resolve().name, names).encode()
+        gallery = gallery_page(folder.resolve().name, names, folder).encode()
         served = Served(folder, gallery, {b"/%s/" % os.fsencode(name): Path(name) for name in names})
     if not 0 <= port <= 65535:
         raise InputError(f"port {port} does not exist; give one from 1 to 65535, or 0 for any free one.")

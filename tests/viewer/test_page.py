@@ -165,7 +165,7 @@ def test_labels_boxes_and_measured_lengths_lie_over_the_picture(page: Browser) -
     page.evaluate("panoptic3d.look('photo'); document.getElementById('labels').click()")
     assert page.evaluate("document.querySelector('#tags .tag').textContent") == "sofa-7"
     page.evaluate("document.getElementById('boxes').click()")
-    assert " × " in page.evaluate("document.querySelector('#tags .tag').textContent")
+    assert " m" in page.evaluate("document.querySelector('#tags .tag').textContent")
     page.evaluate("document.getElementById('labels').click(); document.getElementById('boxes').click()")
     page.evaluate("document.getElementById('measure').click()")
     places = page.evaluate("panoptic3d.pixelsOf('sofa-7')")

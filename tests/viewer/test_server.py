@@ -1,3 +1,4 @@
+import json
 import os
 import socket
 import struct
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from panoptic3d.cli.main import main
+from panoptic3d.viewer.gallery import gallery_page, lines_about
 from panoptic3d.viewer.server import make_server
 
 
@@ -191,3 +193,22 @@ def test_what_is_no_scene_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     for port in ("-1", "65536"):
         assert main(["view", str(tmp_path / "one"), "--no-browser", f"--port={port}"]) == 2
         assert "does not exist" in capsys.readouterr().err
+
+
+def test_the_gallery_says_what_was_found_how_sure_and_by_which_camera(tmp_path: Path) -> None:
+    things = [{"class": "chair", "is_thing": True, "score": score} for score in (0.25, 0.75)]
+    facts = {"segments": [*things, {"class": "<wall>", "is_thing": False, "score": None}], "camera_source": "EXIF <b>"}
+    _scene(tmp_path / "a")
+    (tmp_path / "a" / "scene.json").write_text(json.dumps(facts | {"camera": {"fov_deg": 60.4}}))
+    assert lines_about(tmp_path / "a") == ["chair x 2", "sure by 25 to 75 %", "60° wide, EXIF <b>"]
+    assert "<b>a</b>" in (page := gallery_page("scenes", ["a"], tmp_path))
+    assert "EXIF &lt;b&gt;" in page
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["{", "[]", '{"segments": 3, "camera": []}', '{"segments": [3, {"class": [], "is_thing": true, "score": "x"}]}'],
+)
+def test_a_strangers_facts_do_no_harm(tmp_path: Path, text: str) -> None:
+    (_scene(tmp_path / "a") / "scene.json").write_text(text)
+    assert lines_about(tmp_path / "a") in (["no things"], ["its scene.json cannot be read"])
