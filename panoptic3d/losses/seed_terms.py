@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
+_LANES, _IMPOSSIBLE = 16, -1e9  # a logit whose probability is exactly 0
 _SOFTNESS_VOX = 0.25  # how fast a voxel leaves the shell
 
 
@@ -29,7 +30,7 @@ def vote_term(vote_vox: Float[Tensor, "n 3"], centre_vox: Float[Tensor, "k 3"], 
 
 def membership_term(logits: Float[Tensor, "n s1"], thing: Int64[Tensor, " n"]) -> Tensor:
     """Cross entropy; no thing and all things together have as much to say, and every thing as much as another."""
-    error = F.cross_entropy(logits, thing, reduction="none")
+    error = cross_entropy_by_rows(logits, thing)
     is_thing = thing > 0
     things = mean_of_groups(error[is_thing], thing[is_thing] - 1, logits.shape[1] - 1)
     return things + mean_of_groups(error[~is_thing], thing[~is_thing], 1)
@@ -61,6 +62,12 @@ def occupied_term(logit: Float[Tensor, " n"], is_occupied: Bool[Tensor, " n"]) -
     probability = logit.sigmoid()
     dice = 2 * (probability * target).sum() / (probability.sum() + target.sum()).clamp(min=1)
     return entropy + (1 - dice if bool(is_occupied.any()) else entropy.new_zeros(()))
+
+
+def cross_entropy_by_rows(logits: Float[Tensor, "n c"], labels: Int64[Tensor, " n"]) -> Float[Tensor, " n"]:
+    """By rows that fill whole vectors: for 13 classes torch takes several times as long as for 16."""
+    wide = F.pad(logits, (0, -logits.shape[1] % _LANES), value=_IMPOSSIBLE)
+    return F.cross_entropy(wide, labels, reduction="none")
 
 
 def mean_of_groups(values: Float[Tensor, " n"], group: Int64[Tensor, " n"], count: int) -> Tensor:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
@@ -37,7 +38,7 @@ class VoxelTruth:
     coarse_occupancy: Mapping[int, Bool[Tensor, "cx cy cz"]] = field(default_factory=dict)
     fill_distance_vox: float = FAR_VOX
 
-    @property
+    @cached_property
     def coords(self) -> Int32[Tensor, "n 3"]:
         """Grid index (i, j, k) of every listed voxel."""
         _, ny, nz = self.grid.shape

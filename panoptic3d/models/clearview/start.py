@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from panoptic3d.geometry.precision import widened
 from panoptic3d.models.clearview.gather import Evidence, VisibleEvidence
+from panoptic3d.models.clearview.seeds import Votes
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
@@ -51,12 +52,12 @@ class StartFromMaps(nn.Module):
         features: Float[Tensor, "n c"],
         visible: VisibleEvidence,
         seen: Float[Tensor, "n classes"],
-        own: tuple[Float[Tensor, "n 3"], Float[Tensor, "n e"], Float[Tensor, " n"]],
-    ) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n e"], Float[Tensor, " n"]]:
+        own: Votes,
+    ) -> Votes:
         """`seen`: log probabilities of the classes of the pixel."""
         assert visible.centre_vox is not None
         centre, embedding, nothing = own
         share = (widened(self.said(features))[:, 1] + _TRUSTED - visible.signed_vox.abs()).sigmoid()
         centre = centre + share[:, None] * (visible.centre_vox - centre)
         against = torch.logsumexp(seen[:, self.stuff], dim=1) - torch.logsumexp(seen[:, self.things], dim=1)
-        return centre, embedding, nothing + self.seen * share * against.clamp(-_MOST_SURE, _MOST_SURE)
+        return Votes(centre, embedding, nothing + self.seen * share * against.clamp(-_MOST_SURE, _MOST_SURE))

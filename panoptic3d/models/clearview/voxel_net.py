@@ -1,7 +1,7 @@
 """Gathered evidence to three levels: a U-Net over the whole frustum at 64^3, and what it believes in refined twice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from panoptic3d.geometry.precision import widened
 from panoptic3d.models.clearview.config import SeedConfig, VoxelNetConfig
 from panoptic3d.models.clearview.gather import Evidence, Gathered, NumGathered
-from panoptic3d.models.clearview.seeds import Places, SeedHead, VoteHead, membership, strongest
+from panoptic3d.models.clearview.seeds import Places, SeedHead, VoteHead, Votes, membership, strongest
 from panoptic3d.models.clearview.start import StartFromMaps
 from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.joining import prune
@@ -39,7 +39,7 @@ class Refined:
     levels: tuple[LevelPrediction, ...]
     heat_logit: Float[Tensor, " n"]  # of the cells of stride 4
     cells: SparseVoxels
-    vote_vox: Float[Tensor, "m 3"] | None = None  # of the finest voxels: where the centre of their thing is
+    votes: Votes | None = None  # of the finest voxels
 
 
 class ClearviewNet(nn.Module):
@@ -63,10 +63,19 @@ class ClearviewNet(nn.Module):
             nn.init.constant_(rare.bias, _RARE)
 
     def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
-        return self.run(lifted, up_to_stride).levels
+        refined = self.run(lifted, up_to_stride)
+        if refined.votes is None:
+            return refined.levels
+        *coarser, finest = refined.levels
+        assert finest.seeds is not None
+        logits = membership(refined.votes, finest.voxels, finest.seeds, self.seed_config)
+        return (*coarser, replace(finest, instance_logits=logits))
 
     def run(self, lifted: Lifted, up_to_stride: int = 1, keep: Keep | None = None, seed: Seed | None = None) -> Refined:
-        """`keep` and `seed` decide what is refined and where things are; by default the net's own beliefs do."""
+        """`keep` and `seed` decide what is refined and where things are; by default the net's own beliefs do.
+
+        Voxels vote, but nobody compares them with seeds here: a training needs that of some voxels only.
+        """
         assert isinstance(lifted, Gathered)
         decide = keep or self._likely
         book, evidence, cells = PlanBook(self.config.sparse), lifted.evidence, lifted.voxels
@@ -102,7 +111,7 @@ class ClearviewNet(nn.Module):
         seeds: ThingSeeds,
         decide: Keep,
         evidence: Evidence,
-    ) -> tuple[LevelPrediction, Float[Tensor, "m 3"]]:
+    ) -> tuple[LevelPrediction, Votes]:
         occupancy = _scalar(self.refine_256.occupancy, hidden)
         if self.start is not None:
             occupancy = occupancy + self.start.occupancy(evidence, made)
@@ -120,11 +129,10 @@ class ClearviewNet(nn.Module):
             voxels=voxels,
             is_kept=is_kept,
             semantic_logits=widened(self.classes(features)) + self.trust * seen[is_kept],
-            instance_logits=membership(votes, voxels, seeds, self.seed_config),
             distance_vox=distance,
             seeds=seeds,
         )
-        return level, votes[0]
+        return level, votes
 
     def _likely(self, voxels: SparseVoxels, occupancy_logit: Tensor) -> Tensor:
         threshold = {4: self.config.keep_64, 2: self.config.keep_128, 1: self.config.keep_256}[voxels.stride]

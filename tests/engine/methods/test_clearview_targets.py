@@ -1,9 +1,12 @@
 """What our own method is trained towards, against slow or analytic twins."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from panoptic3d.data.dataset import open_dataset
+from panoptic3d.engine.methods.clearview.near_truth import TruthTable, near_surfaces
 from panoptic3d.engine.methods.clearview.targets import (
     BAND_VOX,
     band_cells,
@@ -12,9 +15,13 @@ from panoptic3d.engine.methods.clearview.targets import (
     plane_truth,
     spread_groups,
     thing_truth,
-    truth_at,
 )
+from panoptic3d.geometry.pinhole import pixel_grid, unproject
+from panoptic3d.geometry.voxels import nearest_voxels
+from panoptic3d.sparse.voxels import voxel_set
 from panoptic3d.structures.sample import Sample, VoxelTruth
+
+LISTED = ("distance_vox", "semantic", "instance")
 
 
 @pytest.fixture(scope="module")
@@ -81,11 +88,43 @@ def test_planes_know_the_surface_they_pass(sample: Sample, truth: VoxelTruth) ->
     assert 0.01 < float(occupied[known].float().mean()) < 0.2
 
 
-def test_unlisted_voxels_are_free_and_far(truth: VoxelTruth) -> None:
-    own = truth_at(truth, torch.tensor([[0, 0, 0], truth.coords[5].tolist()]), 3.0)
-    assert own.distance_vox.tolist()[0] == 3.0
-    assert own.distance_vox[1] == truth.distance_vox[5].clamp(max=3.0)
-    assert own.semantic.tolist() == [0, int(truth.semantic[5])]
+def test_a_table_of_truths_says_what_their_volumes_say(sample: Sample, truth: VoxelTruth) -> None:
+    other = replace(truth, linear_index=truth.linear_index[7:], **{n: getattr(truth, n)[7:] for n in LISTED})
+    table = TruthTable.of([near_surfaces(t, 3.0) for t in (truth, other)])
+    draw = torch.Generator().manual_seed(0)
+    cells = torch.cat(
+        (torch.randint(0, 256, (500, 3), generator=draw), truth.coords[::97].long(), truth.coords[:9].long())
+    )
+    for stride in (1, 2, 4):
+        coords = torch.cat([torch.nn.functional.pad(cells // stride, (1, 0), value=member) for member in (0, 1)])
+        voxels = voxel_set(coords.int(), 2, tuple(256 // stride for _ in range(3)), stride)
+        member, i, j, k = voxels.coords.long().unbind(dim=1)
+        bands = torch.stack([band_cells(t, stride) for t in (truth, other)])
+        assert torch.equal(table.is_band(voxels), bands[member, i, j, k])
+        if stride == 1:
+            found = table.at(voxels, 3.0)
+            distance = torch.stack([t.dense_distance_vox() for t in (truth, other)])[member, i, j, k]
+            torch.testing.assert_close(found.distance_vox, distance.clamp(max=3.0), rtol=0, atol=0)
+            assert torch.equal(
+                found.semantic, torch.stack([t.dense_semantic() for t in (truth, other)])[member, i, j, k].long()
+            )
+            instance = torch.stack([t.dense_instance() for t in (truth, other)])[member, i, j, k]
+            assert torch.equal(found.instance, instance.long())
+
+
+@pytest.mark.parametrize("every", [1, 2])
+def test_planes_are_the_voxels_nearest_to_points_on_rays(sample: Sample, truth: VoxelTruth, every: int) -> None:
+    camera = sample.camera.resized(40, 30)
+    occupied, known = plane_truth(truth, camera, 51, 0.12, every)
+    pixels = pixel_grid(30, 40)[::every, ::every].reshape(-1, 2)
+    rays = unproject(pixels, pixels.new_ones(len(pixels)), camera.intrinsics.float())
+    points_m = (torch.arange(51) * 0.12)[:, None, None] * rays
+    voxels, is_inside = nearest_voxels(truth.grid.index_from_camera(points_m), truth.grid.shape)
+    i, j, k = voxels.unbind(dim=-1)
+    seen = is_inside & truth.frustum_mask[i, j, k]
+    assert float((seen.view(known.shape) != known).float().mean()) < 1e-4  # points halfway between two voxels
+    near = seen & (truth.dense_distance_vox() < 0.12 / truth.grid.voxel_size_m / 2)[i, j, k]
+    assert float((near.view(known.shape) != occupied).float().mean()) < 1e-4
 
 
 def test_a_voxel_without_a_group_takes_one_of_its_cell() -> None:

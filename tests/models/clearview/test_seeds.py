@@ -1,10 +1,12 @@
 """Seeds in the volume and the voxels that join them."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
 from panoptic3d.models.clearview.config import SeedConfig
-from panoptic3d.models.clearview.seeds import membership, strongest
+from panoptic3d.models.clearview.seeds import Votes, belonging, membership, strongest
 from panoptic3d.sparse.voxels import all_voxels, voxel_set
 from panoptic3d.structures.prediction import ThingSeeds
 
@@ -60,13 +62,35 @@ def seeds(members: list[int], centres: list[list[float]]) -> ThingSeeds:
 
 def test_voxels_join_the_seed_they_vote_for_in_their_own_image() -> None:
     voxels = voxel_set(torch.tensor([[0, 1, 1, 1], [0, 9, 9, 9], [1, 1, 1, 1]]).int(), 2, (16, 16, 16))
-    votes = (voxels.coords[:, 1:].float(), torch.zeros(3, 2), torch.full((3,), -9.0))
+    votes = Votes(voxels.coords[:, 1:].float(), torch.zeros(3, 2), torch.full((3,), -9.0))
     logits = membership(votes, voxels, seeds([0, 0, 1], [[0, 0, 0], [10, 10, 10], [3, 3, 3]]), SeedConfig())
     assert logits.argmax(dim=1).tolist() == [1, 2, 3]
 
 
 def test_a_voxel_may_be_of_no_thing_and_an_image_may_have_none() -> None:
     voxels = voxel_set(torch.tensor([[0, 1, 1, 1]]).int(), 1, (16, 16, 16))
-    votes = (torch.tensor([[14.0, 14, 14]]), torch.zeros(1, 2), torch.zeros(1))
+    votes = Votes(torch.tensor([[14.0, 14, 14]]), torch.zeros(1, 2), torch.zeros(1))
     assert membership(votes, voxels, seeds([0], [[0, 0, 0]]), SeedConfig()).argmax(dim=1).tolist() == [0]
     assert membership(votes, voxels, seeds([], []), SeedConfig()).shape == (1, 1)
+
+
+def test_logits_are_products_minus_squared_distances_with_their_gradients() -> None:
+    draw = torch.Generator().manual_seed(0)
+    wide, narrow = 256 * torch.rand(500, 3, generator=draw), torch.randn(500, 2, generator=draw)
+    centres = wide[:9] + torch.randn(9, 3, generator=draw)
+    every = replace(
+        seeds([0] * 9, centres.tolist()),
+        reach_vox=(1 + 6 * torch.rand(9, generator=draw)).requires_grad_(),
+        embedding=torch.randn(9, 2, generator=draw).requires_grad_(),
+    )
+    votes = Votes(wide.requires_grad_(), narrow.requires_grad_(), torch.zeros(500))
+    logits = belonging(votes, every, SeedConfig())[:, 1:]
+    gap = (wide.double()[:, None] - every.centre_vox.double()).norm(dim=2)
+    expected = narrow @ every.embedding.t() - (gap / every.reach_vox).square().clamp(max=50)
+    torch.testing.assert_close(logits, expected.float(), rtol=1e-4, atol=5e-3)
+    leaves = (wide, narrow, every.reach_vox, every.embedding)
+    weight = torch.rand(logits.shape, generator=draw)
+    ours = torch.autograd.grad((logits * weight).sum(), leaves)
+    theirs = torch.autograd.grad((expected * weight).sum(), leaves)
+    for own, twin in zip(ours, theirs, strict=True):
+        torch.testing.assert_close(own, twin.float(), rtol=1e-3, atol=1e-3 * float(twin.abs().max()))

@@ -8,6 +8,7 @@ import torch
 from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.models.clearview.gather import Gather, Gathered, NumGathered, VisibleEvidence
 from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
+from panoptic3d.models.clearview.seeds import Votes
 from panoptic3d.models.clearview.start import StartFromMaps
 from panoptic3d.models.clearview.visible import visible_surface
 from panoptic3d.models.slots import Panoptic2D
@@ -112,7 +113,7 @@ def test_before_it_has_learnt_anything_the_net_says_what_the_maps_say() -> None:
     seen = torch.full((4, 13), -7.0)
     seen[:, CHAIR] = 0.0
     centre, _, nothing = start.votes(
-        torch.zeros(4, 6), visible, seen, (torch.zeros(4, 3), torch.zeros(4, 2), torch.zeros(4))
+        torch.zeros(4, 6), visible, seen, Votes(torch.zeros(4, 3), torch.zeros(4, 2), torch.zeros(4))
     )
     torch.testing.assert_close(centre[1], torch.full((3,), 9.0), rtol=0, atol=0.5)
     assert float(nothing[1]) < -3

@@ -13,44 +13,43 @@ from panoptic3d.backbones.efficientnet_lite import EfficientNetLite, load_imagen
 from panoptic3d.backbones.feature_pyramid import FeaturePyramid
 from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.clearview.finest import FinestMember, finest_members
 from panoptic3d.engine.methods.clearview.given import (
     with_true_classes,
     with_true_depth,
     with_true_stance,
     with_true_votes,
 )
+from panoptic3d.engine.methods.clearview.near_truth import TruthTable, near_surfaces
 from panoptic3d.engine.methods.clearview.targets import (
+    BAND_VOX,
     StanceTruth,
     ThingTruth,
-    band_cells,
     heat_of,
     layout_depth,
     plane_truth,
     spread_groups,
     stance_truth,
     thing_truth,
-    truth_at,
     vote_truth,
 )
 from panoptic3d.losses import ray_terms, seed_terms, stance_terms
 from panoptic3d.models.clearview.build import build_clearview
 from panoptic3d.models.clearview.gather import Gather, Gathered
 from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
-from panoptic3d.models.clearview.seeds import Places, strongest
+from panoptic3d.models.clearview.seeds import Places, belonging, strongest
 from panoptic3d.models.clearview.voxel_net import ClearviewNet, Refined
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.randomness import torch_generator
+from panoptic3d.sparse.row_ops import pick
 from panoptic3d.structures.batch import Batch
-from panoptic3d.structures.prediction import LevelPrediction
 from panoptic3d.structures.sample import VoxelTruth
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 _PLANE_PIXEL = 2  # the planes of every second pixel of every second row are judged: neighbours say the same
-
-Bands = Mapping[int, Bool[Tensor, "b x y z"]]  # by stride: the cells that hold a voxel of the true band
 
 
 class ClearviewMethod(Method):
@@ -91,18 +90,24 @@ class ClearviewMethod(Method):
             pyramid = network.trunk(fitted.pixels)
             panoptic = network.panoptic(pyramid, fitted.cameras)
             rays = cast(LayeredEstimate, network.rays(pyramid, fitted.cameras, panoptic))
+        batch = replace(batch, truths=tuple(near_surfaces(truth, self._reach_vox(truth)) for truth in batch.truths))
         things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
         terms = self._map_terms(batch, panoptic, rays, things) if trains_maps else []
         if self.trains("3d"):
             lifted = self._lifted(batch, step, panoptic, rays, things)
-            bands = {stride: torch.stack([band_cells(truth, stride) for truth in batch.truths]) for stride in (4, 2, 1)}
-            refined, thing_of_seed = self._refined(batch, step, lifted, things, bands)
-            terms += self._volume_terms(batch, refined, things, bands, thing_of_seed)
+            table = TruthTable.of(batch.truths)
+            refined, thing_of_seed = self._refined(batch, step, lifted, things, table)
+            terms += self._volume_terms(batch, refined, things, table, thing_of_seed)
         weights = self.config.weights.model_dump()
         total: dict[str, Tensor] = {}
         for name, value in terms:
             total[name] = total.get(name, 0.0) + weights[name] * value / len(batch)
         return total
+
+    def _reach_vox(self, truth: VoxelTruth) -> float:
+        """How far from a surface any term can tell one voxel from another."""
+        planes = self.config.network.rays.plane_spacing_m / truth.grid.voxel_size_m / 2
+        return max(self.config.network.voxel_net.truncation_vox, BAND_VOX, planes)
 
     def _volume_step(self, step: int) -> int:
         """Counted from where the volume begins to learn."""
@@ -211,7 +216,7 @@ class ClearviewMethod(Method):
         return 1 + config.depth_jitter * float(torch.randn((), generator=draw))
 
     def _refined(
-        self, batch: Batch, step: int, lifted: Gathered, things: list[ThingTruth], bands: Bands
+        self, batch: Batch, step: int, lifted: Gathered, things: list[ThingTruth], table: TruthTable
     ) -> tuple[Refined, Int64[Tensor, " s"]]:
         """The net's answer where its beliefs or the truth ask for one, and the number of the thing of every seed."""
         net = self.network.voxel_net
@@ -219,7 +224,7 @@ class ClearviewMethod(Method):
         numbers: list[Tensor] = []
 
         def keep(voxels: SparseVoxels, logit: Tensor) -> Bool[Tensor, " n"]:
-            return kept_in_training(logit, _at(bands[voxels.stride], voxels), self.config.spare)
+            return kept_in_training(logit, table.is_band(voxels), self.config.spare)
 
         def seed(heat_logit: Tensor, cells: SparseVoxels) -> Places:
             places, number = self._places(batch, step, heat_logit, cells, things)
@@ -261,60 +266,50 @@ class ClearviewMethod(Method):
         batch: Batch,
         refined: Refined,
         things: list[ThingTruth],
-        bands: Bands,
+        table: TruthTable,
         thing_of_seed: Int64[Tensor, " s"],
     ) -> list[tuple[str, Tensor]]:
         terms = []
-        for number, truth in enumerate(batch.truths):
-            own = refined.cells.coords[:, 0] == number
-            heat = heat_of(refined.cells.coords[own, 1:].float(), (things[number].centre_vox - 1.5) / 4)
-            terms.append(("heat", seed_terms.heat_term(refined.heat_logit[own], heat, len(things[number].ids))))
-            for level in refined.levels:
-                mine = level.candidates.coords[:, 0] == number
-                stride = level.candidates.stride
-                i, j, k = level.candidates.coords[mine, 1:].long().unbind(dim=1)
-                target = bands[stride][number, i, j, k]
-                terms.append(
-                    (f"occupancy_{256 // stride}", seed_terms.occupied_term(level.occupancy_logit[mine], target))
-                )
-            if refined.levels[-1].seeds is not None:
-                terms += self._finest_terms(truth, refined, number, things[number], thing_of_seed)
+        counts, cells = refined.cells.counts, refined.cells.coords[:, 1:].float()
+        for logit, own, truth in zip(refined.heat_logit.split(counts), cells.split(counts), things, strict=True):
+            heat = heat_of(own, (truth.centre_vox - 1.5) / 4)
+            terms.append(("heat", seed_terms.heat_term(logit, heat, len(truth.ids))))
+        for level in refined.levels:
+            name, counts = f"occupancy_{256 // level.candidates.stride}", level.candidates.counts
+            targets = table.is_band(level.candidates).split(counts)
+            for logit, target in zip(level.occupancy_logit.split(counts), targets, strict=True):
+                terms.append((name, seed_terms.occupied_term(logit, target)))
+        if refined.votes is not None:
+            truths = table.at(refined.levels[-1].voxels, self.config.network.voxel_net.truncation_vox)
+            finest = finest_members(refined, truths)
+            for number, own in enumerate(finest):
+                terms += self._finest_terms(own, things[number], thing_of_seed[own.seed_rows])
         return terms
 
     def _finest_terms(
-        self, truth: VoxelTruth, refined: Refined, number: int, things: ThingTruth, thing_of_seed: Int64[Tensor, " s"]
+        self, own: FinestMember, things: ThingTruth, thing_of_seed: Int64[Tensor, " s"]
     ) -> list[tuple[str, Tensor]]:
-        level = refined.levels[-1]
-        assert level.distance_vox is not None
-        assert level.semantic_logits is not None
-        assert level.seeds is not None
-        assert refined.vote_vox is not None
-        rows = (level.voxels.coords[:, 0] == number).nonzero()[:, 0]
-        own = truth_at(truth, level.voxels.coords[rows, 1:], self.config.network.voxel_net.truncation_vox)
-        seeds = (level.seeds.member == number).nonzero()[:, 0]
-        thing = things.number(own.instance)
-        is_labelled = own.semantic > 0
-        labelled = rows[is_labelled]
-        classes = torch.cat((things.class_ids.new_zeros(1), things.class_ids))[thing_of_seed[seeds]]
-        logits, target = _by_thing(level, labelled, seeds, thing_of_seed[seeds], thing[is_labelled])
-        group = torch.where(thing > 0, thing + len(self.taxonomy), own.semantic)
-        group = spread_groups(level.voxels.coords[rows, 1:], group)
-        distance = level.distance_vox[rows]
+        truth, thing = own.truth, things.number(own.truth.instance)
+        labelled = (truth.semantic > 0).nonzero()[:, 0]
+        classes = torch.cat((things.class_ids.new_zeros(1), things.class_ids))[thing_of_seed]
+        votes, order, target = own.votes.of(labelled), *_by_thing(thing_of_seed, thing[labelled])
+        logits = belonging(votes, own.seeds.of(order), self.config.network.seeds)
+        group = torch.where(thing > 0, thing + len(self.taxonomy), truth.semantic)
+        group = spread_groups(own.coords, group)
+        class_logits = pick(own.semantic_logits, labelled)
+        seeds = F.cross_entropy(own.seeds.class_logits, classes, reduction="sum") / max(len(classes), 1)
         return [
-            ("distance", seed_terms.weighted_distance_term(distance.clamp(max=3.0), own.distance_vox)),
-            ("shell", seed_terms.shell_term(distance, own.distance_vox, group)),
-            ("classes", self._class_term(level.semantic_logits[labelled], own.semantic[is_labelled])),
-            ("votes", seed_terms.vote_term(refined.vote_vox[labelled], things.centre_vox, thing[is_labelled])),
+            ("distance", seed_terms.weighted_distance_term(own.distance_vox.clamp(max=3.0), truth.distance_vox)),
+            ("shell", seed_terms.shell_term(own.distance_vox, truth.distance_vox, group)),
+            ("classes", self._class_term(class_logits, truth.semantic[labelled])),
+            ("votes", seed_terms.vote_term(votes.centre_vox, things.centre_vox, thing[labelled])),
             ("membership", seed_terms.membership_term(logits, target)),
-            (
-                "seed_classes",
-                F.cross_entropy(level.seeds.class_logits[seeds], classes, reduction="sum") / max(len(seeds), 1),
-            ),
+            ("seed_classes", seeds),
         ]
 
     def _class_term(self, logits: Float[Tensor, "n classes"], labels: Int64[Tensor, " n"]) -> Tensor:
         """Every class of the sample counts alike, half of it by its voxels."""
-        error = F.cross_entropy(logits, labels, reduction="none")
+        error = seed_terms.cross_entropy_by_rows(logits, labels)
         return (seed_terms.mean_of_groups(error, labels, logits.shape[1]) + error.sum() / max(len(error), 1)) / 2
 
 
@@ -349,16 +344,9 @@ def kept_in_training(logit: Float[Tensor, " n"], is_band: Bool[Tensor, " n"], sp
 
 
 def _by_thing(
-    level: LevelPrediction, rows: Tensor, seeds: Tensor, thing_of_seed: Tensor, thing: Tensor
-) -> tuple[Float[Tensor, "n s1"], Int64[Tensor, " n"]]:
-    """Logits for the seeds of one image, things first and in order, and the column where each voxel belongs."""
-    assert level.instance_logits is not None
+    thing_of_seed: Int64[Tensor, " s"], thing: Int64[Tensor, " n"]
+) -> tuple[Int64[Tensor, " s"], Int64[Tensor, " n"]]:
+    """The seeds of one image, things first and in order, and the column where each voxel belongs; the first is "no thing"."""
     order = torch.where(thing_of_seed > 0, thing_of_seed, len(thing_of_seed) + 1).argsort(stable=True)
-    columns = torch.cat((seeds.new_zeros(1), seeds[order] + 1))
     num_things = int((thing_of_seed > 0).sum())
-    return level.instance_logits[rows][:, columns], torch.where(thing <= num_things, thing, 0)
-
-
-def _at(mask: Bool[Tensor, "b x y z"], voxels: SparseVoxels) -> Bool[Tensor, " n"]:
-    member, i, j, k = voxels.coords.long().unbind(dim=1)
-    return mask[member, i, j, k]
+    return order, torch.where(thing <= num_things, thing, 0)

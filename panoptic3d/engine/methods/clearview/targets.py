@@ -6,9 +6,8 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from panoptic3d.data.targets import lookup
-from panoptic3d.geometry.pinhole import pixel_grid, project, unproject, unproject_depth_map
-from panoptic3d.geometry.voxels import linear_index, nearest_voxels
+from panoptic3d.geometry.pinhole import project, unproject_depth_map
+from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.sample import VoxelTruth
 from panoptic3d.structures.taxonomy import Taxonomy
@@ -63,29 +62,6 @@ def heat_of(cells: Float[Tensor, "n 3"], centre_cells: Float[Tensor, "k 3"], wid
     heat = (-squared / (2 * width**2)).exp().amax(dim=1)
     heat[squared.argmin(dim=0)] = 1.0
     return heat
-
-
-@dataclass(frozen=True, eq=False)
-class FineTruth:
-    """The truth at some of the finest voxels."""
-
-    distance_vox: Float[Tensor, " n"]
-    semantic: Int64[Tensor, " n"]
-    instance: Int64[Tensor, " n"]
-
-
-def truth_at(truth: VoxelTruth, coords: Tensor, truncation_vox: float) -> FineTruth:
-    place = lookup(truth, coords)
-    if len(truth.linear_index) == 0:
-        nothing = torch.zeros(len(coords), dtype=torch.int64, device=coords.device)
-        return FineTruth(torch.full((len(coords),), truncation_vox, device=coords.device), nothing, nothing)
-    is_listed = place >= 0
-
-    def listed(values: Tensor, fill: float | int) -> Tensor:
-        return torch.where(is_listed, values[place.clamp(min=0)], fill)
-
-    distance = listed(truth.distance_vox.abs(), truth.fill_distance_vox).clamp(max=truncation_vox)
-    return FineTruth(distance, listed(truth.semantic.long(), 0), listed(truth.instance.long(), 0))
 
 
 def spread_groups(coords: Tensor, group: Int64[Tensor, " n"], cell: int = 4) -> Int64[Tensor, " n"]:
@@ -161,16 +137,27 @@ def plane_truth(
     truth: VoxelTruth, camera: Camera, num_planes: int, spacing_m: float, every: int = 1
 ) -> tuple[Bool[Tensor, "planes h w"], Bool[Tensor, "planes h w"]]:
     """Whether each plane of each ray passes by a surface, and whether that is known (in the frustum); for some pixels."""
-    device = truth.linear_index.device
-    pixels = pixel_grid(camera.height, camera.width, device=device)[::every, ::every]
-    height, width = pixels.shape[:2]
-    pixels = pixels.reshape(-1, 2)
-    rays = unproject(pixels, pixels.new_ones(len(pixels)), camera.intrinsics.to(pixels))
-    depths = torch.arange(num_planes, device=device) * spacing_m
-    index = truth.grid.index_from_camera(depths[:, None, None] * rays)
-    voxels, is_inside = nearest_voxels(index, truth.grid.shape)
-    cells = linear_index(voxels, truth.grid.shape)
+    cells, is_inside = _cells_of_planes(truth, camera, num_planes, spacing_m, every)
     is_near = truth.dense(truth.distance_vox.abs() < spacing_m / truth.grid.voxel_size_m / 2, False).view(-1)
     is_known = is_inside & truth.frustum_mask.view(-1)[cells]
-    shape = (num_planes, height, width)
-    return (is_near[cells] & is_known).view(shape), is_known.view(shape)
+    return is_near[cells] & is_known, is_known
+
+
+def _cells_of_planes(
+    truth: VoxelTruth, camera: Camera, num_planes: int, spacing_m: float, every: int
+) -> tuple[Int64[Tensor, "planes h w"], Bool[Tensor, "planes h w"]]:
+    """The voxel nearest to each plane of each ray, and whether it lies in the grid. The axes of grid and camera agree, so a
+    voxel's i depends on plane and column alone, its j on plane and row, its k on the plane."""
+    device = truth.linear_index.device
+    depths = torch.arange(num_planes, device=device) * spacing_m
+    across = (torch.arange(camera.width, device=device)[::every] - camera.cx_px) / camera.fx_px
+    down = (torch.arange(camera.height, device=device)[::every] - camera.cy_px) / camera.fy_px
+    positions_m = (depths[:, None, None] * across, depths[:, None, None] * down[:, None], depths[:, None, None])
+    grid, steps = truth.grid, (truth.grid.shape[1] * truth.grid.shape[2], truth.grid.shape[2], 1)
+    cells: Tensor = torch.zeros(1, dtype=torch.int64, device=device)
+    is_inside: Tensor = torch.ones(1, dtype=torch.bool, device=device)
+    for position_m, origin, length, step in zip(positions_m, grid.camera_index, grid.shape, steps, strict=True):
+        nearest = (position_m / grid.voxel_size_m + origin + 0.5).floor().long()
+        is_inside = is_inside & (nearest >= 0) & (nearest < length)
+        cells = cells + nearest.clamp(0, length - 1) * step
+    return cells, is_inside
