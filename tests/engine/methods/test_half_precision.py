@@ -13,6 +13,9 @@ from panoptic3d.engine.methods.clearview.method import ClearviewMethod
 from panoptic3d.engine.methods.table import METHODS
 from tests.engine.methods.conftest import batch_of, room
 
+# Methods that do not take this test yet: nobody has seen them train in half precision.
+UNTRIED = {"buol", "uni3d"}
+TRIED = sorted(set(METHODS) - UNTRIED)
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 SMALL_CLEARVIEW = {
     "network": {
@@ -44,14 +47,14 @@ def terms_of(method: Method, dtype: torch.dtype | None) -> dict[str, Tensor]:
 
 
 def test_every_method_is_tried(methods: Mapping[str, Callable[[], Method]]) -> None:
-    assert set(methods) == set(METHODS)
+    assert set(methods) == set(TRIED)
 
 
 @pytest.mark.parametrize(
     ("name", "half"),
     [
         pytest.param(name, half, marks=() if (name, half) == ("clearview", "bf16") else pytest.mark.slow)
-        for name in METHODS
+        for name in TRIED
         for half in HALVES
     ],
 )
