@@ -7,7 +7,8 @@ from typing import Any
 
 from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.export.segments import segment_meshes
-from panoptic3d.predictor.scene_folder import build_scene, scene_files, scene_glb
+from panoptic3d.predictor.built_scene import build_scene
+from panoptic3d.predictor.scene_folder import scene_files, scene_glb
 from panoptic3d.rooms.analytic.boxes import random_room, render
 from panoptic3d.structures.scene import PanopticScene
 

@@ -33,6 +33,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VOXELS",
         help="merge mesh vertices in cubes of this side (0: none)",
     )
+    parser.add_argument("--maps", action="store_true", help="also depth.exr, panoptic.png and .json, points.ply")
     parser.set_defaults(run=run)
 
 
@@ -81,6 +82,7 @@ def _carry_out(
         "batch_size": arguments.batch_size,
         "overwrite": arguments.overwrite,
         "simplify_vox": arguments.simplify,
+        "maps": arguments.maps,
     }
     outcomes: list[Outcome] = []
     running = predict_folder(own, predictor, out, **options)

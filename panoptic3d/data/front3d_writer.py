@@ -28,7 +28,7 @@ def write_front3d_sample(root: PathLike, sample: Sample, room_id: int = 0) -> Fr
     files = Front3dFiles(Path(root), sample.scene, sample.frame)
     files.image.parent.mkdir(parents=True, exist_ok=True)
     write_bytes_atomically(files.image, _png_bytes(sample.image.permute(1, 2, 0).numpy()))
-    write_bytes_atomically(files.depth, _exr_bytes(sample.depth_m.numpy()))
+    write_bytes_atomically(files.depth, exr_bytes(sample.depth_m.numpy()))
     segmap = np.stack((sample.semantic_2d.numpy(), sample.instance_2d.numpy()), axis=-1)
     _write_npz(files.segmap, {"data": segmap.astype(np.uint32)})
     if sample.world_from_camera is not None:
@@ -85,7 +85,8 @@ def _png_bytes(image: np.ndarray) -> bytes:
     return buffer.getvalue()
 
 
-def _exr_bytes(depth_m: np.ndarray) -> bytes:
+def exr_bytes(depth_m: np.ndarray) -> bytes:
+    """One channel of float32, metres."""
     import OpenEXR
 
     header = {"compression": OpenEXR.ZIP_COMPRESSION, "type": OpenEXR.scanlineimage}

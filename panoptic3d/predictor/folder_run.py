@@ -56,6 +56,7 @@ class _Writing:
     out: Path
     overwrite: bool
     simplify_vox: float
+    maps: bool
     wanted: Wanted
 
 
@@ -68,12 +69,13 @@ def predict_folder(
     batch_size: int = 1,
     overwrite: bool = False,
     simplify_vox: float = 0.0,
+    maps: bool = False,
 ) -> Iterator[Outcome]:
     """One outcome an order: first those that need nothing done, then batch by batch. Only a place that takes nothing at all
     ends it early. What another process is making at the same time comes last, when that is done.
     """
-    wanted = Wanted.by(predictor.network.checkpoint, given, simplify_vox=simplify_vox)
-    writing = _Writing(out, overwrite, simplify_vox, wanted)
+    wanted = Wanted.by(predictor.network.checkpoint, given, simplify_vox=simplify_vox, maps=maps)
+    writing = _Writing(out, overwrite, simplify_vox, maps, wanted)
     for parent in {(out / order.scene).parent for order in orders}:
         recover_scenes(parent)
     open_orders = []
@@ -171,7 +173,8 @@ def _predict_some(
 def _saved(order: Order, scene: PanopticScene, writing: _Writing, seconds: float) -> Outcome:
     start_s = time.perf_counter()
     scene = replace(scene, provenance={**scene.provenance, "options": dict(writing.wanted.options)})
-    failure = _attempt(scene.save, writing.out / order.scene, writing.overwrite, writing.simplify_vox)
+    how = (writing.overwrite, writing.simplify_vox, writing.maps)
+    failure = _attempt(scene.save, writing.out / order.scene, *how)
     if isinstance(failure, OutputError) and would_meet_all(failure, writing.out):
         raise failure
     seconds += time.perf_counter() - start_s

@@ -92,12 +92,19 @@ class PanopticScene:
             taxonomy=taxonomy,
         )
 
-    def save(self, folder: str | os.PathLike[str], overwrite: bool = False, simplify_vox: float = 0.0) -> None:
+    def save(
+        self,
+        folder: str | os.PathLike[str],
+        overwrite: bool = False,
+        simplify_vox: float = 0.0,
+        maps: bool = False,
+    ) -> None:
         """Write `scene.npz`, `scene.glb`, `scene.json`, `preview.png` and `index.html`: all of them, or none.
 
         `simplify_vox` above 0 merges the vertices of meshes in cubes of that side: 2 leaves about a fifth of the faces.
+        `maps` adds `depth.exr`, `panoptic.png` with `panoptic.json`, and `points.ply`.
         """
-        panoptic3d.save_scene(self, folder, overwrite, simplify_vox)
+        panoptic3d.save_scene(self, folder, overwrite, simplify_vox, maps)
 
     def to_glb(self, path: str | os.PathLike[str], simplify_vox: float = 0.0) -> None:
         """The meshes alone; a name that ends in `.ply`, `.obj` or `.usdc` gets one of those."""

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from panoptic3d.data.roots import open_root
-from panoptic3d.predictor.scene_folder import build_scene
+from panoptic3d.predictor.built_scene import build_scene
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
 

@@ -30,7 +30,7 @@ from tests.predictor.hostile import picture
 def _only_facts(monkeypatch: pytest.MonkeyPatch) -> None:
     """Scenes without meshes and pages, which have tests of their own and take their time."""
 
-    def files(scene: PanopticScene, title: str, _: float) -> dict[str, bytes]:
+    def files(scene: PanopticScene, title: str, *_: object) -> dict[str, bytes]:
         segments = [{"name": segment.name, "title": title} for segment in scene.segments]
         others = dict.fromkeys(REQUIRED_FILES, b"")
         return {

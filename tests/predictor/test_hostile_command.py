@@ -20,7 +20,7 @@ from tests.predictor.untrained import make_checkpoint
 def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     """No network, and scenes that are two files."""
 
-    def files(scene: PanopticScene, title: str, _: float) -> dict[str, bytes]:
+    def files(scene: PanopticScene, title: str, *_: object) -> dict[str, bytes]:
         others = dict.fromkeys(REQUIRED_FILES, b"")
         return {
             **others,
