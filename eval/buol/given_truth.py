@@ -13,6 +13,7 @@ import torch
 from safetensors.torch import load_file
 
 from panoptic3d.data.dataset import open_dataset
+from panoptic3d.engine.methods.buol.config import BuolSettings
 from panoptic3d.engine.methods.buol.method import BuolMethod
 from panoptic3d.engine.methods.table import load_training_config
 from panoptic3d.metrics.prq_metric import PanopticReconstructionQuality
@@ -31,7 +32,9 @@ def main() -> None:
     arguments = parser.parse_args()
     torch.manual_seed(0)
     overrides = [f"--{override}" for override in arguments.overrides]
-    method = BuolMethod(load_training_config(arguments.config, overrides).settings)
+    settings = load_training_config(arguments.config, overrides).settings
+    assert isinstance(settings, BuolSettings)
+    method = BuolMethod(settings)
     if arguments.weights:
         method.network.load_state_dict(load_file(arguments.weights / "model.safetensors"))
     metric = PanopticReconstructionQuality("strict")

@@ -11,28 +11,42 @@ from panoptic3d.sparse.torch.winograd_matrices import from_cells, from_taps, to_
 from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles, paying_tiles
 
 
-def _plan(occupancy: float = 0.9, **settings: int) -> Plan:
+def _plan(occupancy: float = 0.9, num_taps: int = 3, **settings: int) -> Plan:
     """Two members, at negative indices, of no whole tiles."""
     mask = torch.rand(2, 9, 11, 13, generator=torch.Generator().manual_seed(0)) < occupancy
     coords = mask.nonzero() - torch.tensor([0, 5, 4, 3])
     voxels = voxel_set(coords, 2, (9, 11, 13), origin=(-5, -4, -3))
-    return make_plan(voxels, voxels, Kernel(3), SparseConfig.model_validate({"dense_from_occupancy": None} | settings))
+    return make_plan(
+        voxels, voxels, Kernel(num_taps), SparseConfig.model_validate({"dense_from_occupancy": None} | settings)
+    )
 
 
 def _drawn(plan: Plan, num_in: int, num_out: int) -> tuple[torch.Tensor, torch.Tensor]:
     random = torch.Generator().manual_seed(1)
     features = torch.randn(len(plan.fine), num_in, generator=random)
-    return features, torch.randn(27, num_in, num_out, generator=random)
+    return features, torch.randn(plan.kernel.num_taps, num_in, num_out, generator=random)
 
 
 @pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize(
-    ("num_in", "num_out", "size", "tolerance"),
-    [(16, 16, 2, 2e-6), (20, 13, 2, 2e-6), (16, 1, 2, 2e-6), (8, 2, 4, 2e-6), (16, 13, 4, 2e-5), (48, 32, 4, 2e-5)],
+    ("num_taps", "num_in", "num_out", "size", "tolerance"),
+    [
+        (3, 16, 16, 2, 2e-6),
+        (3, 20, 13, 2, 2e-6),
+        (3, 16, 1, 2, 2e-6),
+        (3, 8, 2, 4, 2e-6),
+        (3, 16, 13, 4, 2e-5),
+        (3, 48, 32, 4, 2e-5),
+        (5, 16, 16, 2, 1e-5),
+        (5, 20, 13, 4, 2e-5),
+        (5, 32, 48, 4, 2e-5),
+    ],
 )
-def test_tiles_and_gathers_agree(num_in: int, num_out: int, size: int, tolerance: float, threads: int) -> None:
+def test_tiles_and_gathers_agree(
+    num_taps: int, num_in: int, num_out: int, size: int, tolerance: float, threads: int
+) -> None:
     torch.set_num_threads(threads)  # the fixture of this folder puts it back
-    plan = _plan(tile=size, gather_bytes=1 << 18)
+    plan = _plan(num_taps=num_taps, tile=size, gather_bytes=1 << 18)
     features, weight = _drawn(plan, num_in, num_out)
     tiles = paying_tiles(features, weight, plan)
     assert tiles is not None
@@ -57,12 +71,14 @@ def test_where_tiles_are_not_used() -> None:
     assert paying_tiles(*_drawn(thin, 48, 48), thin) is None
 
 
+@pytest.mark.parametrize("num_taps", [3, 5])
 @pytest.mark.parametrize("tile", [2, 4])
-def test_points_of_one_tile(tile: int) -> None:
+def test_points_of_one_tile(tile: int, num_taps: int) -> None:
     random = torch.Generator().manual_seed(0)
-    cells = torch.randn(1, 1, tile + 2, tile + 2, generator=random, dtype=torch.float64)
-    weight = torch.randn(1, 1, 3, 3, generator=random, dtype=torch.float64)
-    in_the_middle = torch.stack((torch.zeros_like(weight), weight, torch.zeros_like(weight)), dim=4)
-    points = from_cells(tile, cells) @ cells.flatten()
-    taps = from_taps(in_the_middle.permute(2, 3, 4, 1, 0).flatten(0, 2), tile)[1].flatten()
-    torch.testing.assert_close(to_cells(tile, cells) @ (points * taps), F.conv2d(cells, weight).flatten())
+    width, middle = tile + num_taps - 1, num_taps // 2
+    cells = torch.randn(1, 1, width, width, generator=random, dtype=torch.float64)
+    weight = torch.randn(1, 1, num_taps, num_taps, generator=random, dtype=torch.float64)
+    in_the_middle = F.pad(weight[..., None], (middle, middle))
+    points = from_cells(tile, cells, num_taps) @ cells.flatten()
+    taps = from_taps(in_the_middle.permute(2, 3, 4, 1, 0).flatten(0, 2), tile, num_taps)[middle].flatten()
+    torch.testing.assert_close(to_cells(tile, cells, num_taps) @ (points * taps), F.conv2d(cells, weight).flatten())

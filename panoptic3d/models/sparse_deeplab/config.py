@@ -5,7 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from panoptic3d.config import Config
-from panoptic3d.sparse.config import DEFAULT_SPARSE_CONFIG, SparseConfig
+from panoptic3d.sparse.config import SparseConfig
 
 
 class PredictorConfig(Config):
@@ -30,7 +30,7 @@ class SparseDeepLabConfig(Config):
     frame: Literal["released", "camera"] = "camera"
     finest_stride: Literal[1, 2] = 2  # of the heads: voxels of 3 or of 6 cm
     margin_vox: int = Field(default=2, ge=0)  # voxels around the lifted ones about which the network says something
-    sparse: SparseConfig = DEFAULT_SPARSE_CONFIG
+    sparse: SparseConfig = SparseConfig(tile=4)  # kernels of 5^3: products are most of the time
 
     @model_validator(mode="after")
     def _steps_agree(self) -> "SparseDeepLabConfig":

@@ -1,8 +1,9 @@
-"""Submanifold 3^3 convolution of thick sets in tiles, without a gradient, on a CPU.
+"""Submanifold 3^3 and 5^3 convolution of thick sets in tiles, without a gradient, on a CPU.
 
-Winograd's points across i and j leave a quarter of the products with tiles of 4 x 4, four ninths with 2 x 2; along k there
-are three taps (points would pay fewer products with as many more sums). Empty cells of a tile cost as much as full ones. If
-next to nothing comes out, the points are the cells, and their products for all cells of the tile are added up.
+Winograd's points across i and j leave a quarter of the products of 3^3 with tiles of 4 x 4, four ninths with 2 x 2 (0.16 and
+0.36 of 5^3). Along k there are three or five taps: points would pay fewer products with as many more sums. Empty cells of a
+tile cost as much as full ones. If next to nothing comes out, the points are the cells, and their products for all cells of the
+tile are added up.
 """
 
 from collections.abc import Callable
@@ -21,7 +22,7 @@ from panoptic3d.sparse.torch.winograd_matrices import from_cells, from_taps, to_
 
 _LEAST_VOXELS = 1024
 _LEAST_FILL_OF_LINES = 0.7  # a set of thin lines fills no tiles: not worth a look
-_LEAST_FILL = {2: 0.55, 4: 0.45}  # measured (docs/sparse.md)
+_LEAST_FILL = {(3, 2): 0.55, (3, 4): 0.45, (5, 2): 0.55, (5, 4): 0.35}  # by taps and size; measured (docs/sparse.md)
 _LEAST_PRODUCT = 200  # of channels in and out
 _MOST_OUT_OF_NARROW = 2
 _WHOLE_LANES = 16  # products of 13 columns take twice as long as those of 16
@@ -36,17 +37,18 @@ def is_inference_on_a_cpu(features: Tensor, weight: Tensor) -> bool:
 
 def paying_tiles(features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin cout"], plan: Plan) -> Tiles | None:
     """The largest tiles that the config allows and that are faster than gathering; None if there are none."""
-    is_kernel = plan.is_mirrored and (plan.kernel.size, plan.kernel.dilation) == (3, 1)
+    num_taps = plan.kernel.size
+    is_kernel = plan.is_mirrored and num_taps in (3, 5) and plan.kernel.dilation == 1
     if not is_inference_on_a_cpu(features, weight) or not is_kernel or len(plan.fine) < _LEAST_VOXELS:
         return None
     num_in, num_out = weight.shape[1:]
-    is_little = num_in * num_out < _LEAST_PRODUCT and num_out > _MOST_OUT_OF_NARROW
+    is_little = num_in * num_out < _LEAST_PRODUCT and (num_out > _MOST_OUT_OF_NARROW or num_taps > 3)
     if is_little or plan.lined_rows().fill < _LEAST_FILL_OF_LINES:
         return None
     for size in (4, 2):
         if size <= plan.config.tile:
-            tiles = plan.kept(("tiles", size), lambda size=size: tiles_of(plan.fine, size))
-            if tiles.fill >= _LEAST_FILL[size]:
+            tiles = plan.kept(("tiles", size), lambda size=size: tiles_of(plan.fine, size, num_taps // 2))
+            if tiles.fill >= _LEAST_FILL[num_taps, size]:
                 return tiles
     return None
 
@@ -61,7 +63,8 @@ def conv_in_tiles(
         lambda: tile_blocks(tiles, tiles_per_block, plan.config.table_bytes),
     )
     num_out = weight.shape[2]
-    convolve = _narrow(weight, tiles) if num_out <= _MOST_OUT_OF_NARROW else _by_points(weight, tiles)
+    is_narrow = num_out <= _MOST_OUT_OF_NARROW and tiles.reach == 1
+    convolve = _narrow(weight, tiles) if is_narrow else _by_points(weight, tiles)
     out, shelf = features.new_empty(len(features), num_out), Shelf(features)
 
     def work(block: TileBlock) -> None:
@@ -80,20 +83,17 @@ Convolve = Callable[[Float[Tensor, "p n cin"], Scratch], Float[Tensor, "o cout"]
 
 def _by_points(weight: Float[Tensor, "t cin cout"], tiles: Tiles) -> Convolve:
     weight = F.pad(weight, (0, -weight.shape[2] % _WHOLE_LANES))
-    num_points, num_out = tiles.num_points, weight.shape[2]
-    taps, combine, separate = (
-        from_taps(weight, tiles.size),
-        from_cells(tiles.size, weight),
-        to_cells(tiles.size, weight),
-    )
+    num_points, num_out, num_taps = tiles.num_points, weight.shape[2], 2 * tiles.reach + 1
+    taps = from_taps(weight, tiles.size, num_taps)
+    combine, separate = (matrix(tiles.size, weight, num_taps) for matrix in (from_cells, to_cells))
 
     def convolve(cells: Float[Tensor, "p n cin"], scratch: Scratch) -> Float[Tensor, "o cout"]:
-        num_made = cells.shape[1] - 2
+        num_made = cells.shape[1] - num_taps + 1
         points, products = scratch.take(*cells.shape), scratch.take(num_points, num_made, num_out)
         torch.mm(combine, cells.flatten(1), out=points.view(num_points, -1))
-        torch.bmm(points[:, :-2], taps[0], out=products)
-        products.baddbmm_(points[:, 1:-1], taps[1])
-        products.baddbmm_(points[:, 2:], taps[2])
+        torch.bmm(points[:, :num_made], taps[0], out=products)
+        for tap in range(1, num_taps):
+            products.baddbmm_(points[:, tap : tap + num_made], taps[tap])
         made = scratch.take(len(separate), num_made * num_out)
         return torch.mm(separate, products.view(num_points, -1), out=made).view(-1, num_out)
 
