@@ -6,10 +6,10 @@ from torch import Tensor
 
 from panoptic3d.losses.voxel_objective import VoxelTargets
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
-from panoptic3d.models.slots import Lifted
+from panoptic3d.models.slots import SurfaceLifted
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.voxels import coarsened, generated, pruned, union, voxels_of_mask
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import LabelledLevel, Levels, SurfaceLevel
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 _SURE = 20.0
@@ -21,7 +21,7 @@ class PerfectNet:
     def __init__(self, config: FrustumUNetConfig, targets: tuple[VoxelTargets, ...]) -> None:
         self.config, self.targets = config, targets
 
-    def __call__(self, lifted: Lifted) -> tuple[LevelPrediction, ...]:
+    def __call__(self, lifted: SurfaceLifted) -> Levels[LabelledLevel, SurfaceLevel]:
         even = Kernel(4, 2, convention="minkowski" if self.config.even_kernels == "one-sided" else "centred")
         seen128 = coarsened(lifted.voxels, 2)
         seen64 = coarsened(seen128, 2)
@@ -32,12 +32,12 @@ class PerfectNet:
         if self.config.last_index == "dropped":
             limit = made256.coords.new_tensor(lifted.voxels.shape) - 1
             made256 = pruned(made256, (made256.coords[:, 1:] < limit).all(dim=1))
-        return (self._said(self._occupied(made256, 2)),)
+        return Levels((), self._said(self._occupied(made256, 2)))
 
     def _occupied(self, voxels: SparseVoxels, level: int) -> SparseVoxels:
         return pruned(voxels, _at(self.targets[level].occupancy, voxels))
 
-    def _said(self, voxels: SparseVoxels) -> LevelPrediction:
+    def _said(self, voxels: SparseVoxels) -> SurfaceLevel:
         target = self.targets[2]
         assert target.distance_vox is not None
         everything = torch.ones(len(voxels), dtype=torch.bool)
@@ -46,7 +46,7 @@ class PerfectNet:
             name: _SURE * F.one_hot(_at(getattr(target, name), voxels).long(), count).float()
             for name, count in labels.items()
         }
-        return LevelPrediction(
+        return SurfaceLevel(
             candidates=voxels,
             occupancy_logit=torch.full((len(voxels),), _SURE),
             voxels=voxels,

@@ -24,9 +24,8 @@ from panoptic3d.engine.methods.clearview.given import (
 from panoptic3d.engine.methods.clearview.targets import layout_depth, plane_truth, stance_truth, thing_truth
 from panoptic3d.errors import InputError
 from panoptic3d.models.clearview.maps import VOTES, LayeredEstimate
-from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.models.slots import Panoptic2D, RayEstimate, Seen
 from panoptic3d.structures.moving import moved
-from panoptic3d.structures.prediction import Prediction
 from panoptic3d.structures.sample import Sample
 
 MapName = Literal["depth", "classes", "layout", "planes", "votes", "stance"]
@@ -45,24 +44,15 @@ class GivenTruthPredictions(NetworkPredictions):
     @torch.inference_mode()
     def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
         sample, network = moved(data.read(key), self.device), self.network
-        fitted = network.fit(sample.image[None], (sample.camera,))
-        pyramid = network.trunk(fitted.pixels)
-        panoptic = network.panoptic(pyramid, fitted.cameras)
-        rays = network.rays(pyramid, fitted.cameras, panoptic)
-        if not isinstance(rays, LayeredEstimate):
-            raise InputError(f"{self.folder} has no layered rays to exchange; give a checkpoint of clearview.")
-        panoptic, rays = with_truth(panoptic, rays, sample, self.given)
-        lifted = network.lift(rays, panoptic)
-        said = Prediction(
-            cameras=rays.cameras,
-            grids=lifted.grids,
-            depth_m=rays.depth_m,
-            instances=panoptic.instances,
-            levels=network.voxel_net(lifted),
-            maps=panoptic.maps,
-        )
-        (scene,) = network.decode(said)
-        return PredictedVoxels.from_scene(replace(moved(scene, "cpu"), camera=sample.camera))
+
+        def exchange(seen: Seen[Panoptic2D, RayEstimate], number: int) -> Seen[Panoptic2D, RayEstimate]:
+            if not isinstance(seen.rays, LayeredEstimate):
+                raise InputError(f"{self.folder} has no layered rays to exchange; give a checkpoint of clearview.")
+            panoptic, rays = with_truth(seen.panoptic, seen.rays, sample, self.given)
+            return replace(seen, panoptic=panoptic, rays=rays)
+
+        (scene,) = network.infer(sample.image[None], (sample.camera,), exchange=exchange)
+        return PredictedVoxels.from_scene(moved(scene, "cpu"))
 
 
 def with_truth(

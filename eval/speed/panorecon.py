@@ -5,7 +5,6 @@ training step of the 3D stage.
 import argparse
 import itertools
 import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +18,6 @@ from panoptic3d.models.panorecon.checkpoint.folder import load_folder
 from panoptic3d.models.panorecon.config import config_for_published_weights
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.structures.camera import FRONT3D_CAMERA
-from panoptic3d.structures.prediction import Prediction
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -73,20 +71,20 @@ def _compared(wall_s: dict[int, float]) -> dict[str, float]:
 def _stages(pipeline: Pipeline, image: torch.Tensor) -> dict[str, dict[str, float]]:
     times: dict[str, dict[str, float]] = {}
 
-    def timed(name: str, work: Callable[..., Any], *given: Any) -> Any:
-        wall, cpu = time.perf_counter(), time.process_time()
-        result = work(*given)
-        times[name] = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
-        return result
+    def timed(name: str) -> Any:
+        work = getattr(pipeline, name)
 
-    fitted = timed("fit", pipeline.fit, image, (FRONT3D_CAMERA,))
-    pyramid = timed("trunk", pipeline.trunk, fitted.pixels)
-    panoptic = timed("panoptic", pipeline.panoptic, pyramid, fitted.cameras)
-    rays = timed("rays", pipeline.rays, pyramid, fitted.cameras, panoptic)
-    lifted = timed("lift", pipeline.lift, rays, panoptic)
-    levels = timed("voxel_net", pipeline.voxel_net, lifted)
-    prediction = Prediction(rays.cameras, lifted.grids, rays.depth_m, panoptic.instances, levels)
-    timed("decode", pipeline.decode, prediction)
+        def run(*given: Any) -> Any:
+            wall, cpu = time.perf_counter(), time.process_time()
+            result = work(*given)
+            times[name] = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
+            return result
+
+        return run
+
+    slots = ("fit", "trunk", "panoptic", "rays", "lift", "voxel_net", "decode")
+    timed_pipeline = Pipeline(**{name: timed(name) for name in slots})
+    timed_pipeline.decode(timed_pipeline(image, (FRONT3D_CAMERA,)))
     total = {kind: sum(stage[kind] for stage in times.values()) for kind in ("cpu_s", "wall_s")}
     return {name: {kind: round(v, 3) for kind, v in stage.items()} for name, stage in {**times, "total": total}.items()}
 
@@ -94,10 +92,8 @@ def _stages(pipeline: Pipeline, image: torch.Tensor) -> dict[str, dict[str, floa
 def _training_step(pipeline: Pipeline, image: torch.Tensor) -> dict[str, dict[str, float]]:
     """All levels of the voxel net over the lifted image, the 2D stages frozen; targets are drawn: they cost the same."""
     with torch.no_grad():
-        fitted = pipeline.fit(image, (FRONT3D_CAMERA,))
-        pyramid = pipeline.trunk(fitted.pixels)
-        panoptic = pipeline.panoptic(pyramid, fitted.cameras)
-        lifted = pipeline.lift(pipeline.rays(pyramid, fitted.cameras, panoptic), panoptic)
+        seen = pipeline.see(image, (FRONT3D_CAMERA,))
+        lifted = pipeline.lift(seen.rays, seen.panoptic)
     net, targets = pipeline.voxel_net, _drawn_targets()
     assert isinstance(net, torch.nn.Module)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.0)  # so that every round is the same step

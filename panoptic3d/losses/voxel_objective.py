@@ -1,6 +1,7 @@
 """The 3D objective: the terms of every level with their weights (PanoRecon, section 4.2), and which levels train when."""
 
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -10,7 +11,7 @@ from torch import Tensor
 
 from panoptic3d.config import Config
 from panoptic3d.losses.voxel_terms import class_term, distance_term, occupancy_term, occupancy_term_averaged_first
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import LabelledLevel, SurfaceLevel
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 # Of the shipped 3D-Front configuration (section 4.2): void first, then in the order of the taxonomy.
@@ -70,7 +71,7 @@ FAITHFUL_OBJECTIVE = {"occupancy_256": "averaged-first", "semantic_256_weight": 
 
 
 def voxel_terms(
-    levels: tuple[LevelPrediction, ...], targets: tuple[VoxelTargets, ...], config: VoxelObjectiveConfig
+    levels: Iterable[LabelledLevel], targets: Sequence[VoxelTargets], config: VoxelObjectiveConfig
 ) -> dict[str, Tensor]:
     """Every term of the levels that are there, weighted, under its name in the log; their sum is the objective."""
     terms = {}
@@ -79,9 +80,7 @@ def voxel_terms(
     return terms
 
 
-def level_terms(level: LevelPrediction, target: VoxelTargets, config: VoxelObjectiveConfig) -> dict[str, Tensor]:
-    assert level.instance_logits is not None
-    assert level.semantic_logits is not None
+def level_terms(level: LabelledLevel, target: VoxelTargets, config: VoxelObjectiveConfig) -> dict[str, Tensor]:
     stride, size = level.voxels.stride, 256 // level.voxels.stride
     is_finest = stride == 1
     asked, kept = _cells(level.candidates), _cells(level.voxels)
@@ -100,43 +99,18 @@ def level_terms(level: LevelPrediction, target: VoxelTargets, config: VoxelObjec
         f"instance3d{suffix}": config.instance_weight * instance,
         f"semantic3d{suffix}": (config.semantic_weight if by_semantics else config.instance_weight) * semantic,
     }
-    if level.distance_vox is not None:
+    if isinstance(level, SurfaceLevel):
         assert target.distance_vox is not None
         distance = distance_term(level.distance_vox, target.distance_vox[kept], weight, config.truncation_vox)
         terms["geometry"] = config.distance_weight * distance
     return terms
 
 
-def of_member(level: LevelPrediction, member: int) -> LevelPrediction:
-    """The rows of one sample of the batch, as if it were alone."""
-    asked, kept = level.candidates.coords[:, 0] == member, level.voxels.coords[:, 0] == member
-    semantic, instance, distance = level.semantic_logits, level.instance_logits, level.distance_vox
-    offsets, heat = level.centre_offsets, level.centre_heat
-    return LevelPrediction(
-        candidates=_alone(level.candidates, asked),
-        occupancy_logit=level.occupancy_logit[asked],
-        voxels=_alone(level.voxels, kept),
-        is_kept=level.is_kept[asked],
-        semantic_logits=None if semantic is None else semantic[kept],
-        instance_logits=None if instance is None else instance[kept],
-        distance_vox=None if distance is None else distance[kept],
-        centre_offsets=None if offsets is None else offsets[kept],
-        centre_heat=None if heat is None else heat[kept],
-    )
-
-
-def _alone(voxels: SparseVoxels, rows: Bool[Tensor, " n"]) -> SparseVoxels:
-    coords = voxels.coords[rows].clone()
-    coords[:, 0] = 0
-    return replace(voxels, coords=coords, batch_size=1)
-
-
 def _occupancy_weight(stride: int, config: VoxelObjectiveConfig) -> float:
     return {4: config.occupancy_64_weight, 2: config.occupancy_128_weight, 1: config.occupancy_256_weight}[stride]
 
 
-def _instance_weights(level: LevelPrediction, config: VoxelObjectiveConfig) -> Float[Tensor, " instances"]:
-    assert level.instance_logits is not None
+def _instance_weights(level: LabelledLevel, config: VoxelObjectiveConfig) -> Float[Tensor, " instances"]:
     weights = torch.ones(level.instance_logits.shape[1], device=level.voxels.device)
     weights[0] = config.no_instance_weight
     return weights

@@ -4,7 +4,7 @@ import torch
 from torch import Tensor
 
 from panoptic3d.errors import Panoptic3dError
-from panoptic3d.structures.prediction import Prediction
+from panoptic3d.structures.prediction import LevelsT, Prediction
 
 _NUMBERS = ("distance_vox",)  # of a level, which must be finite; logits may be infinite where something is impossible
 
@@ -13,7 +13,7 @@ class NotFiniteError(Panoptic3dError):
     """The network's answer is no number."""
 
 
-def checked(prediction: Prediction) -> Prediction:
+def checked(prediction: Prediction[LevelsT]) -> Prediction[LevelsT]:
     """The same, or an error for the first part that is not a number, or infinite where a length is meant."""
     _check("depth", prediction.depth_m, may_be_infinite=False)
     for number, level in enumerate(prediction.levels):

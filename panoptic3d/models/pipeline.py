@@ -1,23 +1,46 @@
-"""The driver: photos and cameras to a prediction, through slots that it knows only by their protocols."""
+"""The driver: photos and cameras to a prediction, through slots that it knows only by their protocols.
+
+It has two halves, `see` (2D) and `complete` (3D). Between them maps may be exchanged, and in either half a caller may put
+something of its own in place of a slot: that is how training, ground truth and measured depth drive the same network.
+"""
 
 import contextlib
-from dataclasses import fields, replace
-from typing import Any
+from collections.abc import Callable
+from dataclasses import replace
+from typing import Any, Generic, TypeVar, overload
 
 import torch
 from jaxtyping import UInt8
 from torch import Tensor, nn
 
-from panoptic3d.backbones.pyramid import Pyramid, Trunk
-from panoptic3d.errors import InputError
+from panoptic3d.backbones.pyramid import Trunk
+from panoptic3d.errors import ConfigError, InputError
 from panoptic3d.models.finite import checked
-from panoptic3d.models.slots import Decode, Fit, Lift, Panoptic2D, PanopticStage, RayStage, VoxelNet
+from panoptic3d.models.slots import (
+    Decode,
+    Fit,
+    FittedImage,
+    LevelsT,
+    Lift,
+    LiftedT,
+    PanopticStage,
+    PanopticT,
+    RaysT,
+    RayStage,
+    Seen,
+    VoxelNet,
+)
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.prediction import Prediction
+from panoptic3d.structures.moving import map_tensors
+from panoptic3d.structures.pixel_map import DepthMap, PixelMap
+from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction
 from panoptic3d.structures.scene import PanopticScene
 
+FillingT = TypeVar("FillingT")
+OtherLevelsT = TypeVar("OtherLevelsT", bound=Levels[LevelPrediction, LevelPrediction])
 
-class Pipeline(nn.Module):
+
+class Pipeline(nn.Module, Generic[PanopticT, RaysT, LiftedT, LevelsT]):
     """Slots that are modules are registered as such, so that their weights are this module's."""
 
     def __init__(
@@ -25,59 +48,102 @@ class Pipeline(nn.Module):
         *,
         fit: Fit,
         trunk: Trunk,
-        panoptic: PanopticStage,
-        rays: RayStage,
-        lift: Lift,
-        voxel_net: VoxelNet,
-        decode: Decode,
+        panoptic: PanopticStage[PanopticT],
+        rays: RayStage[PanopticT, RaysT],
+        lift: Lift[PanopticT, RaysT, LiftedT],
+        voxel_net: VoxelNet[LiftedT, LevelsT],
+        decode: Decode[LevelsT],
     ) -> None:
         super().__init__()
         self.fit, self.trunk, self.panoptic, self.rays = fit, trunk, panoptic, rays
         self.lift, self.voxel_net, self.decode = lift, voxel_net, decode
 
-    def forward(
-        self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...], up_to_stride: int = 1
-    ) -> Prediction:
-        return self._predicted(image, cameras, up_to_stride, torch.float32)
-
-    def _predicted(
-        self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...], up_to_stride: int, dtype_2d: torch.dtype
-    ) -> Prediction:
+    def see(
+        self,
+        image: UInt8[Tensor, "b 3 h w"],
+        cameras: tuple[Camera, ...],
+        *,
+        panoptic: PanopticStage[PanopticT] | None = None,
+        dtype: torch.dtype = torch.float32,
+    ) -> Seen[PanopticT, RaysT]:
+        """`panoptic` stands in for the slot. `dtype` is what trunk and instances compute in; depth is always float32."""
         _refuse_misfits(image, cameras)
         fitted = self.fit(image, cameras)
-        with _autocast(image.device, dtype_2d):
+        with _autocast(image.device, dtype):
             pyramid = self.trunk(fitted.pixels)
-            panoptic = self.panoptic(pyramid, fitted.cameras)
-        if dtype_2d != torch.float32:
-            pyramid, panoptic = Pyramid(*(stage.float() for stage in pyramid)), _in_float32(panoptic)
-        rays = self.rays(pyramid, fitted.cameras, panoptic)
-        lifted = self.lift(rays, panoptic)
+            found = (panoptic or self.panoptic)(pyramid, fitted.cameras)
+        if dtype != torch.float32:
+            pyramid, found = map_tensors(pyramid, _float32), map_tensors(found, _float32)
+        return Seen(fitted, pyramid, found, self.rays(pyramid, fitted.cameras, found))
+
+    @overload
+    def complete(self, seen: Seen[PanopticT, RaysT]) -> Prediction[LevelsT]: ...
+
+    @overload
+    def complete(
+        self, seen: Seen[PanopticT, RaysT], *, voxel_net: VoxelNet[LiftedT, OtherLevelsT]
+    ) -> Prediction[OtherLevelsT]: ...
+
+    def complete(
+        self, seen: Seen[PanopticT, RaysT], *, voxel_net: VoxelNet[LiftedT, Any] | None = None
+    ) -> Prediction[Any]:
+        """`voxel_net` stands in for the slot, such as the slot's own with a level at which to end."""
+        rays, panoptic = seen.rays, seen.panoptic
+        lifted = self.lift(rays, panoptic, seen.grids)
         return Prediction(
             cameras=rays.cameras,
             grids=lifted.grids,
             depth_m=rays.depth_m,
             instances=panoptic.instances,
-            levels=self.voxel_net(lifted, up_to_stride),
+            levels=(voxel_net or self.voxel_net)(lifted),
             maps=panoptic.maps,
+            log_spread=rays.known_spread,
         )
+
+    def forward(self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...]) -> Prediction[LevelsT]:
+        return self.complete(self.see(image, cameras))
 
     @torch.inference_mode()
     def infer(
-        self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...], dtype_2d: torch.dtype = torch.float32
+        self,
+        image: UInt8[Tensor, "b 3 h w"],
+        cameras: tuple[Camera, ...],
+        dtype_2d: torch.dtype = torch.float32,
+        exchange: Callable[[Seen[PanopticT, RaysT], int], Seen[PanopticT, RaysT]] | None = None,
     ) -> tuple[PanopticScene, ...]:
         """Decided scenes, one an image, with the cameras of the images that were given.
 
         The images go through one by one: a sum over the rows of a batch rounds otherwise than one over an image's own, and
         a voxel net multiplies that. So the scene of a photo has the same bits whatever stands beside it, and the voxels of
-        only one are in memory. `dtype_2d` is what trunk and instances compute in. Depth stays in float32: the steps of
-        bfloat16 are 3 cm at 4 m.
+        only one are in memory. `exchange` is given what was seen of each image, and its number, and says what to go on with.
+        The steps of bfloat16 are 3 cm at 4 m, which is why depth stays in float32.
         """
         _refuse_misfits(image, cameras)
-        alone = [
-            self.decode(checked(self._predicted(image[i : i + 1], (camera,), 1, dtype_2d)))[0]
-            for i, camera in enumerate(cameras)
-        ]
-        return tuple(replace(scene, camera=camera) for scene, camera in zip(alone, cameras, strict=True))
+        scenes = []
+        for number, camera in enumerate(cameras):
+            seen = self.see(image[number : number + 1], (camera,), dtype=dtype_2d)
+            prediction = self.complete(seen if exchange is None else exchange(seen, number))
+            (scene,) = self.decode(checked(prediction))
+            scenes.append(replace(scene, camera=camera, depth_map=depth_map_of(prediction, seen.fitted, 0)))
+        return tuple(scenes)
+
+
+def needed(filling: object, kind: type[FillingT]) -> FillingT:
+    """A slot's filling, for training that looks inside of it."""
+    if not isinstance(filling, kind):
+        raise ConfigError(
+            f"this training looks inside of {kind.__name__} and the config fills the slot with {type(filling).__name__}; "
+            "give that slot back, or train by a method of your own."
+        )
+    return filling
+
+
+def depth_map_of(prediction: Prediction[Any], fitted: FittedImage, member: int) -> DepthMap:
+    """The depth of one image, which knows the way from the pixels of its photo."""
+    depth_m, spread = prediction.depth_m[member], prediction.log_spread
+    fitted_size = (fitted.pixels.shape[3], fitted.pixels.shape[2])
+    to_map = PixelMap.resized(fitted_size, (depth_m.shape[1], depth_m.shape[0]))
+    return DepthMap(depth_m, fitted.from_photo.then(to_map), None if spread is None else spread[member])
 
 
 def _autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractContextManager:
@@ -85,15 +151,8 @@ def _autocast(device: torch.device, dtype: torch.dtype) -> contextlib.AbstractCo
     return contextlib.nullcontext() if dtype == torch.float32 else torch.autocast(device.type, dtype)
 
 
-def _in_float32(panoptic: Panoptic2D) -> Panoptic2D:
-    def cast(noun: Any) -> Any:
-        values = {f.name: getattr(noun, f.name) for f in fields(noun)}
-        return replace(
-            noun, **{n: v.float() for n, v in values.items() if isinstance(v, Tensor) and v.is_floating_point()}
-        )
-
-    maps = {name: value.float() if value.is_floating_point() else value for name, value in panoptic.maps.items()}
-    return Panoptic2D(tuple(cast(instances) for instances in panoptic.instances), maps)
+def _float32(tensor: Tensor) -> Tensor:
+    return tensor.float() if tensor.is_floating_point() else tensor
 
 
 def _refuse_misfits(image: Tensor, cameras: tuple[Camera, ...]) -> None:

@@ -1,12 +1,14 @@
 """The slots of the pipeline: what each stage is given and what it owes. A filling is a folder beside this file.
 
 `image -> fit -> trunk -> instances in 2D -> depth (and occupancy) along rays -> lift -> voxel net -> decode`. Each stage sees
-what the stages before it made, whether or not it looks; docs/adr/0005 goes through four methods.
+what the stages before it made, whether or not it looks; docs/adr/0005 goes through four methods. The types of what goes from
+stage to stage are parameters of the protocols: a filling that needs more than another gives says so in its signature
+(docs/adr/0009).
 """
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Generic, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -15,17 +17,22 @@ from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.pixel_map import PixelMap
+from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
 @dataclass(frozen=True, eq=False)
 class FittedImage:
-    """Pixels as the trunk wants them, and the cameras of those pixels."""
+    """Pixels as the trunk wants them, the cameras of those pixels, and the way back to the photo's.
+
+    `from_photo` is of the picture, not of the cameras: a fit may assume a camera that is not the photo's.
+    """
 
     pixels: Float[Tensor, "b 3 h w"]
     cameras: tuple[Camera, ...]
+    from_photo: PixelMap  # photos of a batch have one size
 
 
 @dataclass(frozen=True, eq=False)
@@ -46,13 +53,18 @@ class RayEstimate:
     occupancy_logits: Float[Tensor, "b planes h w"] | None = None
     plane_spacing_m: float | None = None  # of the planes, the first of which lies at depth 0
 
+    @property
+    def known_spread(self) -> Float[Tensor, "b h w"] | None:
+        """Of the log depth (the scale of a Laplace distribution), for methods that say how sure they are."""
+        return None
+
 
 @dataclass(frozen=True, eq=False)
 class Lifted:
     """Features on voxels, and where these lie in front of each camera.
 
-    `is_in_frustum` are the cells of stride 4 in which a method looks for anything at all, `frustum` the same voxel by voxel
-    where the lift knows it. `queries` go by the voxel net to methods that compare voxels with queries.
+    `is_in_frustum` are the cells of stride 4 in which a method looks for anything at all. `queries` go by the voxel net to
+    methods that compare voxels with queries.
     """
 
     grids: tuple[VoxelGrid, ...]
@@ -63,42 +75,95 @@ class Lifted:
     coarse: tuple[
         tuple[Float[Tensor, "_ _"], SparseVoxels], ...
     ] = ()  # features of strides 2, 4, 8 of multi-scale lifts
-    frustum: Bool[Tensor, "b x y z"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class SurfaceLifted(Lifted):
+    """Voxels around the surface that is seen. Channels: its side and its distance, the pixel's features, one an instance."""
+
+
+@dataclass(frozen=True, eq=False, kw_only=True)
+class OccupancyLifted(Lifted):
+    """Voxels that planes along the rays hold occupied, and the frustum voxel by voxel."""
+
+    frustum: Bool[Tensor, "b x y z"]
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureLifted(Lifted):
+    """The same voxels with features and class channels of the pixel; instances are the queries that go along."""
+
+
+PanopticT = TypeVar("PanopticT", bound=Panoptic2D)
+RaysT = TypeVar("RaysT", bound=RayEstimate)
+LiftedT = TypeVar("LiftedT", bound=Lifted)
+LevelsT = TypeVar("LevelsT", bound=Levels[LevelPrediction, LevelPrediction])
+_PanopticIn = TypeVar("_PanopticIn", bound=Panoptic2D, contravariant=True)
+_PanopticOut = TypeVar("_PanopticOut", bound=Panoptic2D, covariant=True)
+_RaysIn = TypeVar("_RaysIn", bound=RayEstimate, contravariant=True)
+_RaysOut = TypeVar("_RaysOut", bound=RayEstimate, covariant=True)
+_LiftedIn = TypeVar("_LiftedIn", bound=Lifted, contravariant=True)
+_LiftedOut = TypeVar("_LiftedOut", bound=Lifted, covariant=True)
+_LevelsIn = TypeVar("_LevelsIn", bound=Levels[LevelPrediction, LevelPrediction], contravariant=True)
+_LevelsOut = TypeVar("_LevelsOut", bound=Levels[LevelPrediction, LevelPrediction], covariant=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Seen(Generic[PanopticT, RaysT]):
+    """All that the first half of the drive makes, in 2D. Here maps may be exchanged, by `replace`: true ones in training,
+    measured depth, another network's. `grids` None: the lift decides where the volume lies.
+    """
+
+    fitted: FittedImage
+    pyramid: Pyramid
+    panoptic: PanopticT
+    rays: RaysT
+    grids: tuple[VoxelGrid, ...] | None = None
 
 
 @runtime_checkable
 class Fit(Protocol):
     """Brings photos of one size to what the trunk was trained on, and takes the cameras along."""
 
+    def view_of(self, camera: Camera) -> Camera:
+        """The camera of the picture that this fit wants in place of a photo of `camera`: that of the photo itself, or, for
+        networks that know one size alone, that of a window with a border around the photo. It looks the same way.
+        """
+        ...
+
     def __call__(self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...]) -> FittedImage: ...
 
 
 @runtime_checkable
-class PanopticStage(Protocol):
-    def __call__(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D: ...
+class PanopticStage(Protocol[_PanopticOut]):
+    def __call__(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> _PanopticOut: ...
 
 
 @runtime_checkable
-class RayStage(Protocol):
+class RayStage(Protocol[_PanopticIn, _RaysOut]):
     """Comes after the panoptic stage because some methods compose the depth of an image from that of its segments."""
 
-    def __call__(self, pyramid: Pyramid, cameras: tuple[Camera, ...], panoptic: Panoptic2D) -> RayEstimate: ...
+    def __call__(self, pyramid: Pyramid, cameras: tuple[Camera, ...], panoptic: _PanopticIn) -> _RaysOut: ...
 
 
 @runtime_checkable
-class Lift(Protocol):
-    def __call__(self, rays: RayEstimate, panoptic: Panoptic2D) -> Lifted: ...
+class Lift(Protocol[_PanopticIn, _RaysIn, _LiftedOut]):
+    """`grids`, one an image, say where the volume is wanted; without them the lift decides."""
+
+    def __call__(
+        self, rays: _RaysIn, panoptic: _PanopticIn, grids: tuple[VoxelGrid, ...] | None = None
+    ) -> _LiftedOut: ...
 
 
 @runtime_checkable
-class VoxelNet(Protocol):
-    """Levels from coarse to fine; `up_to_stride` ends early, as the first steps of a training do."""
+class VoxelNet(Protocol[_LiftedIn, _LevelsOut]):
+    """Levels from coarse to fine. A net that training guides or ends early takes further arguments with defaults."""
 
-    def __call__(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]: ...
+    def __call__(self, lifted: _LiftedIn) -> _LevelsOut: ...
 
 
 @runtime_checkable
-class Decode(Protocol):
+class Decode(Protocol[_LevelsIn]):
     """Decides: the one place with thresholds that turn a prediction into scenes, one an image."""
 
-    def __call__(self, prediction: Prediction) -> tuple[PanopticScene, ...]: ...
+    def __call__(self, prediction: Prediction[_LevelsIn]) -> tuple[PanopticScene, ...]: ...

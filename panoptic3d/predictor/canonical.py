@@ -1,14 +1,15 @@
-"""The view that a network takes, cut from a photo without distortion, and the way back."""
+"""The view that a network takes, cut from a photo without distortion."""
 
 from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Shaped, UInt8
+from jaxtyping import Bool, UInt8
 from scipy.sparse import csr_array
 from torch import Tensor
 
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.pixel_map import PixelMap
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
 from panoptic3d.structures.scene import PanopticScene
 
@@ -18,20 +19,7 @@ class CanonicalView:
     image: UInt8[Tensor, "3 h w"]
     camera: Camera
     is_photo: Bool[Tensor, "h w"]  # False where the photo does not reach: the mean colour stands there
-
-
-def letterboxed(camera: Camera, width: int, height: int) -> Camera:
-    """The camera of a view of the given size that holds the whole picture in its middle, in equal scale on both axes."""
-    scale = min(width / camera.width, height / camera.height)
-    left, top = (width - camera.width * scale) / 2, (height - camera.height * scale) / 2
-    return Camera(
-        camera.fx_px * scale,
-        camera.fy_px * scale,
-        (camera.cx_px + 0.5) * scale - 0.5 + left,
-        (camera.cy_px + 0.5) * scale - 0.5 + top,
-        width,
-        height,
-    )
+    from_photo: PixelMap
 
 
 def seen_by(image: UInt8[Tensor, "3 h w"], camera: Camera, target: Camera) -> CanonicalView:
@@ -42,7 +30,8 @@ def seen_by(image: UInt8[Tensor, "3 h w"], camera: Camera, target: Camera) -> Ca
     mixed = torch.from_numpy(np.stack(channels))
     is_photo = has_row[:, None] & has_column[None, :]
     mean = image.double().mean(dim=(1, 2))[:, None, None]
-    return CanonicalView(torch.where(is_photo, mixed, mean).round().clamp(0, 255).to(torch.uint8), target, is_photo)
+    pixels = torch.where(is_photo, mixed, mean).round().clamp(0, 255).to(torch.uint8)
+    return CanonicalView(pixels, target, is_photo, PixelMap.between(camera, target))
 
 
 def within_photo(scene: PanopticScene, camera: Camera) -> PanopticScene:
@@ -58,20 +47,6 @@ def within_photo(scene: PanopticScene, camera: Camera) -> PanopticScene:
     for volume, empty in zip(volumes, (DISTANCE_TRUNCATION_VOX, 0, 0), strict=True):
         volume[i, j, k] = empty
     return replace(scene, distance_vox=volumes[0], semantic=volumes[1], instance=volumes[2])
-
-
-def mapped_back(
-    values: Shaped[Tensor, "h w"], view_camera: Camera, camera: Camera, outside: float | int
-) -> Shaped[Tensor, "h2 w2"]:
-    """Per-pixel values of the view on the photo's pixels, by the nearest pixel; `outside` where the view does not reach."""
-    column = _positions(view_camera.fx_px, view_camera.cx_px, camera.fx_px, camera.cx_px, camera.width)
-    row = _positions(view_camera.fy_px, view_camera.cy_px, camera.fy_px, camera.cy_px, camera.height)
-    column, row = (column + 0.5).floor().long(), (row + 0.5).floor().long()
-    is_inside = ((row >= 0) & (row < view_camera.height))[:, None] & ((column >= 0) & (column < view_camera.width))[
-        None
-    ]
-    picked = values[row.clamp(0, view_camera.height - 1)][:, column.clamp(0, view_camera.width - 1)]
-    return torch.where(is_inside, picked, outside)
 
 
 def _positions(focal: float, centre: float, new_focal: float, new_centre: float, new_size: int) -> Tensor:

@@ -13,11 +13,10 @@ from panoptic3d.errors import InputError
 from panoptic3d.files import sha256_of_file
 from panoptic3d.models.checkpoints.find import find_checkpoint
 from panoptic3d.models.checkpoints.load import load_network
-from panoptic3d.models.panorecon.fit import PhotoFit
 from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.predictor.canonical import letterboxed
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.moving import moved
 from panoptic3d.structures.scene import PanopticScene
 
 _WEIGHTS = "*.safetensors"
@@ -46,12 +45,7 @@ class PipelineNetwork:
         self.dtype_2d = torch.bfloat16 if device.type == "cuda" else torch.float32
 
     def view_of(self, camera: Camera) -> Camera:
-        """The size of the training images, upright for an upright photo. A fit that does its own fitting gets the photo."""
-        fit = self.pipeline.fit
-        if not isinstance(fit, PhotoFit) or fit.config.resize == "stretched":
-            return camera
-        long, short = max(fit.config.width, fit.config.height), min(fit.config.width, fit.config.height)
-        return letterboxed(camera, *((long, short) if camera.width >= camera.height else (short, long)))
+        return self.pipeline.fit.view_of(camera)
 
     def scenes(self, images: UInt8[Tensor, "b 3 h w"], cameras: Sequence[Camera]) -> list[PanopticScene]:
         watch = Stopwatch()
@@ -86,9 +80,4 @@ def choose_device(name: str) -> torch.device:
 
 
 def _on_cpu(scene: PanopticScene) -> PanopticScene:
-    return replace(
-        scene,
-        distance_vox=scene.distance_vox.float().cpu(),
-        semantic=scene.semantic.cpu(),
-        instance=scene.instance.cpu(),
-    )
+    return moved(replace(scene, distance_vox=scene.distance_vox.float()), "cpu")

@@ -72,6 +72,8 @@ class Predictor:
         """In the photo's camera: the view was cut without turning, so the scene stays where it is."""
         if not bool(ready.view.is_photo.all()):
             scene = within_photo(scene, ready.choice.camera)
+        if scene.depth_map is not None:
+            scene = replace(scene, depth_map=scene.depth_map.seen_from(ready.view.from_photo))
         stages = {name: round(s / num_together, 4) for name, s in scene.provenance.get("seconds", {}).items()}
         photo = ready.photo
         facts = {

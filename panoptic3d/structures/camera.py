@@ -61,6 +61,19 @@ class Camera:
             height=height,
         )
 
+    def letterboxed(self, width: int, height: int) -> "Camera":
+        """The camera of a view of the given size that holds the whole picture in its middle, in equal scale on both axes."""
+        scale = min(width / self.width, height / self.height)
+        left, top = (width - self.width * scale) / 2, (height - self.height * scale) / 2
+        return Camera(
+            self.fx_px * scale,
+            self.fy_px * scale,
+            (self.cx_px + 0.5) * scale - 0.5 + left,
+            (self.cy_px + 0.5) * scale - 0.5 + top,
+            width,
+            height,
+        )
+
     def cropped(self, left: int, top: int, width: int, height: int) -> "Camera":
         """The camera of a window of the picture; a window that reaches outside is a padding."""
         return replace(self, cx_px=self.cx_px - left, cy_px=self.cy_px - top, width=width, height=height)

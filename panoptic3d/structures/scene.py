@@ -7,12 +7,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Float, Int32, UInt8
+from jaxtyping import Bool, Float, Float64, Int32, UInt8
 from torch import Tensor
 
 import panoptic3d  # whose public functions do the work of `save`: they load their home, floors above, on first use
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
+from panoptic3d.structures.pixel_map import DepthMap
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
@@ -33,6 +34,15 @@ SURFACE_ISO_VOX = 1.0
 
 
 @dataclass(frozen=True, eq=False)
+class View:
+    """One of several photos that a scene was made of."""
+
+    camera: Camera
+    scene_from_camera: Float64[Tensor, "4 4"]
+    photo: UInt8[Tensor, "3 h w"] | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class PanopticScene:
     """Camera aligned volumes of one grid: contract of `scene.npz` in docs/formats.md."""
 
@@ -46,6 +56,16 @@ class PanopticScene:
     class_scores: dict[int, float] = field(default_factory=dict)  # class id of stuff -> confidence
     provenance: dict[str, Any] = field(default_factory=dict)  # checkpoint, where the camera came from, seconds a stage
     photo: UInt8[Tensor, "3 h w"] | None = None  # what `camera` saw, sRGB
+    depth_map: DepthMap | None = None  # as the network said it; None where nobody did, as in ground truth
+    # Of a scene that several photos made: where they were taken, which voxels any of them could tell of, how sure each is.
+    views: tuple[View, ...] = ()
+    known: Bool[Tensor, "x y z"] | None = None
+    confidence: Float[Tensor, "x y z"] | None = None
+
+    @property
+    def depth(self) -> Float[Tensor, "h w"] | None:
+        """Metres along the optical axis at the pixels of `camera`, NaN where unknown."""
+        return None if self.depth_map is None else self.depth_map.at_photo(self.camera.width, self.camera.height)
 
     @property
     def segments(self) -> Sequence[Segment]:

@@ -1,9 +1,9 @@
 """A set of voxels of a batch of grids, apart from whatever features they carry."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
-from jaxtyping import Int32
+from jaxtyping import Bool, Int32
 from torch import Tensor
 
 
@@ -33,6 +33,16 @@ class SparseVoxels:
     def counts(self) -> list[int]:
         """Voxels of each member of the batch."""
         return torch.bincount(self.coords[:, 0].long(), minlength=self.batch_size).tolist()
+
+    def rows_of(self, member: int) -> Bool[Tensor, " n"]:
+        """Which rows are of one member of the batch."""
+        return self.coords[:, 0] == member
+
+    def member(self, member: int) -> "SparseVoxels":
+        """The voxels of one member, as a batch of it alone."""
+        coords = self.coords[self.rows_of(member)].clone()
+        coords[:, 0] = 0
+        return replace(self, coords=coords, batch_size=1)
 
     @property
     def occupancy(self) -> float:

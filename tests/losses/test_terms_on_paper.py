@@ -24,7 +24,7 @@ from panoptic3d.losses.voxel_objective import (
     voxel_terms,
 )
 from panoptic3d.losses.voxel_terms import class_term, distance_term, occupancy_term, occupancy_term_averaged_first
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import LabelledLevel, SurfaceLevel
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 LN2 = math.log(2)
@@ -146,22 +146,23 @@ def test_distance_is_clamped_and_pulls_only_inside() -> None:
     assert grad.tolist() == pytest.approx([0, 2 / 3, 0])
 
 
-def one_voxel_level(stride: int) -> tuple[LevelPrediction, VoxelTargets]:
+def one_voxel_level(stride: int) -> tuple[LabelledLevel, VoxelTargets]:
     """One voxel that every head is undecided about: wall, instance 1, weight 2, asked next to an empty one of weight 1."""
     size = 4 // stride
     asked = SparseVoxels(torch.tensor([[0, 0, 0, 0], [0, 0, 0, size - 1]], dtype=torch.int32), 1, (size,) * 3, stride)
     if size == 1:
         asked = SparseVoxels(asked.coords[:1], 1, asked.shape, stride)
     kept = SparseVoxels(asked.coords[:1], 1, asked.shape, stride)
-    level = LevelPrediction(
+    level = LabelledLevel(
         candidates=asked,
         occupancy_logit=torch.zeros(len(asked)),
         voxels=kept,
         is_kept=torch.ones(len(asked), dtype=torch.bool),
         semantic_logits=torch.zeros(1, 13),
         instance_logits=torch.zeros(1, 16),
-        distance_vox=torch.tensor([1.0]) if stride == 1 else None,
     )
+    if stride == 1:
+        level = SurfaceLevel(**vars(level), distance_vox=torch.tensor([1.0]))
     shape = (1, size, size, size)
     weight = torch.ones(shape)
     weight[0, 0, 0, 0] = 2.0

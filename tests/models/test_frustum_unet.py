@@ -8,7 +8,7 @@ from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.net import FrustumUNet
-from panoptic3d.models.slots import Lifted
+from panoptic3d.models.slots import SurfaceLifted
 from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.torch.dense_winograd import convolved, framed, room_for
 from panoptic3d.sparse.voxels import voxels_of_mask
@@ -27,7 +27,7 @@ def tiny_net(**options: object) -> FrustumUNet:
     return FrustumUNet(config).eval()
 
 
-def lifted(counts: list[int]) -> Lifted:
+def lifted(counts: list[int]) -> SurfaceLifted:
     random = torch.Generator().manual_seed(3)
     coords, features = [], []
     for member, count in enumerate(counts):
@@ -38,14 +38,14 @@ def lifted(counts: list[int]) -> Lifted:
     is_in_frustum = torch.zeros(len(counts), SIZE // 4, SIZE // 4, SIZE // 4, dtype=torch.bool)
     is_in_frustum[:, 1:9, 1:9, 1:9] = True
     voxels = SparseVoxels(torch.cat(coords).int(), len(counts), GRID.shape)
-    return Lifted((GRID,) * len(counts), voxels, torch.cat(features), is_in_frustum)
+    return SurfaceLifted((GRID,) * len(counts), voxels, torch.cat(features), is_in_frustum)
 
 
-def member_of(batch: Lifted, member: int) -> Lifted:
+def member_of(batch: SurfaceLifted, member: int) -> SurfaceLifted:
     rows = batch.voxels.coords[:, 0] == member
     coords = batch.voxels.coords[rows].clone()
     coords[:, 0] = 0
-    return Lifted(
+    return SurfaceLifted(
         (GRID,), SparseVoxels(coords, 1, GRID.shape), batch.features[rows], batch.is_in_frustum[member : member + 1]
     )
 
@@ -59,7 +59,6 @@ def test_levels_have_rows_for_what_they_say() -> None:
         assert level.semantic_logits.shape == (len(level.voxels), 5)
         assert level.instance_logits is not None
         assert level.instance_logits.shape == (len(level.voxels), 4)
-    assert levels[2].distance_vox is not None
     assert levels[2].distance_vox.shape == (len(levels[2].voxels),)
     assert len(levels[2].voxels) == int(levels[2].is_kept.sum()) > 0
 
@@ -96,7 +95,7 @@ def test_the_last_index_can_be_dropped() -> None:
     batch = lifted([50])
     coords = batch.voxels.coords.clone()
     coords[:, 1:] += SIZE - 24  # up to the border
-    moved = Lifted(batch.grids, SparseVoxels(coords, 1, GRID.shape), batch.features, batch.is_in_frustum)
+    moved = SurfaceLifted(batch.grids, SparseVoxels(coords, 1, GRID.shape), batch.features, batch.is_in_frustum)
     kept = tiny_net(last_index="kept")(moved)[-1].candidates.coords
     dropped = tiny_net(last_index="dropped")(moved)[-1].candidates.coords
     assert int(kept[:, 1:].max()) == SIZE - 1

@@ -16,7 +16,7 @@ from panoptic3d.models.instance_decode.pieces import pieces_of
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.prediction import Levels, Prediction, SurfaceLevel
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import CEILING, CHAIR, FLOOR, FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY, TABLE, WALL
 
@@ -91,7 +91,7 @@ def prediction_of(
 ) -> Prediction:
     voxels = SparseVoxels(torch.nn.functional.pad(coords, (1, 0)).int(), 1, GRID.shape)
     kept = torch.ones(len(coords), dtype=torch.bool)
-    level = LevelPrediction(
+    level = SurfaceLevel(
         candidates=voxels,
         occupancy_logit=torch.ones(len(coords)),
         voxels=voxels,
@@ -100,7 +100,7 @@ def prediction_of(
         instance_logits=torch.nn.functional.one_hot(channels, 16).float(),
         distance_vox=torch.full((len(coords),), 0.5),
     )
-    return Prediction((FRONT3D_CAMERA,), (GRID,), torch.ones(1, 2, 2), (found,), (level,))
+    return Prediction((FRONT3D_CAMERA,), (GRID,), torch.ones(1, 2, 2), (found,), Levels((), level))
 
 
 def detections(boxes: torch.Tensor) -> Instances2D:
@@ -131,8 +131,8 @@ def test_a_distance_below_the_surface_is_on_it() -> None:
     prediction = prediction_of(
         torch.tensor([[1, 1, 1]]), torch.tensor([0]), torch.tensor([WALL]), detections(torch.zeros(0, 4))
     )
-    level = dataclasses.replace(prediction.levels[0], distance_vox=torch.tensor([-7.0]))
-    (scene,) = InstanceDecode(FAITHFUL)(dataclasses.replace(prediction, levels=(level,)))
+    level = dataclasses.replace(prediction.levels.finest, distance_vox=torch.tensor([-7.0]))
+    (scene,) = InstanceDecode(FAITHFUL)(dataclasses.replace(prediction, levels=Levels((), level)))
     assert scene.distance_vox[1, 1, 1] == 0
 
 

@@ -8,14 +8,13 @@ from torch import Tensor
 
 from panoptic3d.config import load_config, read_yaml_tree, validate_config
 from panoptic3d.errors import ConfigError
-from panoptic3d.losses.voxel_objective import of_member
 from panoptic3d.models.panorecon.build import build_panorecon
 from panoptic3d.models.panorecon.config import Mode, PanoReconConfig, config_for_published_weights
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.surface_lift import lift
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import LabelledLevel, Levels, SurfaceLevel
 from panoptic3d.structures.taxonomy import MATTERPORT_TAXONOMY
 
 CONFIGS = ("faithful", "corrected", "trained", "matterport")
@@ -113,7 +112,7 @@ def test_a_batch_of_four_is_its_images(size: str, mode: Mode, monkeypatch: pytes
             assert len(voxels) > 0
             assert torch.equal(voxels[:, 1:], together[0][together[0][:, 0] == member][:, 1:])
             for batched, level in zip(together[1], levels, strict=True):
-                same_level(of_member(batched, member), level)
+                same_level(batched.of_member(member), level)
         for first, second in zip(together[1], again[1], strict=True):
             assert torch.equal(first.occupancy_logit, second.occupancy_logit)
         _, scene = network.infer(images[2:], cameras[:2])
@@ -147,7 +146,7 @@ def untrained(
 
 def levels_of(
     network: Pipeline, images: Tensor, cameras: tuple[Camera, ...]
-) -> tuple[Tensor, tuple[LevelPrediction, ...]]:
+) -> tuple[Tensor, Levels[LabelledLevel, SurfaceLevel]]:
     """What is lifted, and what is said of it."""
     lifted = []
     handle = network.voxel_net.register_forward_pre_hook(lambda _module, given: lifted.append(given[0]))
@@ -156,7 +155,7 @@ def levels_of(
     return lifted[0].voxels.coords, levels
 
 
-def same_level(first: LevelPrediction, second: LevelPrediction) -> None:
+def same_level(first: LabelledLevel, second: LabelledLevel) -> None:
     """Within 1e-5 of what the level says at most."""
     assert torch.equal(first.candidates.coords, second.candidates.coords)
     assert torch.equal(first.voxels.coords, second.voxels.coords)

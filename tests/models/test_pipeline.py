@@ -1,5 +1,7 @@
 """The driver with slots that are no network: it knows the protocols and nothing else."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 from torch import nn
@@ -8,11 +10,11 @@ from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.errors import InputError
 from panoptic3d.models.panorecon.fit import FitConfig, PhotoFit
 from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
+from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate, Seen
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
@@ -42,7 +44,7 @@ def rays(pyramid: Pyramid, cameras: tuple[Camera, ...], found: Panoptic2D) -> Ra
     return RayEstimate(tuple(c.resized(*size) for c in cameras), features[:, 0], features)
 
 
-def lift(estimate: RayEstimate, found: Panoptic2D) -> Lifted:
+def lift(estimate: RayEstimate, found: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None) -> Lifted:
     batch = len(estimate.depth_m)
     coords = torch.tensor([[b, 1, 1, 1] for b in range(batch)], dtype=torch.int32)
     voxels = SparseVoxels(coords, batch, GRID.shape)
@@ -50,14 +52,15 @@ def lift(estimate: RayEstimate, found: Panoptic2D) -> Lifted:
     return Lifted((GRID,) * batch, voxels, estimate.depth_m.flatten(1).mean(1, keepdim=True), in_frustum)
 
 
-def voxel_net(lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
-    kept = torch.ones(len(lifted.voxels), dtype=torch.bool)
-    return (LevelPrediction(lifted.voxels, lifted.features[:, 0], lifted.voxels, kept),)
+def voxel_net(lifted: Lifted) -> Levels[LevelPrediction, LevelPrediction]:
+    kept, voxels = torch.ones(len(lifted.voxels), dtype=torch.bool), lifted.voxels
+    level = LevelPrediction(candidates=voxels, occupancy_logit=lifted.features[:, 0], voxels=voxels, is_kept=kept)
+    return Levels((), level)
 
 
 def decode(prediction: Prediction) -> tuple[PanopticScene, ...]:
     shape = GRID.shape
-    values = prediction.levels[-1].occupancy_logit
+    values = prediction.levels.finest.occupancy_logit
     return tuple(
         PanopticScene(
             torch.full(shape, float(value)),
@@ -121,3 +124,39 @@ def test_a_fitted_photo_takes_its_camera_along() -> None:
     assert white.pixels[0, :, 0, 0].tolist() == pytest.approx(
         [(1 - 0.485) / 0.229, (1 - 0.456) / 0.224, (1 - 0.406) / 0.225]
     )
+
+
+def test_what_was_seen_can_be_exchanged_before_it_is_lifted() -> None:
+    image = torch.zeros(2, 3, 240, 320, dtype=torch.uint8)
+
+    def exchange(seen: Seen[Panoptic2D, RayEstimate], number: int) -> Seen[Panoptic2D, RayEstimate]:
+        return replace(seen, rays=replace(seen.rays, depth_m=torch.full_like(seen.rays.depth_m, 2.0 + number)))
+
+    scenes = pipeline().infer(image, (FRONT3D_CAMERA,) * 2, exchange=exchange)
+    assert [float(scene.distance_vox[0, 0, 0]) for scene in scenes] == [2.0, 3.0]
+    for number, scene in enumerate(scenes):
+        assert scene.depth is not None
+        assert torch.equal(scene.depth, torch.full((240, 320), 2.0 + number))
+
+
+def test_a_caller_may_stand_in_for_a_slot_of_either_half() -> None:
+    network, image = pipeline(), torch.zeros(1, 3, 240, 320, dtype=torch.uint8)
+    other = Panoptic2D((Instances2D.empty(FRONT3D_CAMERA),), {"semantic": torch.full((1, 1, 60, 80), 4.0)})
+    seen = network.see(image, (FRONT3D_CAMERA,), panoptic=lambda pyramid, cameras: other)
+    assert seen.panoptic is other
+    given: list[Lifted] = []
+
+    def net(lifted: Lifted) -> Levels[LevelPrediction, LevelPrediction]:
+        given.append(lifted)
+        return voxel_net(lifted)
+
+    prediction = network.complete(replace(seen, grids=(GRID,)), voxel_net=net)
+    assert float(given[0].features) == 4.0
+    assert float(prediction.levels.finest.occupancy_logit) == 4.0
+
+
+def test_a_net_that_ended_early_makes_no_scene() -> None:
+    level = voxel_net(lift(RayEstimate((), torch.ones(1, 2, 2), torch.ones(1, 1, 2, 2)), Panoptic2D(()))).finest
+    with pytest.raises(ValueError, match="ended before its finest level"):
+        _ = Levels((level,), None).finest
+    assert list(Levels((level,), None)) == [level]

@@ -12,13 +12,13 @@ from panoptic3d.models.buol.build import build_buol
 from panoptic3d.models.buol.config import config_for_published_weights
 from panoptic3d.models.buol.family import BUOL
 from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
+from panoptic3d.models.slots import FittedImage, OccupancyLifted, Panoptic2D, RayEstimate
 from panoptic3d.models.sparse_deeplab.net import Inside, SparseDeepLab
 from panoptic3d.models.sparse_deeplab.predictor import Step
 from panoptic3d.models.sparse_deeplab.trunk import TrunkLevel
 from panoptic3d.sparse import PlanBook
 from panoptic3d.structures.camera import FRONT3D_CAMERA
-from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.prediction import CentreLevel, Levels, Prediction
 from panoptic3d.structures.scene import PanopticScene
 from tests.oracle.buol_folder import BuolFolder
 
@@ -29,12 +29,12 @@ class Run:
     pyramid: Pyramid
     panoptic: Panoptic2D
     rays: RayEstimate
-    lifted: Lifted
+    lifted: OccupancyLifted
     inside: Inside
     trunk: tuple[TrunkLevel, TrunkLevel, TrunkLevel, TrunkLevel]
     steps: list[Step]
     heads: dict[str, Tensor]  # on the voxels of the last step
-    level: LevelPrediction
+    level: CentreLevel
     prediction: Prediction
     scene: PanopticScene
     outputs: dict[str, Any] = field(default_factory=dict)  # of modules, by name
@@ -71,7 +71,9 @@ def run_frame(pipeline: Pipeline, folder: BuolFolder, frame: str) -> Run:
         for predictor in (net.semantic, net.instance, net.geometry):
             heads |= predictor(trunk[3].features, skips, steps, book, list(predictor.heads))
         level = net.level(heads, steps[-1].together, inside.region)
-    prediction = Prediction(rays.cameras, lifted.grids, rays.depth_m, panoptic.instances, (level,), panoptic.maps)
+    prediction = Prediction(
+        rays.cameras, lifted.grids, rays.depth_m, panoptic.instances, Levels((), level), panoptic.maps
+    )
     return Run(
         fitted=fitted,
         pyramid=pyramid,

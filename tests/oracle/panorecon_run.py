@@ -14,7 +14,7 @@ from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.lift import Placed, place
 from panoptic3d.structures.camera import FRONT3D_CAMERA
-from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.prediction import LabelledLevel, Levels, SurfaceLevel
 from panoptic3d.structures.scene import PanopticScene
 from tests.oracle.panorecon_folder import OracleFolder
 
@@ -34,7 +34,7 @@ class Run:
     rays: RayEstimate
     placed: Placed
     lifted: Lifted
-    levels: tuple[LevelPrediction, ...]
+    levels: Levels[LabelledLevel, SurfaceLevel]
     scene: PanopticScene
     inside: dict[str, Tensor] = field(default_factory=dict)  # outputs of the modules of the voxel net, by name
 

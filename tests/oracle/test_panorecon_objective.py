@@ -16,7 +16,7 @@ from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import LabelledLevel, Levels, SurfaceLevel
 from panoptic3d.structures.sample import Sample
 from tests.oracle.panorecon_folder import OracleFolder
 from tests.oracle.panorecon_run import load_pipeline
@@ -69,11 +69,10 @@ def pipeline(panorecon_root: Path) -> Pipeline:
 
 def levels_of(
     variant: str, pipeline: Pipeline, folder: OracleFolder, sample: Sample, things: Instances2d
-) -> tuple[LevelPrediction, ...]:
+) -> Levels[LabelledLevel, SurfaceLevel]:
     """The depth is the stored one: the reference's own."""
     with torch.no_grad():
-        fitted = pipeline.fit(sample.image[None], (FRONT3D_CAMERA,))
-        rays = pipeline.rays(pipeline.trunk(fitted.pixels), fitted.cameras, Panoptic2D(()))
+        seen = pipeline.see(sample.image[None], (FRONT3D_CAMERA,), panoptic=lambda pyramid, cameras: Panoptic2D(()))
         depth_m = torch.from_numpy(folder.recorded(_FRAME, "stage2d")["depth"])[None]
         found = Instances2D.empty(FRONT3D_CAMERA)
         if variant == "ground_truth_masks":
@@ -86,7 +85,7 @@ def levels_of(
                 masks=things.masks.float(),
                 is_confident=torch.ones(count, dtype=torch.bool),
             )
-        lifted = pipeline.lift(replace(rays, depth_m=depth_m), Panoptic2D((found,)))
+        lifted = pipeline.lift(replace(seen.rays, depth_m=depth_m), Panoptic2D((found,)))
     return pipeline.voxel_net(lifted)
 
 

@@ -25,7 +25,7 @@ from panoptic3d.models.uni3d.config import Uni3dConfig, config_for_published_wei
 from panoptic3d.models.uni3d.family import UNI3D
 from panoptic3d.models.uni3d.names import their_name
 from panoptic3d.structures.camera import FRONT3D_CAMERA
-from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.prediction import InstanceSurface, LevelPrediction, Levels, Prediction
 from panoptic3d.structures.scene import PanopticScene
 from tests.oracle.uni3d_folder import Uni3dFolder
 
@@ -44,7 +44,7 @@ class Run2d:
 class Run3d:
     placed: Placed
     lifted: Lifted
-    levels: tuple[LevelPrediction, ...]
+    levels: Levels[LevelPrediction, InstanceSurface]
     scene: PanopticScene
     rays: RayEstimate
     panoptic: Panoptic2D
@@ -109,9 +109,8 @@ def run_3d(pipeline: Pipeline, folder: Uni3dFolder, frame: str, two: Run2d) -> R
     lifted = replace(lift(rays, panoptic), queries=(every,))  # of all queries, as the reference takes them
     with Captured(pipeline.voxel_net) as inside:
         levels = pipeline.voxel_net(lifted)
-    finest = levels[-1]
-    assert finest.instance_logits is not None
-    own = (*levels[:-1], replace(finest, instance_logits=finest.instance_logits[:, kept.rows]))
+    finest = levels.finest
+    own = replace(levels, last=replace(finest, instance_logits=finest.instance_logits[:, kept.rows]))
     prediction = Prediction(rays.cameras, lifted.grids, panoptic.maps[DEPTH], panoptic.instances, own)
     return Run3d(
         placed=place(panoptic.maps[DEPTH][0], rays.cameras[0], lifted.grids[0], 1, lift.config),

@@ -5,7 +5,6 @@ from dataclasses import replace
 
 import torch
 
-from panoptic3d.predictor.canonical import letterboxed
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
 from tests.export.tiny import make_tiny_scene
@@ -19,7 +18,7 @@ class Echo:
         self.asked: list[tuple[torch.Tensor, list[Camera]]] = []
 
     def view_of(self, camera: Camera) -> Camera:
-        return letterboxed(camera, 320, 240)
+        return camera.letterboxed(320, 240)
 
     def scenes(self, images: torch.Tensor, cameras: Sequence[Camera]) -> list[PanopticScene]:
         self.asked.append((images, list(cameras)))

@@ -10,7 +10,7 @@ from PIL import Image
 
 from panoptic3d.errors import InputError
 from panoptic3d.predictor.cameras import GivenCamera, choose_camera
-from panoptic3d.predictor.canonical import letterboxed, mapped_back, seen_by
+from panoptic3d.predictor.canonical import seen_by
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from tests.predictor.hostile import exif, picture
@@ -65,7 +65,7 @@ def test_given_intrinsics_count_in_pixels_of_the_file(tmp_path: Path) -> None:
 @given(width=st.integers(40, 300), height=st.integers(40, 300), focal=st.floats(40, 400))
 def test_the_letterbox_keeps_rays_and_shape(width: int, height: int, focal: float) -> None:
     camera = Camera(focal, focal * 1.1, width * 0.45, height * 0.55, width, height)
-    box = letterboxed(camera, 320, 240)
+    box = camera.letterboxed(320, 240)
     assert box.fx_px / camera.fx_px == pytest.approx(box.fy_px / camera.fy_px)  # no distortion
     for u, v in ((-0.5, -0.5), (width - 0.5, height - 0.5)):  # the same ray through the corner, inside of the view
         x, y = (u - camera.cx_px) / camera.fx_px, (v - camera.cy_px) / camera.fy_px
@@ -91,8 +91,8 @@ def test_a_smooth_photo_is_where_the_camera_says_and_comes_back() -> None:
     torch.testing.assert_close(
         view.image[0, 120].float()[view.is_photo[120]], wanted[view.is_photo[120]], atol=1.0, rtol=0
     )
-    back = mapped_back(view.image[0], FRONT3D_CAMERA, camera, 0)
-    inside = mapped_back(torch.ones(240, 320), FRONT3D_CAMERA, camera, 0.0) > 0
+    back = view.from_photo.read(view.image[0], 400, 300, 0)
+    inside = view.from_photo.read(torch.ones(240, 320), 400, 300, 0.0) > 0
     assert inside.float().mean() > 0.6
     assert (back.float() - image[0].float()).abs()[inside].max() <= 2
 
@@ -100,7 +100,7 @@ def test_a_smooth_photo_is_where_the_camera_says_and_comes_back() -> None:
 def test_beyond_the_photo_stands_its_mean_colour() -> None:
     image = torch.from_numpy(np.array(picture(200, 60))).permute(2, 0, 1).contiguous()
     camera = Camera.from_fov(60.0, 200, 60)
-    view = seen_by(image, camera, letterboxed(camera, 320, 240))
+    view = seen_by(image, camera, camera.letterboxed(320, 240))
     assert not view.is_photo[:40].any()
     assert view.is_photo[100:140].all()
     assert view.image[:, 0, 0].tolist() == image.double().mean((1, 2)).round().to(torch.uint8).tolist()

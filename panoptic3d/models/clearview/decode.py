@@ -7,7 +7,7 @@ from torch import Tensor
 
 from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.clearview.config import DecodeConfig
-from panoptic3d.structures.prediction import LevelPrediction, Prediction, ThingSeeds
+from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction, SeededLevel, ThingSeeds
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
@@ -20,19 +20,13 @@ class SeedDecode:
     def __init__(self, config: DecodeConfig, truncation_vox: float, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.truncation_vox, self.taxonomy = config, truncation_vox, taxonomy
 
-    def __call__(self, prediction: Prediction) -> tuple[PanopticScene, ...]:
-        finest = prediction.levels[-1]
-        if finest.distance_vox is None or finest.seeds is None:
-            raise ValueError("a scene needs the finest level with its seeds")
+    def __call__(self, prediction: Prediction[Levels[LevelPrediction, SeededLevel]]) -> tuple[PanopticScene, ...]:
+        finest = prediction.levels.finest
         return tuple(self._scene(prediction, finest, member) for member in range(len(prediction.cameras)))
 
-    def _scene(self, prediction: Prediction, finest: LevelPrediction, member: int) -> PanopticScene:
-        assert finest.distance_vox is not None  # checked by the caller
-        assert finest.semantic_logits is not None
-        assert finest.instance_logits is not None
-        assert finest.seeds is not None
+    def _scene(self, prediction: Prediction, finest: SeededLevel, member: int) -> PanopticScene:
         grid = prediction.grids[member]
-        rows = (finest.voxels.coords[:, 0] == member).nonzero()[:, 0]
+        rows = finest.voxels.rows_of(member).nonzero()[:, 0]
         distance = finest.distance_vox[rows].clamp(0, self.truncation_vox)
         own = (finest.seeds.member == member).nonzero()[:, 0]
         columns = torch.cat((own.new_zeros(1), own + 1))

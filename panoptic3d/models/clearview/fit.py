@@ -9,6 +9,7 @@ from torch import Tensor
 from panoptic3d.models.clearview.config import FitConfig
 from panoptic3d.models.slots import FittedImage
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.pixel_map import PixelMap
 
 _MULTIPLE_PX, _MIN_PX = 4, 32
 
@@ -17,12 +18,19 @@ class ScaledFit:
     def __init__(self, config: FitConfig) -> None:
         self.config = config
 
+    def view_of(self, camera: Camera) -> Camera:
+        return camera
+
     def __call__(self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...]) -> FittedImage:
         width, height = self.size_for(image.shape[3], image.shape[2])
         pixels = image.float() / 127.5 - 1
         if (height, width) != tuple(image.shape[2:]):
             pixels = F.interpolate(pixels, size=(height, width), mode="bilinear", antialias=True)
-        return FittedImage(pixels, tuple(camera.resized(width, height) for camera in cameras))
+        return FittedImage(
+            pixels,
+            tuple(camera.resized(width, height) for camera in cameras),
+            PixelMap.resized((image.shape[3], image.shape[2]), (width, height)),
+        )
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
         scale = math.sqrt(self.config.width * self.config.height / (width * height))

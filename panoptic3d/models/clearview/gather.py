@@ -23,7 +23,7 @@ from panoptic3d.models.clearview.visible import (
     centre_votes,
     visible_surface,
 )
-from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
+from panoptic3d.models.slots import Lifted, Panoptic2D
 from panoptic3d.sparse.interpolation import image_features_at
 from panoptic3d.sparse.voxels import voxels_of_mask
 from panoptic3d.structures.camera import Camera
@@ -101,7 +101,7 @@ class Evidence:
         """Centres in front of the camera, and their pixels, kept on the image."""
         points, pixels = [], []
         for number, (grid, camera) in enumerate(zip(self.grids, self.cameras, strict=True)):
-            own = voxels.coords[voxels.coords[:, 0] == number, 1:].to(self.depth_m.dtype)
+            own = voxels.coords[voxels.rows_of(number), 1:].to(self.depth_m.dtype)
             point = grid.coarsened(voxels.stride).camera_from_index(own)
             pixel, _ = project(point, camera.intrinsics.to(point))
             limit = pixel.new_tensor([camera.width - 1, camera.height - 1])
@@ -129,9 +129,10 @@ class Gather:
     def __init__(self, reach_m: float | None = None, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.reach_m, self.taxonomy = reach_m, taxonomy
 
-    def __call__(self, rays: RayEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None) -> Gathered:
+    def __call__(
+        self, rays: LayeredEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None
+    ) -> Gathered:
         """`grids`: where the voxels shall lie, if that is not for the cameras to say."""
-        assert isinstance(rays, LayeredEstimate)
         device = rays.depth_m.device
         chosen = grids or tuple(released_grid(c.intrinsics, (c.width, c.height)) for c in rays.cameras)
         seen = torch.stack([_cells_in_sight(*pair) for pair in zip(rays.cameras, chosen, strict=True)]).to(device)

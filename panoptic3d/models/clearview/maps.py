@@ -36,6 +36,10 @@ class LayeredEstimate(RayEstimate):
     layout_m: Float[Tensor, "b h w"] | None  # depth of wall, floor or ceiling, never in front of `depth_m`
     stance: Stance | None = None
 
+    @property
+    def known_spread(self) -> Float[Tensor, "b h w"]:
+        return self.log_spread
+
 
 class PixelClasses(nn.Module):
     """Class logits at half the resolution, and of what shows a thing a vote for where its centre lies.

@@ -1,7 +1,7 @@
 """Gathered evidence to three levels: a U-Net over the whole frustum at 64^3, and what it believes in refined twice."""
 
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,6 @@ from panoptic3d.models.clearview.config import SeedConfig, VoxelNetConfig
 from panoptic3d.models.clearview.gather import Evidence, Gathered, NumGathered
 from panoptic3d.models.clearview.seeds import Places, SeedHead, VoteHead, Votes, membership, strongest
 from panoptic3d.models.clearview.start import StartFromMaps
-from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.joining import prune
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.blocks import ResidualBlock
@@ -21,7 +20,7 @@ from panoptic3d.sparse.layers.convolution import SparseConvTranspose3d
 from panoptic3d.sparse.layers.unet import SparseUNet, SparseUNetConfig
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.sparse.voxels import generated
-from panoptic3d.structures.prediction import LevelPrediction, ThingSeeds
+from panoptic3d.structures.prediction import LevelPrediction, Levels, SeededLevel, ThingSeeds
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 # (candidates, occupancy logit) -> which of them are refined.
@@ -32,14 +31,22 @@ _RARE = -3.0  # the logit at which rare events start
 _UNLIKELY = 1e-3  # no pixel is surer than that of what a voxel is not
 
 
-@dataclass(frozen=True, eq=False)
-class Refined:
-    """Everything that the net says; a training reads all of it, a decoder the levels."""
+@dataclass(frozen=True, eq=False, kw_only=True)
+class VotedLevel(LevelPrediction):
+    """The finest level before voxels are compared with seeds."""
 
-    levels: tuple[LevelPrediction, ...]
+    semantic_logits: Float[Tensor, "n classes"]
+    distance_vox: Float[Tensor, " n"]
+    seeds: ThingSeeds
+    votes: Votes
+
+
+@dataclass(frozen=True, eq=False)
+class Refined(Levels[LevelPrediction, VotedLevel]):
+    """Everything that the net says, for a training to read."""
+
     heat_logit: Float[Tensor, " n"]  # of the cells of stride 4
     cells: SparseVoxels
-    votes: Votes | None = None  # of the finest voxels
 
 
 class ClearviewNet(nn.Module):
@@ -62,21 +69,22 @@ class ClearviewNet(nn.Module):
         for rare in (self.occupancy_64, self.heat):
             nn.init.constant_(rare.bias, _RARE)
 
-    def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
+    def forward(self, lifted: Gathered, up_to_stride: int = 1) -> Levels[LevelPrediction, SeededLevel]:
         refined = self.run(lifted, up_to_stride)
-        if refined.votes is None:
-            return refined.levels
-        *coarser, finest = refined.levels
-        assert finest.seeds is not None
-        logits = membership(refined.votes, finest.voxels, finest.seeds, self.seed_config)
-        return (*coarser, replace(finest, instance_logits=logits))
+        if refined.last is None:
+            return Levels(refined.coarse, None)
+        finest = refined.last
+        logits = membership(finest.votes, finest.voxels, finest.seeds, self.seed_config)
+        said = {name: value for name, value in vars(finest).items() if name != "votes"}
+        return Levels(refined.coarse, SeededLevel(**said, instance_logits=logits))
 
-    def run(self, lifted: Lifted, up_to_stride: int = 1, keep: Keep | None = None, seed: Seed | None = None) -> Refined:
+    def run(
+        self, lifted: Gathered, up_to_stride: int = 1, keep: Keep | None = None, seed: Seed | None = None
+    ) -> Refined:
         """`keep` and `seed` decide what is refined and where things are; by default the net's own beliefs do.
 
         Voxels vote, but nobody compares them with seeds here: a training needs that of some voxels only.
         """
-        assert isinstance(lifted, Gathered)
         decide = keep or self._likely
         book, evidence, cells = PlanBook(self.config.sparse), lifted.evidence, lifted.voxels
         features = self.coarse(F.relu(self.squeeze(lifted.features)), cells)[0].features
@@ -86,7 +94,7 @@ class ClearviewNet(nn.Module):
             occupancy = occupancy + self.start.occupancy(evidence, cells)
         said = _said(cells, occupancy, decide)
         if up_to_stride >= cells.stride:
-            return Refined((said,), heat, cells)
+            return Refined((said,), None, heat, cells)
         places = (seed or self._strongest)(heat, cells)
         seeds = self.seeds(features, cells, places)
         kept, rows = prune(features, cells, said.is_kept)
@@ -96,12 +104,12 @@ class ClearviewNet(nn.Module):
             occupancy = occupancy + self.start.occupancy(evidence, made)
         middle = _said(made, occupancy, decide)
         if up_to_stride >= made.stride:
-            return Refined((said, middle), heat, cells)
+            return Refined((said, middle), None, heat, cells)
         kept, rows = prune(hidden, made, middle.is_kept)
         hidden, made, read = self.refine_256(kept, rows, evidence, book)
         seen = evidence.probabilities_of(read).clamp(min=_UNLIKELY).log()
-        finest, votes = self._finest(hidden, made, seen, seeds, decide, evidence)
-        return Refined((said, middle, finest), heat, cells, votes)
+        finest = self._finest(hidden, made, seen, seeds, decide, evidence)
+        return Refined((said, middle), finest, heat, cells)
 
     def _finest(
         self,
@@ -111,7 +119,7 @@ class ClearviewNet(nn.Module):
         seeds: ThingSeeds,
         decide: Keep,
         evidence: Evidence,
-    ) -> tuple[LevelPrediction, Votes]:
+    ) -> VotedLevel:
         occupancy = _scalar(self.refine_256.occupancy, hidden)
         if self.start is not None:
             occupancy = occupancy + self.start.occupancy(evidence, made)
@@ -123,7 +131,7 @@ class ClearviewNet(nn.Module):
             visible = evidence.visible(voxels)
             distance = self.start.distance(features, visible, distance)
             votes = self.start.votes(features, visible, seen[is_kept], votes)
-        level = LevelPrediction(
+        return VotedLevel(
             candidates=made,
             occupancy_logit=occupancy,
             voxels=voxels,
@@ -131,8 +139,8 @@ class ClearviewNet(nn.Module):
             semantic_logits=widened(self.classes(features)) + self.trust * seen[is_kept],
             distance_vox=distance,
             seeds=seeds,
+            votes=votes,
         )
-        return level, votes
 
     def _likely(self, voxels: SparseVoxels, occupancy_logit: Tensor) -> Tensor:
         threshold = {4: self.config.keep_64, 2: self.config.keep_128, 1: self.config.keep_256}[voxels.stride]
@@ -177,4 +185,4 @@ def _scalar(head: nn.Module, features: Float[Tensor, "n c"]) -> Float[Tensor, " 
 
 def _said(voxels: SparseVoxels, occupancy_logit: Tensor, decide: Keep) -> LevelPrediction:
     is_kept = decide(voxels, occupancy_logit)
-    return LevelPrediction(voxels, occupancy_logit, voxels, is_kept)
+    return LevelPrediction(candidates=voxels, occupancy_logit=occupancy_logit, voxels=voxels, is_kept=is_kept)

@@ -1,23 +1,29 @@
 """A batch as its members and back, so that each member's answer is the same to the bit in any batch."""
 
 from collections.abc import Sequence
-from dataclasses import replace
+from dataclasses import fields, replace
+from typing import Any, TypeVar
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from panoptic3d.models.slots import Lifted
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.models.slots import LiftedT
+from panoptic3d.structures.prediction import LevelPrediction, Levels
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
+LevelT = TypeVar("LevelT", bound=LevelPrediction)
+CoarseT = TypeVar("CoarseT", bound=LevelPrediction)
+FinestT = TypeVar("FinestT", bound=LevelPrediction)
 
-def members_of(lifted: Lifted) -> tuple[Lifted, ...]:
+
+def members_of(lifted: LiftedT) -> tuple[LiftedT, ...]:
     """Batches of one."""
     fine = _parted(lifted.features, lifted.voxels)
     coarse = [_parted(*carried) for carried in lifted.coarse]
     return tuple(
-        Lifted(
+        replace(
+            lifted,
             grids=lifted.grids[member : member + 1],
             voxels=voxels,
             features=features,
@@ -29,17 +35,26 @@ def members_of(lifted: Lifted) -> tuple[Lifted, ...]:
     )
 
 
-def batch_of(predictions: Sequence[LevelPrediction]) -> LevelPrediction:
-    """One level of a batch from that of its members."""
-    return LevelPrediction(
-        candidates=_stacked([p.candidates for p in predictions]),
-        occupancy_logit=torch.cat([p.occupancy_logit for p in predictions]),
-        voxels=_stacked([p.voxels for p in predictions]),
-        is_kept=torch.cat([p.is_kept for p in predictions]),
-        semantic_logits=_joined([p.semantic_logits for p in predictions]),
-        instance_logits=_joined([p.instance_logits for p in predictions]),
-        distance_vox=_joined([p.distance_vox for p in predictions]),
-    )
+def batch_of(members: Sequence[Levels[CoarseT, FinestT]]) -> Levels[CoarseT, FinestT]:
+    """The levels of a batch from those of its members."""
+    coarse = tuple(_joined(levels) for levels in zip(*(member.coarse for member in members), strict=True))
+    last = [member.last for member in members if member.last is not None]
+    return Levels(coarse, _joined(last) if last else None)
+
+
+def _joined(levels: Sequence[LevelT]) -> LevelT:
+    changes: dict[str, Any] = {}
+    for name in (f.name for f in fields(levels[0])):
+        values = [getattr(level, name) for level in levels]
+        changes[name] = _catenated(values) if isinstance(values[0], Tensor) else _stacked(values)
+    return replace(levels[0], **changes)
+
+
+def _catenated(rows: list[Tensor]) -> Tensor:
+    if rows[0].dim() == 2:  # columns of queries, of which members have more or fewer
+        width = max(r.shape[1] for r in rows)
+        rows = [F.pad(r, (0, width - r.shape[1])) for r in rows]
+    return torch.cat(rows)
 
 
 def _parted(features: Tensor, voxels: SparseVoxels) -> list[tuple[Tensor, SparseVoxels]]:
@@ -58,13 +73,3 @@ def _stacked(sets: list[SparseVoxels]) -> SparseVoxels:
 
 def _moved(coords: Tensor, members: int) -> Tensor:
     return coords + coords.new_tensor([members, 0, 0, 0])
-
-
-def _joined(rows: list[Tensor | None]) -> Tensor | None:
-    given = [r for r in rows if r is not None]
-    if len(given) < len(rows):
-        return None
-    if given[0].dim() == 2:  # columns of queries, of which members have more or fewer
-        width = max(r.shape[1] for r in given)
-        given = [F.pad(r, (0, width - r.shape[1])) for r in given]
-    return torch.cat(given)

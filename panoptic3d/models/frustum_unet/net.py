@@ -6,6 +6,7 @@ their instance and class; the next level is made from all of it (section 3.4 of 
 
 from dataclasses import dataclass
 from functools import partial
+from typing import Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -25,7 +26,7 @@ from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.confined import rows_of_bottleneck, rows_of_tail
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.members import batch_of, members_of
-from panoptic3d.models.slots import Lifted
+from panoptic3d.models.slots import SurfaceLifted
 from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.joining import join, prune
 from panoptic3d.sparse.kernel import Kernel
@@ -34,19 +35,20 @@ from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.sparse.runtime.parallel import side_by_side
 from panoptic3d.sparse.voxels import coarsened, generated, pruned, voxels_of_mask
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import LabelledLevel, LevelPrediction, Levels, SurfaceLevel
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
+LevelT = TypeVar("LevelT", bound=LevelPrediction)
 _NUM_DISTANCE = 2  # leading channels of what is lifted
 
 
 @dataclass(frozen=True, eq=False)
-class Level:
+class Level(Generic[LevelT]):
     """What goes on to the next finer level, and what is said."""
 
     features: Float[Tensor, "n c"]
     voxels: SparseVoxels
-    prediction: LevelPrediction
+    prediction: LevelT
 
 
 class FrustumUNet(nn.Module):
@@ -70,31 +72,32 @@ class FrustumUNet(nn.Module):
         heads = {"occupancy": 1, "surface": 1, "semantic": config.num_classes, "instance": config.num_instances}
         self.heads256 = nn.ModuleDict({name: SparseHead(width, n) for name, n in heads.items()})
 
-    def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
-        """Without gradients one member at a time: no slower, less memory, and the batch has no say in anybody's answer."""
+    def forward(self, lifted: SurfaceLifted, up_to_stride: int = 1) -> Levels[LabelledLevel, SurfaceLevel]:
+        """Down to a stride: the first steps of a training end early.
+
+        Without gradients one member at a time: no slower, less memory, and the batch has no say in anybody's answer."""
         if torch.is_grad_enabled() or len(lifted.grids) < 2:
             return self._levels(lifted, up_to_stride)
-        levels = [self._levels(member, up_to_stride) for member in members_of(lifted)]
-        return tuple(batch_of(level) for level in zip(*levels, strict=True))
+        return batch_of([self._levels(member, up_to_stride) for member in members_of(lifted)])
 
-    def _levels(self, lifted: Lifted, up_to_stride: int) -> tuple[LevelPrediction, ...]:
+    def _levels(self, lifted: SurfaceLifted, up_to_stride: int) -> Levels[LabelledLevel, SurfaceLevel]:
         book = PlanBook(self.config.sparse)
         encoded128, voxels128 = self._encode128(lifted, book)
         encoded64, voxels64 = down_a_level(self.encode64, encoded128, voxels128, book)
         coarse = self._level64(encoded64, voxels64, lifted.is_in_frustum, book)
         if up_to_stride >= coarse.voxels.stride:
-            return (coarse.prediction,)
+            return Levels((coarse.prediction,), None)
         middle = self._level128(coarse, encoded128, voxels128, book)
         if up_to_stride >= middle.voxels.stride:
-            return coarse.prediction, middle.prediction
-        return coarse.prediction, middle.prediction, self._level256(middle, book)
+            return Levels((coarse.prediction, middle.prediction), None)
+        return Levels((coarse.prediction, middle.prediction), self._level256(middle, book))
 
     def _parts(self) -> dict[str, int]:
         """Channels of what is lifted, in order."""
         config = self.config
         return {"depth": _NUM_DISTANCE, "features": config.num_features, "instances": config.num_instances}
 
-    def _encode128(self, lifted: Lifted, book: PlanBook) -> tuple[Tensor, SparseVoxels]:
+    def _encode128(self, lifted: SurfaceLifted, book: PlanBook) -> tuple[Tensor, SparseVoxels]:
         voxels = lifted.voxels
         parts = lifted.features.split(list(self._parts().values()), dim=1)
         encoded = [block(part, voxels, voxels, book) for block, part in zip(self.inputs.values(), parts, strict=True)]
@@ -106,7 +109,7 @@ class FrustumUNet(nn.Module):
         voxels: SparseVoxels,
         is_in_frustum: Bool[Tensor, "b x y z"],
         book: PlanBook,
-    ) -> Level:
+    ) -> Level[LabelledLevel]:
         asked = voxels_of_mask(is_in_frustum, voxels.stride)
         if self.config.level_64 == "grid":
             volume = self.bottleneck(encoded, voxels, book)
@@ -117,12 +120,14 @@ class FrustumUNet(nn.Module):
             instance, semantic = (rows_of_tail(tail, rows, asked, book) for tail in self.heads64.tails)
         logit = self.heads64.occupancy(rows)[:, 0]
         is_kept = logit.sigmoid() > self.config.threshold_64
-        said = LevelPrediction(asked, logit, asked, is_kept, semantic, instance)
+        said = _labelled(asked, logit, asked, is_kept, semantic, instance)
         features, kept = prune(torch.cat((rows, instance, semantic), dim=1), asked, is_kept)
         features, together = join([(encoded, voxels), (features, kept)], "concat")
         return Level(features, together, said)
 
-    def _level128(self, coarse: Level, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook) -> Level:
+    def _level128(
+        self, coarse: Level[LabelledLevel], encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
+    ) -> Level[LabelledLevel]:
         made = generated(coarse.voxels, self.generate128.kernel, bounds=((0, 0, 0), voxels.shape))
         features = self.generate128(coarse.features, coarse.voxels, made, book)
         logit = self.heads128.occupancy(features)[:, 0]
@@ -132,10 +137,10 @@ class FrustumUNet(nn.Module):
         heads = (self.heads128.instance, self.heads128.semantic)
         works = [partial(head, features, together, book) for head in heads]
         instance, semantic = side_by_side(works, features.device)
-        said = LevelPrediction(made, logit, together, is_kept, semantic, instance)
+        said = _labelled(made, logit, together, is_kept, semantic, instance)
         return Level(torch.cat((features, instance, semantic), dim=1), together, said)
 
-    def _level256(self, middle: Level, book: PlanBook) -> LevelPrediction:
+    def _level256(self, middle: Level[LabelledLevel], book: PlanBook) -> SurfaceLevel:
         made = self._finest(middle.voxels)
         features = self.generate256(middle.features, middle.voxels, made, book)
         logit = self.heads256["occupancy"](features, made, book)[:, 0]
@@ -144,7 +149,7 @@ class FrustumUNet(nn.Module):
         heads = (self.heads256[name] for name in ("semantic", "instance", "surface"))
         works = [partial(head, features, kept, book) for head in heads]
         semantic, instance, distance = side_by_side(works, features.device)
-        return LevelPrediction(
+        return SurfaceLevel(
             candidates=made,
             occupancy_logit=logit,
             voxels=kept,
@@ -161,6 +166,19 @@ class FrustumUNet(nn.Module):
             return made
         limit = made.coords.new_tensor([nx, ny, nz]) - 1
         return pruned(made, (made.coords[:, 1:] < limit).all(dim=1))
+
+
+def _labelled(
+    candidates: SparseVoxels, logit: Tensor, voxels: SparseVoxels, is_kept: Tensor, semantic: Tensor, instance: Tensor
+) -> LabelledLevel:
+    return LabelledLevel(
+        candidates=candidates,
+        occupancy_logit=logit,
+        voxels=voxels,
+        is_kept=is_kept,
+        semantic_logits=semantic,
+        instance_logits=instance,
+    )
 
 
 class Generate(nn.Module):

@@ -16,7 +16,7 @@ from panoptic3d.models.frustum_unet.confined import rows_of_blocks, rows_of_bott
 from panoptic3d.models.frustum_unet.members import batch_of, members_of
 from panoptic3d.models.frustum_unet.net import Generate, Level, down_a_level
 from panoptic3d.models.frustum_unet.query_config import QueryUNetConfig
-from panoptic3d.models.slots import Lifted
+from panoptic3d.models.slots import FeatureLifted
 from panoptic3d.sparse.dense import from_dense, to_dense
 from panoptic3d.sparse.joining import Carried, join, prune
 from panoptic3d.sparse.kernel import Kernel
@@ -24,7 +24,7 @@ from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.sparse.runtime.parallel import side_by_side
 from panoptic3d.sparse.voxels import generated, voxels_of_mask
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import InstanceLevel, InstanceSurface, LevelPrediction, Levels
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 _NUM_DISTANCE = 2  # leading channels of what is lifted
@@ -59,38 +59,43 @@ class QueryUNet(nn.Module):
         self.project64, self.project128 = nn.Linear(said, 4 * width), nn.Linear(said, 3 * width)
         self.project256 = nn.Linear(said, width)
 
-    def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
+    def forward(self, lifted: FeatureLifted, up_to_stride: int = 1) -> Levels[LevelPrediction, InstanceSurface]:
         """Without gradients one member at a time, as `FrustumUNet` does."""
         if torch.is_grad_enabled() or len(lifted.grids) < 2:
             return self._levels(lifted, up_to_stride)
-        levels = [self._levels(member, up_to_stride) for member in members_of(lifted)]
-        return tuple(batch_of(level) for level in zip(*levels, strict=True))
+        return batch_of([self._levels(member, up_to_stride) for member in members_of(lifted)])
 
-    def _levels(self, lifted: Lifted, up_to_stride: int) -> tuple[LevelPrediction, ...]:
+    def _levels(self, lifted: FeatureLifted, up_to_stride: int) -> Levels[LevelPrediction, InstanceSurface]:
         book = PlanBook(self.config.sparse)
         fine = self._encoded(self.encode128, *self._entered(lifted, book), lifted, 0, book)
         middle = self._encoded(self.encode64, *fine, lifted, 1, book)
         coarse = self._level64(middle, lifted, book)
         if up_to_stride >= coarse.voxels.stride:
-            return (coarse.prediction,)
+            return Levels((coarse.prediction,), None)
         made = self._level128(coarse, fine, lifted.queries, book)
         if up_to_stride >= made.voxels.stride:
-            return coarse.prediction, made.prediction
-        return coarse.prediction, made.prediction, self._level256(made, lifted.queries, book)
+            return Levels((coarse.prediction, made.prediction), None)
+        return Levels((coarse.prediction, made.prediction), self._level256(made, lifted.queries, book))
 
     def _parts(self) -> dict[str, int]:
         """Channels of what is lifted, in order."""
         config = self.config
         return {"depth": _NUM_DISTANCE, "features": config.num_features, "classes": config.num_classes}
 
-    def _entered(self, lifted: Lifted, book: PlanBook) -> Carried:
+    def _entered(self, lifted: FeatureLifted, book: PlanBook) -> Carried:
         voxels = lifted.voxels
         parts = lifted.features.split(list(self._parts().values()), dim=1)
         rows = [block(part, voxels, voxels, book) for block, part in zip(self.inputs.values(), parts, strict=True)]
         return torch.cat(rows, dim=1), voxels
 
     def _encoded(
-        self, blocks: nn.ModuleList, features: Tensor, voxels: SparseVoxels, lifted: Lifted, level: int, book: PlanBook
+        self,
+        blocks: nn.ModuleList,
+        features: Tensor,
+        voxels: SparseVoxels,
+        lifted: FeatureLifted,
+        level: int,
+        book: PlanBook,
     ) -> Carried:
         """Down a level; what was lifted to that level itself is added where it lies."""
         carried = down_a_level(blocks, features, voxels, book)
@@ -98,11 +103,11 @@ class QueryUNet(nn.Module):
             return carried
         return join([carried, self._adapted(lifted, level, book)], "sum")
 
-    def _adapted(self, lifted: Lifted, level: int, book: PlanBook) -> Carried:
+    def _adapted(self, lifted: FeatureLifted, level: int, book: PlanBook) -> Carried:
         features, voxels = lifted.coarse[level]
         return self.adapters[level](features, voxels, voxels, book), voxels
 
-    def _level64(self, encoded: Carried, lifted: Lifted, book: PlanBook) -> Level:
+    def _level64(self, encoded: Carried, lifted: FeatureLifted, book: PlanBook) -> Level:
         asked = voxels_of_mask(lifted.is_in_frustum, encoded[1].stride)
         beside = to_dense(*self._adapted(lifted, 2, book)) if self.adapters else None
         volume = None
@@ -117,7 +122,7 @@ class QueryUNet(nn.Module):
         if self._says_coarse_instances:
             embedding = self._embedded64(volume, rows, asked, book)
             instance = products(embedding, asked, self.project64, lifted.queries)
-        said = LevelPrediction(asked, logit, asked, is_kept, instance_logits=instance)
+        said = _said(asked, logit, asked, is_kept, instance)
         features, together = join([encoded, prune(rows, asked, is_kept)], "concat")
         return Level(features, together, said)
 
@@ -138,9 +143,9 @@ class QueryUNet(nn.Module):
         if self._says_coarse_instances:
             embedding = self.embed128(features, together, together, book)
             instance = products(embedding, together, self.project128, queries)
-        return Level(features, together, LevelPrediction(made, logit, together, is_kept, instance_logits=instance))
+        return Level(features, together, _said(made, logit, together, is_kept, instance))
 
-    def _level256(self, middle: Level, queries: Queries, book: PlanBook) -> LevelPrediction:
+    def _level256(self, middle: Level, queries: Queries, book: PlanBook) -> InstanceSurface:
         nx, ny, nz = (2 * n for n in middle.voxels.shape)
         made = generated(middle.voxels, self.generate256.kernel, bounds=((0, 0, 0), (nx, ny, nz)))
         features = self.generate256(middle.features, middle.voxels, made, book)
@@ -149,7 +154,7 @@ class QueryUNet(nn.Module):
         features, kept = prune(features, made, is_kept)
         works = [partial(head, features, kept, book) for head in (self.embed256, self.surface)]
         embedding, distance = side_by_side(works, features.device)
-        return LevelPrediction(
+        return InstanceSurface(
             candidates=made,
             occupancy_logit=logit,
             voxels=kept,
@@ -173,6 +178,13 @@ class NormedBlock(nn.Module):
 
     def forward(self, features: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook) -> Float[Tensor, "n c"]:
         return self.block(rectified(self.norm(features, voxels)), voxels, voxels, book)
+
+
+def _said(
+    candidates: SparseVoxels, logit: Tensor, voxels: SparseVoxels, is_kept: Tensor, instance: Tensor | None
+) -> LevelPrediction:
+    occupancy = LevelPrediction(candidates=candidates, occupancy_logit=logit, voxels=voxels, is_kept=is_kept)
+    return occupancy if instance is None else InstanceLevel(**vars(occupancy), instance_logits=instance)
 
 
 def products(

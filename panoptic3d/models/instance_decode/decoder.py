@@ -14,7 +14,7 @@ from panoptic3d.models.instance_decode.pieces import is_island
 from panoptic3d.models.instance_decode.scores import detection_scores, likeliest, mean_agreement
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction, SurfaceLevel
 from panoptic3d.structures.scene import SURFACE_ISO_VOX, PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
@@ -25,18 +25,13 @@ class InstanceDecode:
     def __init__(self, config: InstanceDecodeConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.taxonomy = config, taxonomy
 
-    def __call__(self, prediction: Prediction) -> tuple[PanopticScene, ...]:
-        finest = prediction.levels[-1]
-        if finest.distance_vox is None or finest.instance_logits is None or finest.semantic_logits is None:
-            raise ValueError("a scene needs the finest level with all its heads")
+    def __call__(self, prediction: Prediction[Levels[LevelPrediction, SurfaceLevel]]) -> tuple[PanopticScene, ...]:
+        finest = prediction.levels.finest
         return tuple(self._scene(prediction, finest, member) for member in range(len(prediction.cameras)))
 
-    def _scene(self, prediction: Prediction, finest: LevelPrediction, member: int) -> PanopticScene:
-        assert finest.distance_vox is not None  # checked by the caller
-        assert finest.instance_logits is not None
-        assert finest.semantic_logits is not None
+    def _scene(self, prediction: Prediction, finest: SurfaceLevel, member: int) -> PanopticScene:
         grid, instances = prediction.grids[member], prediction.instances[member]
-        rows = finest.voxels.coords[:, 0] == member
+        rows = finest.voxels.rows_of(member)
         coords = finest.voxels.coords[rows, 1:]
         bias_vox = self.config.iso_vox - SURFACE_ISO_VOX
         distance = (finest.distance_vox[rows] - bias_vox).clamp(0, self.config.truncation_vox)

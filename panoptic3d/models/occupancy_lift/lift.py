@@ -11,7 +11,7 @@ from panoptic3d.geometry.thickening import thicken
 from panoptic3d.models.occupancy_lift.config import OccupancyLiftConfig
 from panoptic3d.models.occupancy_lift.projection import VoxelPixels, plane_of_voxels, voxel_pixels
 from panoptic3d.models.occupancy_lift.stuff_depth import eroded, farthest_stuff_m
-from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
+from panoptic3d.models.slots import OccupancyLifted, Panoptic2D, RayEstimate
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid, released_grid
 from panoptic3d.structures.sparse_voxels import SparseVoxels
@@ -39,14 +39,16 @@ class OccupancyLift:
     def __init__(self, config: OccupancyLiftConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.taxonomy = config, taxonomy
 
-    def __call__(self, rays: RayEstimate, panoptic: Panoptic2D) -> Lifted:
+    def __call__(
+        self, rays: RayEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None
+    ) -> OccupancyLifted:
         config = self.config
         assert rays.occupancy_logits is not None  # the config of the method says that this lift needs planes
         assert rays.plane_spacing_m is not None
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
         logits = F.interpolate(panoptic.maps[SEMANTIC], size=size, mode="bilinear", align_corners=True)
         planes = plane_range(rays, logits, config, self.taxonomy)
-        grids = tuple(grid_of(camera, config) for camera in rays.cameras)
+        grids = grids or tuple(grid_of(camera, config) for camera in rays.cameras)
         tables = [voxel_pixels(camera, grid, config) for camera, grid in zip(rays.cameras, grids, strict=True)]
         coords, rows = [], []
         for member, table in enumerate(tables):
@@ -57,7 +59,7 @@ class OccupancyLift:
             rows.append(F.pad(features, (0, 0, 0, len(around))))
         frustum = torch.stack([table.frustum for table in tables]).to(rays.depth_m.device)
         voxels, features = stacked(coords, rows, grids[0].shape, config)
-        return Lifted(grids, voxels, features, is_in_frustum=_coarse(frustum), frustum=frustum)
+        return OccupancyLifted(grids, voxels, features, _coarse(frustum), frustum=frustum)
 
 
 def plane_range(

@@ -7,14 +7,19 @@ from panoptic3d.models.mask_rcnn.stage import MaskRcnn
 from panoptic3d.models.panorecon.config import PanoReconConfig
 from panoptic3d.models.panorecon.fit import PhotoFit
 from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.slots import Panoptic2D, RayEstimate, SurfaceLifted
 from panoptic3d.models.surface_lift.lift import SurfaceLift
 from panoptic3d.models.up_projection.decoder import DepthDecoder
+from panoptic3d.structures.prediction import LabelledLevel, Levels, SurfaceLevel
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY
 
 TAXONOMIES = {"front3d": FRONT3D_TAXONOMY, "matterport3d": MATTERPORT_TAXONOMY}
 
 
-def build_panorecon(config: PanoReconConfig) -> Pipeline:
+PanoReconPipeline = Pipeline[Panoptic2D, RayEstimate, SurfaceLifted, Levels[LabelledLevel, SurfaceLevel]]
+
+
+def build_panorecon(config: PanoReconConfig) -> PanoReconPipeline:
     """With weights as torch draws them; in evaluation mode."""
     trunk = ResNet18(config.trunk.norm, config.trunk.width)
     pipeline = Pipeline(

@@ -11,6 +11,7 @@ from torch import Tensor
 from panoptic3d.config import Config
 from panoptic3d.models.slots import FittedImage
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
+from panoptic3d.structures.pixel_map import PixelMap
 
 _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for values in [0, 1]
 _MULTIPLE_PX = 16  # the stride of the detector
@@ -33,12 +34,23 @@ class PhotoFit:
     def __init__(self, config: FitConfig) -> None:
         self.config = config
 
+    def view_of(self, camera: Camera) -> Camera:
+        """The size of the training images, upright for an upright photo; stretched photos come as they are."""
+        if self.config.resize == "stretched":
+            return camera
+        long, short = max(self.config.width, self.config.height), min(self.config.width, self.config.height)
+        return camera.letterboxed(*((long, short) if camera.width >= camera.height else (short, long)))
+
     def __call__(self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...]) -> FittedImage:
         pixels = image.float() / 255
         width, height = self.size_for(image.shape[3], image.shape[2])
         if (height, width) != tuple(image.shape[2:]):
             pixels = self._resized(pixels, height, width)
-        return FittedImage(_normalised(pixels), tuple(self._camera(camera, width, height) for camera in cameras))
+        return FittedImage(
+            _normalised(pixels),
+            tuple(self._camera(camera, width, height) for camera in cameras),
+            PixelMap.resized((image.shape[3], image.shape[2]), (width, height)),
+        )
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
         config = self.config

@@ -8,7 +8,7 @@ from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.query_decode.config import QueryDecodeConfig
 from panoptic3d.models.query_decode.labels import QueryLabels, query_labels
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import LevelPrediction, Prediction
+from panoptic3d.structures.prediction import InstanceSurface, LevelPrediction, Levels, Prediction
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
@@ -19,17 +19,13 @@ class QueryDecode:
     def __init__(self, config: QueryDecodeConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.taxonomy = config, taxonomy
 
-    def __call__(self, prediction: Prediction) -> tuple[PanopticScene, ...]:
-        finest = prediction.levels[-1]
-        if finest.distance_vox is None or finest.instance_logits is None:
-            raise ValueError("a scene needs the finest level with distance and instances")
+    def __call__(self, prediction: Prediction[Levels[LevelPrediction, InstanceSurface]]) -> tuple[PanopticScene, ...]:
+        finest = prediction.levels.finest
         return tuple(self._scene(prediction, finest, member) for member in range(len(prediction.cameras)))
 
-    def _scene(self, prediction: Prediction, finest: LevelPrediction, member: int) -> PanopticScene:
-        assert finest.distance_vox is not None  # checked by the caller
-        assert finest.instance_logits is not None
+    def _scene(self, prediction: Prediction, finest: InstanceSurface, member: int) -> PanopticScene:
         instances = prediction.instances[member]
-        rows = finest.voxels.coords[:, 0] == member
+        rows = finest.voxels.rows_of(member)
         coords, distance = finest.voxels.coords[rows, 1:], finest.distance_vox[rows]
         logits = finest.instance_logits[rows, : len(instances)]
         labels = query_labels(logits, distance, instances.class_ids, instances.scores, self.taxonomy, self.config)

@@ -6,13 +6,13 @@ import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from panoptic3d.models.slots import Lifted
+from panoptic3d.models.slots import OccupancyLifted
 from panoptic3d.models.sparse_deeplab.config import SparseDeepLabConfig
 from panoptic3d.models.sparse_deeplab.masks import Region, at_stride, region_around
 from panoptic3d.models.sparse_deeplab.predictor import UP, Predictor, Step
 from panoptic3d.models.sparse_deeplab.trunk import SparseTrunk, TrunkLevel
 from panoptic3d.sparse import PlanBook, generated, mirrored, pruned, union
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import CentreLevel, LevelPrediction, Levels
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 MIRRORED = (0, 1)  # axes that run the other way in the released order
@@ -40,7 +40,7 @@ class SparseDeepLab(nn.Module):
         self.instance = Predictor(channels, {HEAT: 1, OFFSETS: 3}, config.instance)
         self.geometry = Predictor(channels, {OCCUPANCY: 1, DISTANCE: 1}, config.geometry)
 
-    def forward(self, lifted: Lifted, up_to_stride: int = 1) -> tuple[LevelPrediction, ...]:
+    def forward(self, lifted: OccupancyLifted) -> Levels[LevelPrediction, CentreLevel]:
         """One level. The heat of centres, which no decoder reads, is worked out only for the objective."""
         inside = self.turned(lifted)
         book = PlanBook(self.config.sparse)
@@ -52,18 +52,17 @@ class SparseDeepLab(nn.Module):
         heads: dict[str, Tensor] = {}
         for predictor in (self.semantic, self.instance, self.geometry):
             heads |= predictor(levels[3].features, skips, steps, book, wanted)
-        return (self.level(heads, steps[-1].together, inside.region),)
+        return Levels((), self.level(heads, steps[-1].together, inside.region))
 
-    def turned(self, lifted: Lifted) -> Inside:
+    def turned(self, lifted: OccupancyLifted) -> Inside:
         """The published weights see the volume mirrored along x and y."""
-        assert lifted.frustum is not None  # the config of the method says that its lift gives it
         voxels, features, frustum = lifted.voxels, lifted.features, lifted.frustum
         if self.config.frame == "released":
             voxels, rows = mirrored(voxels, MIRRORED)
             features, frustum = features[rows], frustum.flip(1, 2)
         return Inside(voxels, features, frustum, region_around(voxels, frustum, self.config.margin_vox))
 
-    def asked_cells(self, lifted: Lifted) -> Int64[Tensor, "n 4"]:
+    def asked_cells(self, lifted: OccupancyLifted) -> Int64[Tensor, "n 4"]:
         """The finest voxels (batch, i, j, k), camera aligned, about which the network says something: the objective's."""
         cells = self.turned(lifted).region.cells
         if self.config.frame == "released":
@@ -84,7 +83,7 @@ class SparseDeepLab(nn.Module):
             coarse = together
         return steps
 
-    def level(self, heads: dict[str, Tensor], voxels: SparseVoxels, region: Region) -> LevelPrediction:
+    def level(self, heads: dict[str, Tensor], voxels: SparseVoxels, region: Region) -> CentreLevel:
         """Rows that lie in the region, camera aligned again."""
         first = voxels.coords * voxels.coords.new_tensor((1, *[voxels.stride] * 3))
         rows = region.holds(first).nonzero()[:, 0]
@@ -93,7 +92,7 @@ class SparseDeepLab(nn.Module):
             kept, order = mirrored(kept, MIRRORED)
             rows = rows[order]
         heads = {name: head[rows] for name, head in heads.items()}
-        return LevelPrediction(
+        return CentreLevel(
             candidates=kept,
             occupancy_logit=heads[OCCUPANCY][:, 0],
             voxels=kept,

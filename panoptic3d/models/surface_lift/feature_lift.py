@@ -10,7 +10,7 @@ from torch import Tensor
 
 from panoptic3d.geometry.pinhole import pixel_grid, unproject
 from panoptic3d.geometry.voxels import linear_index
-from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
+from panoptic3d.models.slots import FeatureLifted, Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
 from panoptic3d.models.surface_lift.lift import (
     Placed,
@@ -35,9 +35,11 @@ class FeatureLift:
     def __init__(self, config: FeatureLiftConfig) -> None:
         self.config = config
 
-    def __call__(self, rays: RayEstimate, panoptic: Panoptic2D) -> Lifted:
+    def __call__(
+        self, rays: RayEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None
+    ) -> FeatureLifted:
         config = self.config
-        grids = tuple(grid_of(camera, config) for camera in rays.cameras)
+        grids = grids or tuple(grid_of(camera, config) for camera in rays.cameras)
         placed = self._placed(rays, grids, 1)
         rows = []
         for member, at in enumerate(placed):
@@ -46,7 +48,7 @@ class FeatureLift:
             rows.append(torch.cat((distance.to(pixels.dtype), pixels), dim=1))
         kept = [found.embeddings for found in panoptic.instances]
         cells = [frustum_cells(camera, grid, config) for camera, grid in zip(rays.cameras, grids, strict=True)]
-        return Lifted(
+        return FeatureLifted(
             grids=grids,
             voxels=stacked([at.coords for at in placed], grids[0].shape),
             features=torch.cat(rows),

@@ -11,7 +11,7 @@ from torch import Tensor
 from panoptic3d.geometry.frustum import frustum_mask
 from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.geometry.voxels import linear_index
-from panoptic3d.models.slots import Lifted, Panoptic2D, RayEstimate
+from panoptic3d.models.slots import Panoptic2D, RayEstimate, SurfaceLifted
 from panoptic3d.models.surface_lift.config import SurfaceLiftConfig
 from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
 from panoptic3d.models.surface_lift.instance_channels import instance_channels
@@ -38,9 +38,11 @@ class SurfaceLift:
     def __init__(self, config: SurfaceLiftConfig) -> None:
         self.config = config
 
-    def __call__(self, rays: RayEstimate, panoptic: Panoptic2D) -> Lifted:
+    def __call__(
+        self, rays: RayEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None
+    ) -> SurfaceLifted:
         config = self.config
-        grids = tuple(grid_of(camera, config) for camera in rays.cameras)
+        grids = grids or tuple(grid_of(camera, config) for camera in rays.cameras)
         placed = [place(depth, c, g, config) for depth, c, g in zip(rays.depth_m, rays.cameras, grids, strict=True)]
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
         rows = []
@@ -49,7 +51,7 @@ class SurfaceLift:
             pixels = torch.cat((rays.features[member], masks)).flatten(1)[:, at.point // config.num_copies]
             distance = torch.stack((at.offset_vox.sign(), at.offset_vox.abs()), dim=1)
             rows.append(torch.cat((distance.to(pixels.dtype), pixels.t()), dim=1))
-        return Lifted(
+        return SurfaceLifted(
             grids=grids,
             voxels=stacked([at.coords for at in placed], grids[0].shape),
             features=torch.cat(rows),

@@ -11,6 +11,7 @@ from torch import Tensor
 from panoptic3d.config import Config
 from panoptic3d.models.slots import FittedImage
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
+from panoptic3d.structures.pixel_map import PixelMap
 
 _MEAN, _STD = (123.675, 116.28, 103.53), (58.395, 57.12, 57.375)  # of ImageNet, for values in [0, 255]
 _MULTIPLE_PX = 32  # the coarsest map of the trunk
@@ -30,13 +31,21 @@ class PaddedFit:
     def __init__(self, config: PaddedFitConfig) -> None:
         self.config = config
 
+    def view_of(self, camera: Camera) -> Camera:
+        return camera
+
     def __call__(self, image: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...]) -> FittedImage:
-        width, height = self.size_for(image.shape[3], image.shape[2])
+        size = (image.shape[3], image.shape[2])
+        width, height = self.size_for(*size)
         if (height, width) != tuple(image.shape[2:]):
             image = F.interpolate(image, size=(height, width), mode="bilinear", antialias=True)
         right, below = (-n % _MULTIPLE_PX for n in (width, height))
         pixels = F.pad(_normalised(image), (0, right, 0, below))
-        return FittedImage(pixels, tuple(self._camera(camera, width, height) for camera in cameras))
+        return FittedImage(
+            pixels,
+            tuple(self._camera(camera, width, height) for camera in cameras),
+            PixelMap.resized(size, (width, height)),
+        )
 
     def size_for(self, width: int, height: int) -> tuple[int, int]:
         """Even, so that a map of half the resolution covers the picture."""

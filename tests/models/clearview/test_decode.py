@@ -11,7 +11,7 @@ from panoptic3d.metrics import PanopticReconstructionQuality
 from panoptic3d.models.clearview.config import DecodeConfig
 from panoptic3d.models.clearview.decode import SeedDecode, _softmax
 from panoptic3d.sparse.voxels import voxel_set
-from panoptic3d.structures.prediction import LevelPrediction, Prediction, ThingSeeds
+from panoptic3d.structures.prediction import Levels, Prediction, SeededLevel, ThingSeeds
 from panoptic3d.structures.sample import Sample
 
 
@@ -31,7 +31,7 @@ def perfect(sample: Sample) -> Prediction:
     things = ids.unique()[1:]
     column = torch.searchsorted(things, ids).where(ids == 0, torch.searchsorted(things, ids) + 1).where(ids > 0, 0)
     classes = torch.stack([truth.semantic[near][ids == thing].mode().values for thing in things]).long()
-    level = LevelPrediction(
+    level = SeededLevel(
         candidates=voxels,
         occupancy_logit=torch.ones(len(voxels)),
         voxels=voxels,
@@ -48,7 +48,7 @@ def perfect(sample: Sample) -> Prediction:
             scores=torch.full((len(things),), 0.5),
         ),
     )
-    return Prediction((sample.camera,), (truth.grid,), sample.depth_m[None], (), (level,))
+    return Prediction((sample.camera,), (truth.grid,), sample.depth_m[None], (), Levels((), level))
 
 
 def test_a_perfect_prediction_becomes_the_truth(sample: Sample) -> None:
@@ -67,13 +67,11 @@ def test_a_thing_without_a_shell_is_given_back(sample: Sample) -> None:
 
 def test_a_prediction_without_things_is_a_scene_of_stuff(sample: Sample) -> None:
     full = perfect(sample)
-    (level,) = full.levels
-    assert level.seeds is not None
-    assert level.instance_logits is not None
+    level = full.levels.finest
     none = replace(
         level, seeds=level.seeds.of(torch.zeros(0, dtype=torch.int64)), instance_logits=level.instance_logits[:, :1]
     )
-    (scene,) = SeedDecode(DecodeConfig(), 3.0)(replace(full, levels=(none,)))
+    (scene,) = SeedDecode(DecodeConfig(), 3.0)(replace(full, levels=Levels((), none)))
     assert {segment.name for segment in scene.segments} <= {"wall", "floor", "ceiling"}
 
 

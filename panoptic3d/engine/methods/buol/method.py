@@ -3,12 +3,13 @@
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
 
+from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.config import Config
 from panoptic3d.data.centre_targets import centres_at
 from panoptic3d.engine.methods.base import Method
@@ -19,27 +20,21 @@ from panoptic3d.engine.methods.buol.voxels import centres_in_space, voxel_terms
 from panoptic3d.errors import InputError
 from panoptic3d.losses.centre_terms import heat_term, offset_term, plane_term, weighted_class_term
 from panoptic3d.losses.depth_terms import depth_terms
-from panoptic3d.losses.voxel_objective import of_member
-from panoptic3d.models.buol.build import TAXONOMIES, build_buol
+from panoptic3d.models.buol.build import TAXONOMIES, BuolPipeline, build_buol
 from panoptic3d.models.buol.config import BuolConfig
 from panoptic3d.models.centre_grouping.decoder import pixels_of
 from panoptic3d.models.centre_offsets.stage import HEAT, OFFSETS, SEMANTIC, CentreOffsets, maps_at
 from panoptic3d.models.occupancy_lift.lift import grid_of
 from panoptic3d.models.occupancy_lift.projection import voxel_pixels
-from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.slots import Panoptic2D, RayEstimate
+from panoptic3d.models.pipeline import needed
+from panoptic3d.models.slots import OccupancyLifted, Panoptic2D, RayEstimate, Seen
 from panoptic3d.models.sparse_deeplab.net import SparseDeepLab
 from panoptic3d.structures.batch import Batch
-from panoptic3d.structures.prediction import Prediction
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.prediction import CentreLevel, LevelPrediction, Levels
 from panoptic3d.structures.scene import PanopticScene
 
-
-@dataclass(frozen=True, eq=False)
-class Maps:
-    """Both halves of the 2D stage."""
-
-    panoptic: Panoptic2D
-    rays: RayEstimate
+Maps = Seen[Panoptic2D, RayEstimate]
 
 
 class BuolMethod(Method):
@@ -48,7 +43,7 @@ class BuolMethod(Method):
     """
 
     settings_kind: ClassVar[type[Config]] = BuolSettings
-    network: Pipeline
+    network: BuolPipeline
     network_config: BuolConfig
 
     def __init__(self, settings: BuolSettings) -> None:
@@ -64,12 +59,9 @@ class BuolMethod(Method):
             raise InputError(
                 "BUOL's planes and voxels learn from volumes, and these samples have none; read them with."
             )
-        fitted = self.network.fit(batch.image, batch.cameras)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains("2d")):
-            pyramid = self.network.trunk(fitted.pixels)
-            panoptic = self.network.panoptic(pyramid, fitted.cameras)
-            maps = Maps(panoptic, self.network.rays(pyramid, fitted.cameras, panoptic))
-        size = (fitted.pixels.shape[2], fitted.pixels.shape[3])
+            maps = self.network.see(batch.image, batch.cameras)
+        size = (maps.fitted.pixels.shape[2], maps.fitted.pixels.shape[3])
         truths = self._photo_truths(batch, size, maps.rays)
         is_given = self.settings.supply.maps == "truth"
         planes: list[PlaneTargets] = []
@@ -79,7 +71,7 @@ class BuolMethod(Method):
         if self.trains("2d"):
             _add(samples, self._image_terms(maps, size, truths, planes))
         if self.trains("3d"):
-            given = self._true_maps(maps.rays, truths, planes) if is_given else maps
+            given = self._true_maps(maps, truths, planes) if is_given else maps
             _add(samples, self._voxel_terms(batch, given, truths))
         return {name: torch.stack([terms[name] for terms in samples]).mean() for name in samples[0]}
 
@@ -95,22 +87,12 @@ class BuolMethod(Method):
     def scenes_given_image_truth(self, batch: Batch) -> Sequence[PanopticScene]:
         """With true maps in place of the 2D stage: what the 3D stage is worth by itself."""
         with _evaluating(self):
-            fitted = self.network.fit(batch.image, batch.cameras)
-            pyramid = self.network.trunk(fitted.pixels)
-            rays = self.network.rays(pyramid, fitted.cameras, Panoptic2D(()))
-            truths = self._photo_truths(batch, (fitted.pixels.shape[2], fitted.pixels.shape[3]), rays)
-            planes = [self._plane_targets(batch, member, rays, truth) for member, truth in enumerate(truths)]
-            given = self._true_maps(rays, truths, planes)
-            lifted = self.network.lift(given.rays, given.panoptic)
-            said = Prediction(
-                cameras=rays.cameras,
-                grids=lifted.grids,
-                depth_m=given.rays.depth_m,
-                instances=given.panoptic.instances,
-                levels=self.network.voxel_net(lifted),
-                maps=given.panoptic.maps,
-            )
-            scenes = self.network.decode(said)
+            seen = self.network.see(batch.image, batch.cameras, panoptic=_nobody)
+            size = (seen.fitted.pixels.shape[2], seen.fitted.pixels.shape[3])
+            truths = self._photo_truths(batch, size, seen.rays)
+            planes = [self._plane_targets(batch, member, seen.rays, truth) for member, truth in enumerate(truths)]
+            given = self._true_maps(seen, truths, planes)
+            scenes = self.network.decode(self.network.complete(given))
         return tuple(replace(scene, camera=camera) for scene, camera in zip(scenes, batch.cameras, strict=True))
 
     def train(self, mode: bool = True) -> "BuolMethod":
@@ -162,29 +144,30 @@ class BuolMethod(Method):
         return samples
 
     def _voxel_terms(self, batch: Batch, given: Maps, truths: Sequence[PhotoTruth]) -> list[dict[str, Tensor]]:
-        network, decode = self.network.voxel_net, self.settings.network.decode
-        assert isinstance(network, SparseDeepLab)
-        lifted = self.network.lift(given.rays, given.panoptic)
-        (level,) = network(lifted)
-        cells = network.asked_cells(lifted)
+        network, decode = needed(self.network.voxel_net, SparseDeepLab), self.settings.network.decode
+        asked: list[Tensor] = []
+
+        def net(lifted: OccupancyLifted) -> Levels[LevelPrediction, CentreLevel]:
+            asked.append(network.asked_cells(lifted))
+            return network(lifted)
+
+        prediction = self.network.complete(given, voxel_net=net)
+        level, (cells,) = prediction.levels.finest, asked
         terms = []
         for member, (truth, photo) in enumerate(zip(batch.truths, truths, strict=True)):
             camera, large = given.rays.cameras[member], photo.large
             size = (large.semantic.shape[0], large.semantic.shape[1])
             centres = centres_at(large.centres, size, (camera.height, camera.width), self.settings.terms.centres)
-            pixels = pixels_of(truth.coords.long(), camera, lifted.grids[member], decode).float()
+            pixels = pixels_of(truth.coords.long(), camera, prediction.grids[member], decode).float()
             wanted = centres_in_space(truth, pixels, large.ids, centres.float())
             own = cells[cells[:, 0] == member].clone()
             own[:, 0] = 0
-            terms.append(
-                voxel_terms(of_member(level, member), own, truth, wanted, decode.resample, self.settings.terms)
-            )
+            terms.append(voxel_terms(level.of_member(member), own, truth, wanted, decode.resample, self.settings.terms))
         return terms
 
-    def _true_maps(self, rays: RayEstimate, truths: Sequence[PhotoTruth], planes: Sequence[PlaneTargets]) -> Maps:
+    def _true_maps(self, seen: Maps, truths: Sequence[PhotoTruth], planes: Sequence[PlaneTargets]) -> Maps:
         """As the 2D stage would say them, at the size at which they are lifted."""
-        stage = self.network.panoptic
-        assert isinstance(stage, CentreOffsets)
+        stage, rays = needed(self.network.panoptic, CentreOffsets), seen.rays
         maps = {
             SEMANTIC: torch.stack([class_logits(truth.small, stage.config.num_classes) for truth in truths]),
             HEAT: torch.stack([truth.small.heat[None] for truth in truths]),
@@ -196,7 +179,12 @@ class BuolMethod(Method):
             depth_m=torch.stack([truth.depth_m for truth in truths]),
             occupancy_logits=torch.where(occupied, TRUE_LOGIT, -TRUE_LOGIT),
         )
-        return Maps(Panoptic2D(stage.instances(maps, rays.cameras), maps), true_rays)
+        return replace(seen, panoptic=Panoptic2D(stage.instances(maps, rays.cameras), maps), rays=true_rays)
+
+
+def _nobody(pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
+    """In place of the panoptic stage, whose maps the truth brings."""
+    return Panoptic2D(())
 
 
 @contextmanager

@@ -14,7 +14,7 @@ from panoptic3d.losses.centre_terms import heat_term, voxel_offset_term
 from panoptic3d.models.centre_grouping.fields import FREE_DISTANCE, FREE_OCCUPANCY
 from panoptic3d.sparse.resampling import Placement, resampled, resampling_mix
 from panoptic3d.sparse.row_ops import RowMix
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import CentreLevel
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
 
 
@@ -50,7 +50,7 @@ def centres_in_space(
 
 
 def voxel_terms(
-    level: LevelPrediction,
+    level: CentreLevel,
     cells: Int64[Tensor, "m 4"],
     truth: VoxelTruth,
     wanted: CentresInSpace,
@@ -60,9 +60,6 @@ def voxel_terms(
     """`cells`: the finest voxels about which the network says something. Of those in the band all terms, of the others that
     nothing is near and no centre either.
     """
-    assert level.distance_vox is not None
-    assert level.semantic_logits is not None
-    assert level.centre_offsets is not None
     assert level.centre_heat is not None
     everywhere = _mix(level, cells, placement)
     both = torch.stack((level.occupancy_logit, level.centre_heat), dim=1)
@@ -77,7 +74,7 @@ def voxel_terms(
 
 
 def _near_terms(
-    level: LevelPrediction,
+    level: CentreLevel,
     cells: Int64[Tensor, "m 4"],
     rows: Int64[Tensor, " m"],
     truth: VoxelTruth,
@@ -85,9 +82,6 @@ def _near_terms(
     placement: Placement,
     config: BuolObjectiveConfig,
 ) -> dict[str, Tensor]:
-    assert level.distance_vox is not None
-    assert level.semantic_logits is not None
-    assert level.centre_offsets is not None
     num_classes = level.semantic_logits.shape[1]
     together = torch.cat((level.semantic_logits, level.centre_offsets, level.distance_vox[:, None]), dim=1)
     fill = together.new_tensor([0.0] * (num_classes + 3) + [FREE_DISTANCE])
@@ -105,7 +99,7 @@ def _near_terms(
     }
 
 
-def _mix(level: LevelPrediction, cells: Int64[Tensor, "m 4"], placement: Placement) -> RowMix:
+def _mix(level: CentreLevel, cells: Int64[Tensor, "m 4"], placement: Placement) -> RowMix:
     return resampling_mix(level.voxels, cells, placement)
 
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from panoptic3d.engine.methods.clearview.near_truth import FineTruth
 from panoptic3d.models.clearview.seeds import Votes
-from panoptic3d.models.clearview.voxel_net import Refined
+from panoptic3d.models.clearview.voxel_net import VotedLevel
 from panoptic3d.structures.prediction import ThingSeeds
 
 
@@ -24,17 +24,12 @@ class FinestMember:
     seeds: ThingSeeds
 
 
-def finest_members(refined: Refined, truth: FineTruth) -> list[FinestMember]:
+def finest_members(level: VotedLevel, truth: FineTruth) -> list[FinestMember]:
     """`truth`: of all voxels of the finest level. Members are split, not picked: that costs nothing backward."""
-    level = refined.levels[-1]
-    assert level.distance_vox is not None
-    assert level.semantic_logits is not None
-    assert level.seeds is not None
-    assert refined.votes is not None
     counts, members = level.voxels.counts, []
     parts = zip(
         *(values.split(counts) for values in (level.voxels.coords[:, 1:], level.distance_vox, level.semantic_logits)),
-        *(values.split(counts) for values in refined.votes),
+        *(values.split(counts) for values in level.votes),
         *(values.split(counts) for values in (truth.distance_vox, truth.semantic, truth.instance)),
         strict=True,
     )

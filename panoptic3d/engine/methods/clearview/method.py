@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import cast
 
 import torch
@@ -34,13 +35,12 @@ from panoptic3d.engine.methods.clearview.targets import (
     vote_truth,
 )
 from panoptic3d.losses import ray_terms, seed_terms, stance_terms
-from panoptic3d.models.clearview.build import build_clearview
-from panoptic3d.models.clearview.gather import Gather, Gathered
+from panoptic3d.models.clearview.build import ClearviewPipeline, build_clearview
 from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
 from panoptic3d.models.clearview.seeds import Places, belonging, strongest
 from panoptic3d.models.clearview.voxel_net import ClearviewNet, Refined
-from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.models.pipeline import needed
+from panoptic3d.models.slots import Panoptic2D, Seen
 from panoptic3d.randomness import torch_generator
 from panoptic3d.sparse.row_ops import pick
 from panoptic3d.structures.batch import Batch
@@ -52,29 +52,34 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 _PLANE_PIXEL = 2  # the planes of every second pixel of every second row are judged: neighbours say the same
 
 
+ClearviewSeen = Seen[Panoptic2D, LayeredEstimate]
+
+
 class ClearviewMethod(Method):
     settings_kind = ClearviewTrainingConfig
-    network: Pipeline
+    network: ClearviewPipeline
 
     def __init__(self, config: ClearviewTrainingConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         super().__init__()
         self.config, self.taxonomy = config, taxonomy
         self.network, self.network_config = build_clearview(config.network), config.network
         if config.imagenet:
-            trunk = cast(FeaturePyramid, self.network.trunk).trunk
-            assert isinstance(trunk, EfficientNetLite)
+            trunk = needed(self._pyramid.trunk, EfficientNetLite)
             load_imagenet_weights(trunk, config.network.trunk.name, config.imagenet_file)
 
     def parts(self) -> Mapping[str, Sequence[nn.Module]]:
         """The trunk's own layers, `trunk`, are also a part of `2d`: they came trained and need a lower rate."""
-        network = self.network
-        pyramid = cast(FeaturePyramid, network.trunk)
+        network, pyramid = self.network, self._pyramid
         flat = (pyramid, network.panoptic, network.rays)
         return {
             "trunk": [cast(nn.Module, pyramid.trunk)],
             "2d": cast(Sequence[nn.Module], flat),
             "3d": [cast(nn.Module, network.voxel_net)],
         }
+
+    @property
+    def _pyramid(self) -> FeaturePyramid:
+        return needed(self.network.trunk, FeaturePyramid)
 
     def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
         return self.network.infer(batch.image, batch.cameras)
@@ -84,19 +89,15 @@ class ClearviewMethod(Method):
         network, trains_maps = self.network, self.trains("2d")
         keeps_norms = self.config.imagenet if self.config.keeps_norms is None else self.config.keeps_norms
         if keeps_norms:  # the statistics of a million photos are better than those of a small batch
-            cast(FeaturePyramid, network.trunk).trunk.eval()
-        fitted = network.fit(batch.image, batch.cameras)
+            self._pyramid.trunk.eval()
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains_maps):
-            pyramid = network.trunk(fitted.pixels)
-            panoptic = network.panoptic(pyramid, fitted.cameras)
-            rays = cast(LayeredEstimate, network.rays(pyramid, fitted.cameras, panoptic))
+            seen = network.see(batch.image, batch.cameras)
         batch = replace(batch, truths=tuple(near_surfaces(truth, self._reach_vox(truth)) for truth in batch.truths))
         things = [thing_truth(truth, self.taxonomy) for truth in batch.truths]
-        terms = self._map_terms(batch, panoptic, rays, things) if trains_maps else []
+        terms = self._map_terms(batch, seen.panoptic, seen.rays, things) if trains_maps else []
         if self.trains("3d"):
-            lifted = self._lifted(batch, step, panoptic, rays, things)
-            table = TruthTable.of(batch.truths)
-            refined, thing_of_seed = self._refined(batch, step, lifted, things, table)
+            seen, table = self._supplied(batch, step, seen, things), TruthTable.of(batch.truths)
+            refined, thing_of_seed = self._refined(batch, step, seen, things, table)
             terms += self._volume_terms(batch, refined, things, table, thing_of_seed)
         weights = self.config.weights.model_dump()
         total: dict[str, Tensor] = {}
@@ -175,11 +176,9 @@ class ClearviewMethod(Method):
             terms.append(("planes", ray_terms.plane_term(logits, *said)))
         return terms
 
-    def _lifted(
-        self, batch: Batch, step: int, panoptic: Panoptic2D, rays: LayeredEstimate, things: list[ThingTruth]
-    ) -> Gathered:
+    def _supplied(self, batch: Batch, step: int, seen: ClearviewSeen, things: list[ThingTruth]) -> ClearviewSeen:
         """With the grids of the truth, and for some samples with its maps."""
-        gather = cast(Gather, self.network.lift)
+        panoptic, rays = seen.panoptic, seen.rays
         layout = None if rays.layout_m is None else rays.layout_m.detach()
         stance = None if rays.stance is None else rays.stance.detached()
         rays = replace(
@@ -203,7 +202,7 @@ class ClearviewMethod(Method):
                     true.instance[number],
                 )
                 rays = with_true_stance(rays, number, self._stance_truth(batch, true, number, rays))
-        return gather(rays, panoptic, tuple(truth.grid for truth in batch.truths))
+        return replace(seen, panoptic=panoptic, rays=rays, grids=tuple(truth.grid for truth in batch.truths))
 
     def _help(self, step: int, key: str) -> float | None:
         """What the true depth of a sample is multiplied by; None: its voxels read the network's own maps."""
@@ -216,11 +215,9 @@ class ClearviewMethod(Method):
         return 1 + config.depth_jitter * float(torch.randn((), generator=draw))
 
     def _refined(
-        self, batch: Batch, step: int, lifted: Gathered, things: list[ThingTruth], table: TruthTable
+        self, batch: Batch, step: int, seen: ClearviewSeen, things: list[ThingTruth], table: TruthTable
     ) -> tuple[Refined, Int64[Tensor, " s"]]:
         """The net's answer where its beliefs or the truth ask for one, and the number of the thing of every seed."""
-        net = self.network.voxel_net
-        assert isinstance(net, ClearviewNet)
         numbers: list[Tensor] = []
 
         def keep(voxels: SparseVoxels, logit: Tensor) -> Bool[Tensor, " n"]:
@@ -232,7 +229,8 @@ class ClearviewMethod(Method):
             return places
 
         until = 4 if self._volume_step(step) < self.config.steps_64 else 1
-        refined = net.run(lifted, until, keep, seed)
+        net = partial(needed(self.network.voxel_net, ClearviewNet).run, up_to_stride=until, keep=keep, seed=seed)
+        refined = self.network.complete(seen, voxel_net=net).levels
         return refined, numbers[0] if numbers else torch.zeros(0, dtype=torch.int64)
 
     def _places(
@@ -242,7 +240,7 @@ class ClearviewMethod(Method):
         rows, numbers = [], []
         peaks = strongest(heat_logit.detach(), cells, self.config.network.seeds)
         for number, truth in enumerate(things):
-            own = (cells.coords[:, 0] == number).nonzero()[:, 0]
+            own = cells.rows_of(number).nonzero()[:, 0]
             middle = (truth.centre_vox - 1.5) / 4
             places = cells.coords[own, 1:].float()
             if len(own) == 0:
@@ -274,14 +272,14 @@ class ClearviewMethod(Method):
         for logit, own, truth in zip(refined.heat_logit.split(counts), cells.split(counts), things, strict=True):
             heat = heat_of(own, (truth.centre_vox - 1.5) / 4)
             terms.append(("heat", seed_terms.heat_term(logit, heat, len(truth.ids))))
-        for level in refined.levels:
+        for level in refined:
             name, counts = f"occupancy_{256 // level.candidates.stride}", level.candidates.counts
             targets = table.is_band(level.candidates).split(counts)
             for logit, target in zip(level.occupancy_logit.split(counts), targets, strict=True):
                 terms.append((name, seed_terms.occupied_term(logit, target)))
-        if refined.votes is not None:
-            truths = table.at(refined.levels[-1].voxels, self.config.network.voxel_net.truncation_vox)
-            finest = finest_members(refined, truths)
+        if refined.last is not None:
+            truths = table.at(refined.last.voxels, self.config.network.voxel_net.truncation_vox)
+            finest = finest_members(refined.last, truths)
             for number, own in enumerate(finest):
                 terms += self._finest_terms(own, things[number], thing_of_seed[own.seed_rows])
         return terms

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
@@ -27,27 +27,19 @@ from panoptic3d.engine.methods.panorecon.voxels import voxel_terms_of_samples
 from panoptic3d.errors import InputError
 from panoptic3d.losses.depth_terms import depth_terms
 from panoptic3d.losses.voxel_objective import finest_stride
+from panoptic3d.models.frustum_unet.net import FrustumUNet
 from panoptic3d.models.mask_rcnn.stage import MaskRcnn
-from panoptic3d.models.panorecon.build import TAXONOMIES, build_panorecon
+from panoptic3d.models.panorecon.build import TAXONOMIES, PanoReconPipeline, build_panorecon
 from panoptic3d.models.panorecon.config import PanoReconConfig
-from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
+from panoptic3d.models.pipeline import needed
+from panoptic3d.models.slots import Panoptic2D, RayEstimate, Seen
 from panoptic3d.randomness import torch_generator
 from panoptic3d.structures.batch import Batch
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import Prediction
 from panoptic3d.structures.scene import PanopticScene
 
-
-@dataclass(frozen=True, eq=False)
-class GivenTruth:
-    """True depth and masks as the 2D stage would hand them on, and what is lifted of them."""
-
-    cameras: tuple[Camera, ...]
-    depth_m: Float[Tensor, "b h w"]
-    instances: tuple[Instances2D, ...]
-    lifted: Lifted
+PanoReconSeen = Seen[Panoptic2D, RayEstimate]
 
 
 class PanoReconMethod(Method):
@@ -56,7 +48,7 @@ class PanoReconMethod(Method):
     """
 
     settings_kind: ClassVar[type[Config]] = PanoReconSettings
-    network: Pipeline
+    network: PanoReconPipeline
     network_config: PanoReconConfig
 
     def __init__(self, settings: PanoReconSettings) -> None:
@@ -68,16 +60,14 @@ class PanoReconMethod(Method):
         self.train()
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
-        fitted = self.network.fit(batch.image, batch.cameras)
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains("2d")):
-            pyramid = self.network.trunk(fitted.pixels)
-            rays = self.network.rays(pyramid, fitted.cameras, Panoptic2D(()))
-        truths = self._image_truths(batch, fitted, rays)
+            seen = self.network.see(batch.image, batch.cameras, panoptic=_nobody)
+        truths = self._image_truths(batch, seen)
         samples: list[dict[str, Tensor]] = [{} for _ in truths]
         if self.trains("2d"):
-            _add(samples, self._image_terms(batch, step, pyramid, rays, truths))
+            _add(samples, self._image_terms(batch, step, seen, truths))
         if self.trains("3d"):
-            _add(samples, self._voxel_terms(batch, step, pyramid, rays, truths))
+            _add(samples, self._voxel_terms(batch, step, seen, truths))
         return {name: torch.stack([terms[name] for terms in samples]).mean() for name in samples[0]}
 
     def parts(self) -> Mapping[str, Sequence[nn.Module]]:
@@ -92,23 +82,17 @@ class PanoReconMethod(Method):
     def scenes_given_image_truth(self, batch: Batch) -> Sequence[PanopticScene]:
         """With true depth and true masks in place of the 2D stage: what the 3D stage is worth by itself."""
         with _evaluating(self):
-            given = self.given_image_truth(batch)
-            levels = self.network.voxel_net(given.lifted)
-            said = Prediction(given.cameras, given.lifted.grids, given.depth_m, given.instances, levels)
-            scenes = self.network.decode(said)
+            scenes = self.network.decode(self.network.complete(self.given_image_truth(batch)))
         return tuple(replace(scene, camera=camera) for scene, camera in zip(scenes, batch.cameras, strict=True))
 
     @torch.no_grad()
-    def given_image_truth(self, batch: Batch) -> GivenTruth:
-        """What the voxel net is given then."""
-        fitted = self.network.fit(batch.image, batch.cameras)
-        pyramid = self.network.trunk(fitted.pixels)
-        rays = self.network.rays(pyramid, fitted.cameras, Panoptic2D(()))
-        truths = self._image_truths(batch, fitted, rays)
+    def given_image_truth(self, batch: Batch) -> PanoReconSeen:
+        """What is lifted then."""
+        seen = self.network.see(batch.image, batch.cameras, panoptic=_nobody)
+        truths = self._image_truths(batch, seen)
         found = tuple(self._true_instances(truth, truth.things.numbers()) for truth in truths)
         depth_m = torch.stack([truth.depth_m for truth in truths])
-        lifted = self.network.lift(replace(rays, depth_m=depth_m), Panoptic2D(found))
-        return GivenTruth(rays.cameras, depth_m, found, lifted)
+        return replace(seen, rays=replace(seen.rays, depth_m=depth_m), panoptic=Panoptic2D(found))
 
     def train(self, mode: bool = True) -> "PanoReconMethod":
         super().train(mode)
@@ -116,54 +100,52 @@ class PanoReconMethod(Method):
             module.eval()
         return self
 
-    def _image_truths(self, batch: Batch, fitted: FittedImage, rays: RayEstimate) -> tuple[ImageTruth, ...]:
+    def _image_truths(self, batch: Batch, seen: PanoReconSeen) -> tuple[ImageTruth, ...]:
         supply = self.settings.supply
-        size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
+        size = (seen.rays.depth_m.shape[1], seen.rays.depth_m.shape[2])
         return tuple(
             image_truth(batch, member, camera, size, self.taxonomy, supply.min_pixels, supply.max_instances)
-            for member, camera in enumerate(fitted.cameras)
+            for member, camera in enumerate(seen.fitted.cameras)
         )
 
     def _image_terms(
-        self, batch: Batch, step: int, pyramid: Pyramid, rays: RayEstimate, truths: Sequence[ImageTruth]
+        self, batch: Batch, step: int, seen: PanoReconSeen, truths: Sequence[ImageTruth]
     ) -> list[dict[str, Tensor]]:
         config = self.settings.image_terms
         stream = partial(self._stream, batch, step)
-        found = detection_terms(self._detector, pyramid.stride16, truths, config, stream)
+        found = detection_terms(self._detector, seen.pyramid.stride16, truths, config, stream)
         terms = []
         for member, truth in enumerate(truths):
-            depth = depth_terms(rays.depth_m[member][None], truth.depth_m[None])
+            depth = depth_terms(seen.rays.depth_m[member][None], truth.depth_m[None])
             weighted = {name: config.depth_weight * term for name, term in depth.items()}
             terms.append(weighted | {name: config.detection_weight * term for name, term in found[member].items()})
         return terms
 
     def _voxel_terms(
-        self, batch: Batch, step: int, pyramid: Pyramid, rays: RayEstimate, truths: Sequence[ImageTruth]
+        self, batch: Batch, step: int, seen: PanoReconSeen, truths: Sequence[ImageTruth]
     ) -> list[dict[str, Tensor]]:
         if not batch.truths:
             raise InputError("the 3D stage learns from voxels, and these samples have none; read them with voxels.")
         numbers = [self._numbers(batch, step, member, truth) for member, truth in enumerate(truths)]
-        lifted = self._lifted(pyramid, rays, truths, numbers)
-        levels = self.network.voxel_net(lifted, finest_stride(step, self.settings.curriculum))
+        net = partial(
+            needed(self.network.voxel_net, FrustumUNet), up_to_stride=finest_stride(step, self.settings.curriculum)
+        )
+        levels = self.network.complete(self._supplied(seen, truths, numbers), voxel_net=net).levels
         channels = [{i: channel_of(n, self._num_channels) for i, n in each.items()} for each in numbers]
         return voxel_terms_of_samples(levels, batch.truths, channels, self.settings.voxel_terms)
 
-    def _lifted(
-        self,
-        pyramid: Pyramid,
-        rays: RayEstimate,
-        truths: Sequence[ImageTruth],
-        numbers: Sequence[Mapping[int, int]],
-    ) -> Lifted:
-        supply = self.settings.supply
+    def _supplied(
+        self, seen: PanoReconSeen, truths: Sequence[ImageTruth], numbers: Sequence[Mapping[int, int]]
+    ) -> PanoReconSeen:
+        supply, rays = self.settings.supply, seen.rays
         if supply.depth == "truth":
             rays = replace(rays, depth_m=torch.stack([truth.depth_m for truth in truths]))
         if supply.instances == "truth":
             given = tuple(self._true_instances(t, n) for t, n in zip(truths, numbers, strict=True))
         else:
-            found = self._detected(pyramid, truths)
+            found = self._detected(seen.pyramid, truths)
             given = tuple(self._matched(f, t, n) for f, t, n in zip(found, truths, numbers, strict=True))
-        return self.network.lift(rays, Panoptic2D(given))
+        return replace(seen, rays=rays, panoptic=Panoptic2D(given))
 
     @torch.no_grad()
     def _detected(self, pyramid: Pyramid, truths: Sequence[ImageTruth]) -> tuple[Instances2D, ...]:
@@ -189,8 +171,7 @@ class PanoReconMethod(Method):
 
     @property
     def _detector(self) -> MaskRcnn:
-        assert isinstance(self.network.panoptic, MaskRcnn)
-        return self.network.panoptic
+        return needed(self.network.panoptic, MaskRcnn)
 
     @property
     def _num_channels(self) -> int:
@@ -199,6 +180,11 @@ class PanoReconMethod(Method):
 
     def _stream(self, batch: Batch, step: int, what: str, member: int) -> torch.Generator:
         return torch_generator(self.settings.seed, what, step, batch.keys[member])
+
+
+def _nobody(pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
+    """In place of the detector, whose training looks at single parts of it."""
+    return Panoptic2D(())
 
 
 @contextmanager

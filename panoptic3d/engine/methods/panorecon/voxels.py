@@ -6,13 +6,13 @@ import torch
 from torch import Tensor
 
 from panoptic3d.data.targets import geometry_target, level_targets
-from panoptic3d.losses.voxel_objective import VoxelObjectiveConfig, VoxelTargets, of_member, voxel_terms
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.losses.voxel_objective import VoxelObjectiveConfig, VoxelTargets, voxel_terms
+from panoptic3d.structures.prediction import LabelledLevel, Levels, SurfaceLevel
 from panoptic3d.structures.sample import VoxelTruth
 
 
 def voxel_terms_of_samples(
-    levels: tuple[LevelPrediction, ...],
+    levels: Levels[LabelledLevel, SurfaceLevel],
     truths: Sequence[VoxelTruth],
     channels: Sequence[Mapping[int, int]],
     config: VoxelObjectiveConfig,
@@ -21,7 +21,7 @@ def voxel_terms_of_samples(
     strides = tuple(level.voxels.stride for level in levels)
     terms = []
     for member, (truth, channel) in enumerate(zip(truths, channels, strict=True)):
-        own = tuple(of_member(level, member) for level in levels)
+        own = [level.of_member(member) for level in levels]
         terms.append(voxel_terms(own, voxel_targets(truth, channel, strides), config))
     return terms
 

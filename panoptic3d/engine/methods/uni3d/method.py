@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import ClassVar, cast
+from typing import ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -17,16 +17,18 @@ from panoptic3d.engine.methods.uni3d.image_terms import Pairs, matched_pairs, qu
 from panoptic3d.engine.methods.uni3d.truth import SegmentTruth, segment_truth
 from panoptic3d.engine.methods.uni3d.voxel_terms import query_voxel_terms
 from panoptic3d.errors import InputError
-from panoptic3d.losses.voxel_objective import finest_stride, of_member
+from panoptic3d.losses.voxel_objective import finest_stride
+from panoptic3d.models.frustum_unet.query_net import QueryUNet
 from panoptic3d.models.mask_transformer.joint_decoder import QueryMaps
 from panoptic3d.models.mask_transformer.pixel_decoder import PixelFeatures
 from panoptic3d.models.mask_transformer.stage import MaskTransformer
-from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.slots import FittedImage, Lifted
+from panoptic3d.models.pipeline import Pipeline, needed
+from panoptic3d.models.slots import FeatureLifted, FittedImage, Panoptic2D, RayEstimate, Seen
 from panoptic3d.models.uni3d.build import TAXONOMIES, build_uni3d
 from panoptic3d.models.uni3d.config import Uni3dConfig
 from panoptic3d.randomness import torch_generator
 from panoptic3d.structures.batch import Batch
+from panoptic3d.structures.prediction import InstanceSurface, LevelPrediction, Levels
 from panoptic3d.structures.scene import PanopticScene
 
 
@@ -121,10 +123,12 @@ class Uni3dMethod(Method):
         if not batch.truths:
             raise InputError("the 3D stage learns from voxels, and these samples have none; read them with voxels.")
         pairs = [self._pairs(batch, step, member, seen) for member in range(len(batch))]
-        levels = self.network.voxel_net(self._lifted(seen, pairs), self._finest_stride(step))
+        queries = tuple(seen.layers[-1].embeddings[m, rows] for m, (rows, _) in enumerate(pairs))
+        net = partial(self._net_for_targets, queries, self._finest_stride(step))
+        levels = self.network.complete(self._handed_on(seen), voxel_net=net).levels
         total: dict[str, Tensor] = {}
         for member, (truth, (_, targets)) in enumerate(zip(batch.truths, pairs, strict=True)):
-            own = tuple(of_member(level, member) for level in levels)
+            own = [level.of_member(member) for level in levels]
             config = self.settings.voxel_terms
             terms = query_voxel_terms(own, truth, seen.truths[member], targets, seen.num_targets, config)
             for name, term in terms.items():
@@ -141,16 +145,20 @@ class Uni3dMethod(Method):
         generator = self._stream(batch, step, member, "voxels", "matching")
         return matched_pairs(seen.layers[-1], member, seen.truths[member], self.settings.image_terms, generator)
 
-    def _lifted(self, seen: Seen2d, pairs: Sequence[Pairs]) -> Lifted:
-        """What the 2D stage hands on, with the queries of the targets instead of those that it trusts."""
-        said, cameras = seen.layers[-1], seen.fitted.cameras
-        panoptic = self._stage.decide(seen.features, said, cameras)
-        lifted = self.network.lift(self.network.rays(seen.pyramid, cameras, panoptic), panoptic)
-        return replace(lifted, queries=tuple(said.embeddings[m, queries] for m, (queries, _) in enumerate(pairs)))
+    def _handed_on(self, seen: Seen2d) -> Seen[Panoptic2D, RayEstimate]:
+        cameras = seen.fitted.cameras
+        panoptic = self._stage.decide(seen.features, seen.layers[-1], cameras)
+        return Seen(seen.fitted, seen.pyramid, panoptic, self.network.rays(seen.pyramid, cameras, panoptic))
+
+    def _net_for_targets(
+        self, queries: tuple[Tensor, ...], up_to_stride: int, lifted: FeatureLifted
+    ) -> Levels[LevelPrediction, InstanceSurface]:
+        """With the queries of the targets instead of those that the 2D stage trusts."""
+        return needed(self.network.voxel_net, QueryUNet)(replace(lifted, queries=queries), up_to_stride)
 
     @property
     def _stage(self) -> MaskTransformer:
-        return cast(MaskTransformer, self.network.panoptic)
+        return needed(self.network.panoptic, MaskTransformer)
 
     def _stream(self, batch: Batch, step: int, member: int, *what: str | int) -> torch.Generator:
         return torch_generator(self.settings.seed, *what, step, batch.keys[member])

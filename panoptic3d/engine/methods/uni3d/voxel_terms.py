@@ -1,5 +1,7 @@
 """The terms of the voxel net on one sample (section 7.3): occupancy, matched queries and distance, each with its weight."""
 
+from collections.abc import Iterable
+
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -8,12 +10,12 @@ from panoptic3d.engine.methods.uni3d.config import QueryVoxelTermsConfig
 from panoptic3d.engine.methods.uni3d.truth import SegmentTruth, inside_segments, voxel_members
 from panoptic3d.losses.query_terms import query_voxel_term
 from panoptic3d.losses.voxel_terms import distance_term, occupancy_term
-from panoptic3d.structures.prediction import LevelPrediction
+from panoptic3d.structures.prediction import InstanceLevel, InstanceSurface, LevelPrediction
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
 
 
 def query_voxel_terms(
-    levels: tuple[LevelPrediction, ...],
+    levels: Iterable[LevelPrediction],
     truth: VoxelTruth,
     segments: SegmentTruth,
     targets: Int64[Tensor, " m"],
@@ -28,7 +30,7 @@ def query_voxel_terms(
         terms |= {
             f"{name}_{size}": term for name, term in _level_terms(level, truth, members, num_targets, config).items()
         }
-        if level.distance_vox is not None:
+        if isinstance(level, InstanceSurface):
             cells, weight = _cells(level.voxels.coords), _weights(truth, level.voxels.coords, 1)
             field = geometry_target(truth)[cells[:, 0], cells[:, 1], cells[:, 2]]
             distance = distance_term(level.distance_vox, field, weight, config.truncation_vox)
@@ -43,7 +45,7 @@ def _level_terms(
     num_targets: float,
     config: QueryVoxelTermsConfig,
 ) -> dict[str, Tensor]:
-    assert level.instance_logits is not None
+    assert isinstance(level, InstanceLevel), "a net in training says instances at every level"
     stride = level.voxels.stride
     logits = level.instance_logits[:, : len(members)]
     inside = inside_segments(truth, members, _cells(level.voxels.coords), stride)
