@@ -141,8 +141,7 @@ def needed(filling: object, kind: type[FillingT]) -> FillingT:
 def depth_map_of(prediction: Prediction[Any], fitted: FittedImage, member: int) -> DepthMap:
     """The depth of one image, which knows the way from the pixels of its photo."""
     depth_m, spread = prediction.depth_m[member], prediction.log_spread
-    fitted_size = (fitted.pixels.shape[3], fitted.pixels.shape[2])
-    to_map = PixelMap.resized(fitted_size, (depth_m.shape[1], depth_m.shape[0]))
+    to_map = PixelMap.between(fitted.cameras[member], prediction.cameras[member])
     return DepthMap(depth_m, fitted.from_photo.then(to_map), None if spread is None else spread[member])
 
 

@@ -11,7 +11,7 @@ from panoptic3d.models.panorecon.build import build_panorecon
 from panoptic3d.models.panorecon.checkpoint.table import constants, entries_of
 from panoptic3d.models.panorecon.config import config_for_published_weights
 from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate
+from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate, Seen
 from panoptic3d.models.surface_lift.lift import Placed, place
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.prediction import LabelledLevel, Levels, SurfaceLevel
@@ -70,8 +70,7 @@ def run_frame(pipeline: Pipeline, folder: OracleFolder, frame: str) -> Run:
     stored = replace(rays, depth_m=torch.from_numpy(folder.recorded(frame, "stage2d")["depth"])[None])
     lifted = pipeline.lift(stored, panoptic)
     with outputs_of(pipeline.voxel_net) as inside:
-        levels = pipeline.voxel_net(lifted)
-    prediction = Prediction(stored.cameras, lifted.grids, stored.depth_m, panoptic.instances, levels)
+        prediction = pipeline.complete(Seen(fitted, pyramid, panoptic, stored))
     return Run(
         fitted=fitted,
         pyramid=pyramid,
@@ -84,7 +83,7 @@ def run_frame(pipeline: Pipeline, folder: OracleFolder, frame: str) -> Run:
         rays=rays,
         placed=place(stored.depth_m[0], stored.cameras[0], lifted.grids[0], pipeline.lift.config),
         lifted=lifted,
-        levels=levels,
+        levels=prediction.levels,
         scene=pipeline.decode(prediction)[0],
         inside=inside,
     )
