@@ -24,7 +24,7 @@ def build_clearview(config: ClearviewConfig) -> ClearviewPipeline:
         trunk=FeaturePyramid(EfficientNetLite(config.trunk.name), width),
         panoptic=PixelClasses(width, net.num_classes, config.pixels.has_votes),
         rays=LayeredRays(width, config.rays),
-        lift=Gather(config.lift.reach_m),
+        lift=Gather(config.lift),
         voxel_net=ClearviewNet(gathered, net, config.seeds),
         decode=SeedDecode(config.decode, net.truncation_vox),
     )

@@ -37,6 +37,9 @@ class PixelConfig(Config):
 class LiftConfig(Config):
     # Cells farther than this from the surface that their pixel shows are left out; none: all of the frustum is asked.
     reach_m: float | None = Field(default=None, gt=0)
+    # Cells that lie farther than this in front of the surface that their pixel shows, or behind wall, floor and ceiling, are
+    # left out: most of a frustum is free space and other rooms. Hidden things lie between the two and stay.
+    margin_m: float | None = Field(default=None, gt=0)
 
 
 class VoxelNetConfig(Config):

@@ -13,7 +13,7 @@ from torch import Tensor
 from panoptic3d.geometry.frustum import frustum_mask
 from panoptic3d.geometry.pinhole import project
 from panoptic3d.geometry.precision import widened
-from panoptic3d.models.clearview.config import PixelConfig, RayConfig
+from panoptic3d.models.clearview.config import LiftConfig, PixelConfig, RayConfig
 from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
 from panoptic3d.models.clearview.stance import Stance
 from panoptic3d.models.clearview.visible import (
@@ -92,10 +92,20 @@ class Evidence:
         first = self.features.shape[1]
         return read[:, first : first + self.probabilities.shape[1]]
 
-    def gaps_m(self, voxels: SparseVoxels) -> Float[Tensor, " n"]:
-        """How far centres lie behind the surface that their pixel shows, along the optical axis."""
+    def is_asked(self, voxels: SparseVoxels, config: LiftConfig) -> Bool[Tensor, " n"]:
+        """Whether centres lie where the config asks: along the optical axis, from what their pixel shows and the room behind."""
         points_m, pixels = self._seen(voxels)
-        return points_m[:, 2] - image_features_at(self.depth_m[:, None], pixels, voxels.coords[:, 0].long())[:, 0]
+        layout_m = (
+            self.depth_m.new_full((), torch.inf).expand_as(self.depth_m) if self.layout_m is None else self.layout_m
+        )
+        read = image_features_at(torch.stack((self.depth_m, layout_m), dim=1), pixels, voxels.coords[:, 0].long())
+        behind_m, beyond_m = (points_m[:, 2:] - read).unbind(dim=1)
+        is_asked = torch.ones_like(behind_m, dtype=torch.bool)
+        if config.reach_m is not None:
+            is_asked &= behind_m.abs() <= config.reach_m
+        if config.margin_m is not None:
+            is_asked &= (behind_m >= -config.margin_m) & ~(beyond_m > config.margin_m)
+        return is_asked
 
     def _seen(self, voxels: SparseVoxels) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 2"]]:
         """Centres in front of the camera, and their pixels, kept on the image."""
@@ -124,10 +134,10 @@ class Gathered(Lifted):
 
 
 class Gather:
-    """Reads for every cell of stride 4 in the frustum, or near the surface alone; the voxel net reads again, refining."""
+    """Reads for cells of stride 4: all in the frustum, or those that the config asks. The voxel net reads again, refining."""
 
-    def __init__(self, reach_m: float | None = None, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
-        self.reach_m, self.taxonomy = reach_m, taxonomy
+    def __init__(self, config: LiftConfig = LiftConfig(), taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:  # noqa: B008
+        self.config, self.taxonomy = config, taxonomy
 
     def __call__(
         self, rays: LayeredEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None
@@ -158,8 +168,8 @@ class Gather:
             surface=None if votes is None else visible_surface(rays.cameras, rays.depth_m),
         )
         voxels = voxels_of_mask(seen, COARSEST)
-        if self.reach_m is not None:
-            seen = seen.masked_scatter(seen, evidence.gaps_m(voxels).abs() <= self.reach_m)
+        if self.config != LiftConfig():
+            seen = seen.masked_scatter(seen, evidence.is_asked(voxels, self.config))
             voxels = voxels_of_mask(seen, COARSEST)
         features = evidence.at(voxels)
         if votes is not None:

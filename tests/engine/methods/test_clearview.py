@@ -75,6 +75,21 @@ def test_a_mirrored_sample_trains_on_its_mirrored_grid(samples: list[Sample]) ->
     assert all(bool(value.isfinite()) for value in terms.values())
 
 
+@pytest.mark.slow
+@torch.no_grad()
+def test_terms_of_a_share_of_the_finest_level_are_those_of_the_whole_but_for_noise(samples: list[Sample]) -> None:
+    batch = collate(samples[:1])
+    whole = method(seed_jitter_cells=0.0, true_depth=[1.0, 1.0], depth_jitter=0.0).eval()(batch, 5)
+    own = method(seed_jitter_cells=0.0, true_depth=[1.0, 1.0], depth_jitter=0.0, finest_share=0.5).eval()
+    drawn = [own(batch, step) for step in range(5, 11)]
+    for name in ("occupancy_64", "occupancy_128"):
+        assert all(torch.equal(terms[name], whole[name]) for terms in drawn), name
+    for name in ("occupancy_256", "distance", "shell", "classes"):
+        values = torch.stack([terms[name] for terms in drawn])
+        assert len(values.unique()) == len(values), name
+        torch.testing.assert_close(values.mean(), whole[name], rtol=0.05, atol=0.0, msg=lambda m, n=name: f"{n}: {m}")
+
+
 def test_scenes_come_from_the_photo_alone(samples: list[Sample]) -> None:
     (scene,) = method().eval().scenes(collate(samples[:1]))
     assert scene.distance_vox.shape == (256, 256, 256)

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from panoptic3d.models.clearview.config import PixelConfig, RayConfig
+from panoptic3d.models.clearview.config import LiftConfig, PixelConfig, RayConfig
 from panoptic3d.models.clearview.gather import Evidence, Gather, Gathered, num_gathered
 from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
 from panoptic3d.models.slots import Panoptic2D
@@ -100,12 +100,12 @@ def _wall() -> LayeredEstimate:
     )
 
 
-def _lift_of(rays: LayeredEstimate, reach_m: float | None = None) -> Gathered:
-    return Gather(reach_m)(rays, Panoptic2D((), {SEMANTICS: torch.zeros(1, 13, 120, 160)}))
+def _lift_of(rays: LayeredEstimate, config: LiftConfig = LiftConfig()) -> Gathered:  # noqa: B008
+    return Gather(config)(rays, Panoptic2D((), {SEMANTICS: torch.zeros(1, 13, 120, 160)}))
 
 
-def _lifted(reach_m: float | None = None) -> Gathered:
-    return _lift_of(_wall(), reach_m)
+def _lifted(**config: float) -> Gathered:
+    return _lift_of(_wall(), LiftConfig.model_validate(config))
 
 
 def test_the_lift_asks_every_cell_in_sight_and_no_other() -> None:
@@ -121,6 +121,17 @@ def test_a_lift_with_a_reach_asks_the_cells_near_the_surface_alone() -> None:
     assert torch.equal(near.voxels.coords, expected)
     assert 0 < len(expected) == int(near.is_in_frustum.sum()) < len(every.voxels) / 5
     assert torch.equal(near.features, every.features[(z_m - DEPTH_M).abs() <= 0.3])
+
+
+def test_a_lift_with_a_margin_asks_from_the_visible_surface_to_the_end_of_the_room() -> None:
+    room = replace(_wall(), layout_m=torch.full((1, 120, 160), 4.0))
+    every, some = _lift_of(room), _lift_of(room, LiftConfig(margin_m=0.5))
+    z_m = FRONT3D_GRID.coarsened(4).camera_from_index(every.voxels.coords[:, 1:].float())[:, 2]
+    is_asked = (z_m >= DEPTH_M - 0.5) & (z_m <= 4.5)
+    assert torch.equal(some.voxels.coords, every.voxels.coords[is_asked])
+    assert torch.equal(some.features, every.features[is_asked])
+    open_end = _lifted(margin_m=0.5).voxels.coords  # no depth of the room: nothing is too far behind
+    assert torch.equal(open_end, every.voxels.coords[z_m >= DEPTH_M - 0.5])
 
 
 @pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])

@@ -49,4 +49,7 @@ class ClearviewTrainingConfig(Config):
     seed_jitter_cells: float = Field(default=0.6, ge=0)
     extra_seeds: int = Field(default=4, ge=0)  # strong places without a thing, which voxels must learn to refuse
     spare: float = Field(default=0.5, ge=0)  # wrongly occupied voxels that are refined too, for each right one
+    # The share of space, in blocks drawn anew for each sample and step, in which the finest level is refined and judged. Its
+    # terms are means over voxels or over segments, so that those of a share are those of the whole, but for noise.
+    finest_share: float = Field(default=1.0, gt=0, le=1)
     steps_64: int = Field(default=200, ge=0)  # for so many steps the volume ends at 64^3

@@ -49,6 +49,7 @@ from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
+_BLOCK_VOX = 8  # the side of the blocks in which the finest level is drawn
 _PLANE_PIXEL = 2  # the planes of every second pixel of every second row are judged: neighbours say the same
 
 
@@ -221,7 +222,10 @@ class ClearviewMethod(Method):
         numbers: list[Tensor] = []
 
         def keep(voxels: SparseVoxels, logit: Tensor) -> Bool[Tensor, " n"]:
-            return kept_in_training(logit, table.is_band(voxels), self.config.spare)
+            kept = kept_in_training(logit, table.is_band(voxels), self.config.spare)
+            if voxels.stride == 2 and self.config.finest_share < 1:
+                kept &= self._is_drawn(batch, step, voxels)
+            return kept
 
         def seed(heat_logit: Tensor, cells: SparseVoxels) -> Places:
             places, number = self._places(batch, step, heat_logit, cells, things)
@@ -232,6 +236,17 @@ class ClearviewMethod(Method):
         net = partial(needed(self.network.voxel_net, ClearviewNet).run, up_to_stride=until, keep=keep, seed=seed)
         refined = self.network.complete(seen, voxel_net=net).levels
         return refined, numbers[0] if numbers else torch.zeros(0, dtype=torch.int64)
+
+    def _is_drawn(self, batch: Batch, step: int, voxels: SparseVoxels) -> Bool[Tensor, " n"]:
+        """Whether voxels lie in blocks whose finest voxels this step judges."""
+        blocks = [-(-n * voxels.stride // _BLOCK_VOX) for n in voxels.shape]
+        drawn = [
+            torch.rand(blocks, generator=torch_generator(self.config.seed, "finest", step, key))
+            < self.config.finest_share
+            for key in batch.keys
+        ]
+        i, j, k = (voxels.coords[:, 1:].long() * voxels.stride // _BLOCK_VOX).unbind(dim=1)
+        return torch.stack(drawn).to(voxels.device)[voxels.coords[:, 0].long(), i, j, k]
 
     def _places(
         self, batch: Batch, step: int, heat_logit: Tensor, cells: SparseVoxels, things: list[ThingTruth]
