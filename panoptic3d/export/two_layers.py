@@ -9,17 +9,20 @@ from jaxtyping import Bool, Float, Float32, Int64, UInt8
 from PIL import Image
 from torch import Tensor
 
+from panoptic3d.export.flat_room import FlatRoom, fit_flat_room, masks_of_stuff
 from panoptic3d.export.guess import Sight, behind_photo, continued_colors, is_scrap, may_be_seen
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.photo_depth import mesh_camera, read_depth, sharpened, without_flakes
 from panoptic3d.export.photo_labels import segment_of_pixels
 from panoptic3d.export.photo_mesh import PhotoMesh, photo_mesh
+from panoptic3d.export.rays import ray_slopes
 from panoptic3d.export.segments import SegmentMesh, VertexColors, segment_meshes, vertex_normals
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.pixel_map import DepthMap
 from panoptic3d.structures.scene import PanopticScene
 
 GUESS_TINT = 0.35  # of white in the colours of what is guessed
+_OUTSIDE_VOX = 2.0  # so far behind a wall is outside of the room
 _BEHIND_VOX = 0.15  # a guess comes no nearer to the visible surface: it would show between its pixels
 Rasterize = Callable[[Tensor, Tensor, Camera], Float32[Tensor, "h w"]]  # depth, infinite where nothing is
 InFront = Callable[[Tensor, Tensor, Camera, Tensor], Bool[Tensor, " f"]]  # faces with a pixel nearer than a depth
@@ -48,8 +51,12 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
         depth = without_flakes(sharpened(read_depth(depth_map, scene.camera, camera), guide))
     else:
         depth = rasterize(torch.from_numpy(vertices), torch.from_numpy(faces), camera).numpy()
-    sight = _sight(scene, parts, depth, camera, guide)
+    sight, room = _sight(scene, parts, depth, camera, guide)
+    parts = [room.straightened(part, scene.taxonomy) for part in parts]
+    vertices, faces, owner = _joined(parts)
     shown = photo_mesh(sight.depth_m, sight.segment, camera)
+    hidden_depth, hidden_segment = _hidden_room(room, sight, parts, scene)
+    hidden = photo_mesh(hidden_depth, hidden_segment, camera)
     of_vertex = np.repeat(np.arange(len(parts)), [len(part.mesh.vertices) for part in parts])
     vertices, stays = behind_photo(vertices, faces, of_vertex, sight, scene.grid.voxel_size_m)
     behind_m = _BEHIND_VOX * scene.grid.voxel_size_m
@@ -57,22 +64,26 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
     rows = rows[may_be_seen(vertices, faces[rows], sight, behind_m)]
     limit = torch.from_numpy(sight.deepest_nearby() + behind_m)
     stays[rows] = ~in_front(torch.from_numpy(vertices), torch.from_numpy(faces[rows]), camera, limit).numpy()
+    is_stuff = np.array([p.segment is not None and not p.segment.is_thing for p in parts] + [False])  # last: nothing
+    margin_m = _OUTSIDE_VOX * scene.grid.voxel_size_m
+    stays &= ~_is_replaced(vertices, faces, owner, sight, hidden_segment, is_stuff, margin_m)
     stays[stays] = ~is_scrap(faces[stays])
-    meshes = [_both(part, n, shown, vertices, faces[stays & (owner == n)], parts) for n, part in enumerate(parts)]
+    vertices, faces, owner, normals = _with_hidden_room(vertices, faces[stays], owner[stays], parts, hidden)
+    meshes = [_both(part, n, shown, vertices, faces[owner == n], normals) for n, part in enumerate(parts)]
     colors = [_colors(mesh, scene.photo, scene.camera) for mesh in meshes]
     return Layers(tuple(parts), tuple(meshes), tuple(colors), sight)
 
 
 def _sight(
     scene: PanopticScene, parts: list[SegmentMesh], depth: np.ndarray, camera: Camera, guide: np.ndarray
-) -> Sight:
+) -> tuple[Sight, FlatRoom]:
     segments = tuple(part.segment for part in parts if part.segment is not None)
-    place = np.where(np.isfinite(depth), depth, 1.0)
-    x = (np.arange(camera.width) - camera.cx_px) / camera.fx_px
-    y = (np.arange(camera.height) - camera.cy_px) / camera.fy_px
-    points = np.stack((x * place, y[:, None] * place, place), axis=-1)
-    labels = segment_of_pixels(scene, segments, points, guide)
-    return Sight(camera, depth, np.where(np.isfinite(depth), labels, -1))
+    is_known = np.isfinite(depth)
+    points = ray_slopes(camera) * np.where(is_known, depth, 1.0)[..., None]
+    labels = np.where(is_known, segment_of_pixels(scene, segments, points, guide), -1)
+    masks = masks_of_stuff(labels, segments, scene.taxonomy)
+    room = fit_flat_room(depth, masks, camera)
+    return Sight(camera, room.depth(depth, masks, camera), labels), room
 
 
 def _guide(photo: UInt8[Tensor, "3 h w"], camera: Camera) -> Float32[np.ndarray, "h w 3"]:
@@ -89,25 +100,68 @@ def _joined(parts: list[SegmentMesh]) -> tuple[np.ndarray, np.ndarray, np.ndarra
     return vertices, faces, np.repeat(np.arange(len(parts)), [len(part.mesh.faces) for part in parts])
 
 
+def _hidden_room(
+    room: FlatRoom, sight: Sight, parts: list[SegmentMesh], scene: PanopticScene
+) -> tuple[np.ndarray, np.ndarray]:
+    """Walls and floor behind the things that the photo shows."""
+    number_of, is_thing = {}, np.zeros(len(parts) + 1, np.bool_)
+    for number, part in enumerate(parts):
+        is_thing[number] = part.segment is not None and part.segment.is_thing
+        if part.segment is not None and not part.segment.is_thing:
+            number_of[scene.taxonomy[part.segment.class_id].name] = number
+    return room.behind(sight.depth_m, number_of, is_thing[sight.segment], sight.camera)
+
+
+def _is_replaced(
+    vertices: np.ndarray,
+    faces: np.ndarray,
+    owner: np.ndarray,
+    sight: Sight,
+    hidden: np.ndarray,
+    is_stuff: Bool[np.ndarray, " s"],
+    margin_m: float,
+) -> Bool[np.ndarray, " f"]:
+    """Faces of the volume where a plane of their own class stands for it, and whatever lies behind a wall or below a floor:
+    behind what bounds the room there is nothing of it.
+    """
+    middle = vertices[faces].mean(axis=1)
+    pixel, is_inside = sight.pixels_of(middle)
+    is_outside = is_stuff[sight.segment.ravel()[pixel]] & (middle[:, 2] > sight.depth_m.ravel()[pixel] + margin_m)
+    return is_inside & ((hidden.ravel()[pixel] == owner) | is_outside)
+
+
+def _with_hidden_room(
+    vertices: np.ndarray, faces: np.ndarray, owner: np.ndarray, parts: list[SegmentMesh], hidden: PhotoMesh
+) -> tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]:
+    """The guess of the volume and that of the planes as one."""
+    mesh = Mesh(torch.from_numpy(hidden.vertices_m.astype(np.float32)), torch.from_numpy(hidden.faces))
+    normals = torch.cat([torch.zeros(0, 3), *(part.normals for part in parts), vertex_normals(mesh)])
+    return (
+        np.concatenate((vertices, hidden.vertices_m)),
+        np.concatenate((faces, hidden.faces + len(vertices))),
+        np.concatenate((owner, hidden.face_segment)),
+        normals,
+    )
+
+
 def _both(
     part: SegmentMesh,
     number: int,
     shown: PhotoMesh,
     vertices: Float[np.ndarray, "v 3"],
     faces: Int64[np.ndarray, "f 3"],
-    parts: list[SegmentMesh],
+    normals: Float32[Tensor, "v 3"],
 ) -> SegmentMesh:
-    """What the photo shows of a part, then what is left of its own mesh, with the normals that it had."""
+    """What the photo shows of a part, then the guess, with the normals that it had."""
     front, front_faces = _used(shown.faces[shown.face_segment == number], shown.vertices_m)
     front_mesh = Mesh(torch.from_numpy(front.astype(np.float32)), torch.from_numpy(front_faces))
-    start = sum(len(other.mesh.vertices) for other in parts[:number])
     used, numbers = np.unique(faces, return_inverse=True)
     back = torch.from_numpy(vertices[used].astype(np.float32))
     back_faces = torch.from_numpy(numbers.reshape(-1, 3).astype(np.int64))
     return replace(
         part,
         mesh=Mesh(torch.cat((front_mesh.vertices, back)), torch.cat((front_mesh.faces, back_faces + len(front)))),
-        normals=torch.cat((vertex_normals(front_mesh), part.normals[torch.from_numpy(used - start)])),
+        normals=torch.cat((vertex_normals(front_mesh), normals[torch.from_numpy(used)])),
         num_seen_vertices=len(front),
         num_seen_faces=len(front_faces),
     )

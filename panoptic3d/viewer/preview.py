@@ -20,7 +20,7 @@ _OVERLAY = 0.55
 _MARGIN = 1.05
 _VIEW_FOV_DEG, _PLAN_FOV_DEG = 45.0, 6.0  # a plan is nearly parallel
 _MOST_POINTS = 4000
-_OUTLIERS = 0.004  # of the points at each end of an axis: a speck far away must not make the room small
+_OUTLIERS = 0.001  # of the points at each end of an axis: a speck far away must not make the room small
 _INK, _HALO = (20, 20, 20), (255, 255, 255)
 
 
@@ -124,8 +124,7 @@ def fitted(mesh: Drawable, forward: Float[Tensor, "3"], up: Float[Tensor, "3"], 
 
 
 def _shown_points(mesh: Drawable) -> Float32[Tensor, "n 3"]:
-    used = torch.unique(mesh.faces)
-    return mesh.vertices_m[used[:: max(1, len(used) // _MOST_POINTS)]]
+    return mesh.vertices_m[mesh.faces[:: max(1, len(mesh.faces) // _MOST_POINTS), 0]]
 
 
 def _write_sizes(image: Image.Image, mesh: Drawable, pose: Pose, camera: Camera, labels: Sequence[PlanLabel]) -> None:

@@ -133,7 +133,7 @@ export class Model {
     const found = [];
     for (const mesh of this.meshes()) {
       const position = mesh.geometry.getAttribute("position");
-      const step = Math.max(1, Math.floor(position.count / 150));
+      const step = Math.max(1, Math.floor(position.count / 500));
       for (let i = 0; i < position.count; i += step) found.push(new THREE.Vector3().fromBufferAttribute(position, i));
     }
     return found;

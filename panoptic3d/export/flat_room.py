@@ -1,0 +1,113 @@
+"""Walls, floor and ceiling that a photo shows, put onto planes: docs/adr/0012-looks.md."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+from jaxtyping import Float, Float32, Int64
+
+from panoptic3d.export.mesh import Mesh
+from panoptic3d.export.rays import ray_slopes
+from panoptic3d.export.segments import SegmentMesh, vertex_normals
+from panoptic3d.geometry.room_planes import Plane, PlaneRules, fit_room
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import Segment
+from panoptic3d.structures.taxonomy import Taxonomy
+
+_ON_PLANE, _OFF_PLANE = 0.08, 0.15  # of depth: so near, a pixel is on the plane, and so far off it stays where it is
+_BEHIND, _FARTHEST = 1.01, 1.1  # of the depth of the thing in front, and of the farthest that is seen
+_REACH_M = 0.15  # of guessed surface, which then goes onto the plane too
+_STEP_PX = 2  # every second pixel is evidence enough
+
+
+@dataclass(frozen=True, eq=False)
+class FlatRoom:
+    """Planes by the name of a class: those of walls are upright and at right angles."""
+
+    planes: Mapping[str, tuple[Plane, ...]]
+
+    def depth(
+        self, depth_m: Float32[np.ndarray, "h w"], class_masks: Mapping[str, np.ndarray], camera: Camera
+    ) -> Float32[np.ndarray, "h w"]:
+        """What is far from every plane (a window's reveal, another room behind a door) stays as it is, and between the two
+        there is no step.
+        """
+        rays, result = ray_slopes(camera), depth_m.copy()
+        for name, mask in class_masks.items():
+            result[mask] = _drawn_to(self.planes[name], rays[mask], depth_m[mask])
+        return result
+
+    def behind(
+        self, depth_m: Float32[np.ndarray, "h w"], number_of: Mapping[str, int], is_hiding: np.ndarray, camera: Camera
+    ) -> tuple[Float[np.ndarray, "h w"], Int64[np.ndarray, "h w"]]:
+        """Where the room goes on behind things: depth (infinite where it is not known to) and the number of the class. Of all
+        planes that a ray meets the first one bounds the room; where a thing stands behind that, evidence says otherwise.
+        """
+        rays = ray_slopes(camera)
+        first, number = np.full(depth_m.shape, np.inf), np.full(depth_m.shape, -1)
+        for name, planes in self.planes.items():
+            for plane in planes:
+                with np.errstate(divide="ignore"):
+                    depth = plane.offset_m / (rays @ plane.normal.numpy())
+                is_first = (depth > 0) & (depth < first)
+                first, number = np.where(is_first, depth, first), np.where(is_first, number_of.get(name, -1), number)
+        is_known = is_hiding & (number >= 0) & (first > depth_m * _BEHIND) & (first < _FARTHEST * np.nanmax(depth_m))
+        return np.where(is_known, first, np.inf), np.where(is_known, number, -1)
+
+    def straightened(self, part: SegmentMesh, taxonomy: Taxonomy) -> SegmentMesh:
+        """A part of stuff, on the planes of its class where it lies near them."""
+        segment = part.segment
+        planes = () if segment is None or segment.is_thing else self.planes.get(taxonomy[segment.class_id].name, ())
+        if not planes or not len(part.mesh.vertices):
+            return part
+        points = part.mesh.vertices.double()
+        gaps = torch.stack([plane.distance_m(points) for plane in planes])
+        nearest = gaps.abs().argmin(dim=0)
+        gap = gaps.gather(0, nearest[None])[0]
+        normal = torch.stack([plane.normal for plane in planes])[nearest]
+        moved = points - torch.where(gap.abs() < _REACH_M, gap, 0.0)[:, None] * normal
+        mesh = Mesh(moved.float(), part.mesh.faces)
+        return replace(part, mesh=mesh, normals=vertex_normals(mesh))
+
+
+def masks_of_stuff(
+    segment: Int64[np.ndarray, "h w"], segments: tuple[Segment, ...], taxonomy: Taxonomy
+) -> dict[str, np.ndarray]:
+    """Which pixels show wall, floor and ceiling."""
+
+    def mask(name: str) -> np.ndarray:
+        own = [n for n, s in enumerate(segments) if not s.is_thing and taxonomy[s.class_id].name == name]
+        return np.isin(segment, own)
+
+    return {name: mask(name) for name in ("wall", "floor", "ceiling")}
+
+
+def fit_flat_room(
+    depth_m: Float32[np.ndarray, "h w"], class_masks: Mapping[str, np.ndarray], camera: Camera
+) -> FlatRoom:
+    points = ray_slopes(camera) * np.where(np.isfinite(depth_m), depth_m, 0.0)[..., None]
+    chosen = np.zeros(depth_m.shape, np.bool_)
+    chosen[::_STEP_PX, ::_STEP_PX] = True
+    chosen &= np.isfinite(depth_m)
+    evidence = {name: torch.from_numpy(points[mask & chosen]) for name, mask in class_masks.items()}
+    room = fit_room(evidence["floor"], evidence["ceiling"], evidence["wall"], PlaneRules())
+    level = {"floor": room.floor, "ceiling": room.ceiling}
+    planes = {name: () if plane is None else (plane,) for name, plane in level.items()}
+    return FlatRoom(planes | {"wall": room.walls})
+
+
+def _drawn_to(
+    planes: tuple[Plane, ...], rays: Float[np.ndarray, "n 3"], depth_m: Float32[np.ndarray, " n"]
+) -> Float32[np.ndarray, " n"]:
+    """Each depth to that of the nearest plane along its ray, fully if near, not at all if far."""
+    best, gap = depth_m.astype(np.float64), np.full(len(depth_m), np.inf)
+    for plane in planes:
+        facing = rays @ plane.normal.numpy()
+        with np.errstate(divide="ignore", invalid="ignore"):
+            depth = plane.offset_m / facing
+            off = np.abs(depth - depth_m) / depth_m
+        is_nearer = (depth > 0) & (off < gap)
+        best, gap = np.where(is_nearer, depth, best), np.where(is_nearer, off, gap)
+    share = np.clip((_OFF_PLANE - gap) / (_OFF_PLANE - _ON_PLANE), 0, 1)
+    return (depth_m + share * (best - depth_m)).astype(np.float32)

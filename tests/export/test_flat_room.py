@@ -1,0 +1,53 @@
+"""Wavering walls become planes, evidence far from them stays, and the room goes on behind things."""
+
+import numpy as np
+
+from panoptic3d.export.flat_room import fit_flat_room, masks_of_stuff
+from panoptic3d.export.rays import ray_slopes
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import Segment
+from panoptic3d.structures.taxonomy import CHAIR, FLOOR, FRONT3D_TAXONOMY, WALL
+
+CAMERA = Camera.from_fov(70.0, 96, 72)
+SEGMENTS = (
+    Segment("chair-1", CHAIR, 1, True, 0.9, 100),
+    Segment("wall", WALL, 0, False, None, 100),
+    Segment("floor", FLOOR, 0, False, None, 100),
+)
+
+
+def _seen() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """True depth, the same with noise, and what each pixel shows: a floor, a wall, a window's reveal and a chair."""
+    rays = ray_slopes(CAMERA)
+    with np.errstate(divide="ignore"):
+        floor = np.where(rays[..., 1] > 0, 1.3 / rays[..., 1], np.inf)
+    wall = np.full(floor.shape, 3.0)
+    depth, segment = np.minimum(floor, wall), np.where(floor < wall, 2, 1)
+    depth[5:15, 60:80] = 4.0  # through a window
+    depth[30:70, 30:50], segment[30:70, 30:50] = 1.6, 0
+    noisy = depth * (1 + np.random.default_rng(0).normal(0, 0.01, depth.shape))
+    return depth, noisy.astype(np.float32), segment
+
+
+def test_wall_and_floor_are_flat_and_what_is_far_from_them_stays() -> None:
+    true, noisy, segment = _seen()
+    masks = masks_of_stuff(segment, SEGMENTS, FRONT3D_TAXONOMY)
+    flat = fit_flat_room(noisy, masks, CAMERA).depth(noisy, masks, CAMERA)
+    is_room = (segment > 0) & (true < 3.5)
+    assert np.quantile(np.abs(flat / true - 1)[is_room], 0.99) < 0.02
+    assert np.abs(flat / true - 1)[is_room].mean() < 0.25 * np.abs(noisy / true - 1)[is_room].mean()
+    np.testing.assert_array_equal(flat[~is_room], noisy[~is_room])
+
+
+def test_behind_a_chair_wall_and_floor_go_on_and_nowhere_else() -> None:
+    _, noisy, segment = _seen()
+    masks = masks_of_stuff(segment, SEGMENTS, FRONT3D_TAXONOMY)
+    room = fit_flat_room(noisy, masks, CAMERA)
+    depth, number = room.behind(noisy, {"wall": 1, "floor": 2}, segment == 0, CAMERA)
+    assert np.array_equal(np.isfinite(depth), number >= 0)
+    assert (number[segment != 0] == -1).all()
+    assert (depth[number >= 0] > noisy[number >= 0]).all()
+    rays = ray_slopes(CAMERA)
+    assert {1, 2} <= set(np.unique(number[30:70, 30:50]).tolist())
+    heights = (rays[..., 1] * np.where(number == 2, depth, 0))[number == 2]
+    np.testing.assert_allclose(heights, 1.3, atol=0.03)
