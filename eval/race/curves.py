@@ -34,7 +34,7 @@ def _curve(run: Path, metric: str) -> Curve:
     return [(before + record["step"] * a_step, record[metric]) for record in records]
 
 
-def draw(curves: Mapping[str, Curve], label: str) -> str:
+def draw(curves: Mapping[str, Curve], label: str, across: str = "samples seen") -> str:
     points = [point for curve in curves.values() for point in curve]
     right = max((x for x, _ in points), default=1.0)
     low, high = min(0.0, min((y for _, y in points), default=0.0)), max((y for _, y in points), default=1.0)
@@ -53,7 +53,7 @@ def draw(curves: Mapping[str, Curve], label: str) -> str:
         u, v = place(0.0, y)
         parts.append(f'<path d="M{u:.1f} {v:.1f}H{_LEFT + width}" stroke="#e5e5e5"/>')
         parts.append(_text(u - 8, v + 4, f"{y:g}", "end"))
-    parts.append(_text(_LEFT + width / 2, _SIZE[1] - 10, "samples seen", "middle"))
+    parts.append(_text(_LEFT + width / 2, _SIZE[1] - 10, across, "middle"))
     parts.append(_text(_LEFT, _TOP - 8, label, "start"))
     for number, (name, curve) in enumerate(curves.items()):
         color = _COLORS[number % len(_COLORS)]

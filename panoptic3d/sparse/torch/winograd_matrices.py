@@ -1,8 +1,8 @@
 """Winograd's matrices for kernels of three and five taps (Lavin and Gray, 2016), along two axes at once.
 
 F(m, r): of `(m + r - 1)^2` inputs as many points are made, each meets one matrix instead of `r^2`, and `m^2` outputs come of
-them. F(2, 3) rounds as a direct convolution does, F(4, 3), F(2, 5) and F(4, 5) five to ten times as much (2e-6 of the outputs'
-size in the root mean square).
+them. F(2, 3) rounds as a direct convolution does, F(4, 3), F(2, 5) and F(4, 5) five to ten times as much (2e-6 of the
+outputs' size in the root mean square).
 """
 
 import math

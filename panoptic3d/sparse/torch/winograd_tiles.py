@@ -2,8 +2,8 @@
 
 Winograd's points across i and j leave a quarter of the products of 3^3 with tiles of 4 x 4, four ninths with 2 x 2 (0.16 and
 0.36 of 5^3). Along k there are three or five taps: points would pay fewer products with as many more sums. Empty cells of a
-tile cost as much as full ones. If next to nothing comes out, the points are the cells, and their products for all cells of the
-tile are added up.
+tile cost as much as full ones. If next to nothing comes out, the points are the cells, and their products for all cells of
+the tile are added up.
 """
 
 from collections.abc import Callable
