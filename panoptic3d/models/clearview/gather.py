@@ -93,7 +93,7 @@ class Evidence:
         return read[:, first : first + self.probabilities.shape[1]]
 
     def is_asked(self, voxels: SparseVoxels, config: LiftConfig) -> Bool[Tensor, " n"]:
-        """Whether centres lie where the config asks, along the optical axis, from what their pixel shows and the room behind."""
+        """Whether centres lie where the config asks: along the axis, from what their pixel shows and the room behind."""
         points_m, pixels = self._seen(voxels)
         layout_m = (
             self.depth_m.new_full((), torch.inf).expand_as(self.depth_m) if self.layout_m is None else self.layout_m
