@@ -10,7 +10,7 @@ camera's height and tilt, distance of votes from the centres of things; and the 
 import argparse
 import json
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +20,7 @@ from torch import Tensor
 
 from eval.race.budget import budget_of, checkpoint_of
 from eval.race.curves import Curve, draw
-from panoptic3d.data.dataset import SampleDataset, open_dataset
+from panoptic3d.data.dataset import open_dataset
 from panoptic3d.engine.methods.clearview.targets import thing_truth, vote_truth
 from panoptic3d.errors import InputError
 from panoptic3d.metrics.depth import depth_scores
@@ -32,11 +32,10 @@ from panoptic3d.structures.sample import Sample
 Figures = dict[str, float]
 
 
-def measured(network: Any, dataset: SampleDataset) -> dict[str, Figures]:
+def measured(network: Any, samples: Iterable[Sample]) -> dict[str, Figures]:
     """Means over samples, by how the camera was held."""
     rows: dict[str, list[Figures]] = {"released": [], "varied": []}
-    for index in range(len(dataset)):
-        sample = dataset[index]
+    for sample in samples:
         rows["released" if sample.camera == FRONT3D_CAMERA else "varied"].append(of_sample(network, sample))
     return {name: _means(found) for name, found in rows.items() if found}
 
@@ -52,9 +51,9 @@ def of_sample(network: Any, sample: Sample) -> Figures:
     said = seen.panoptic.maps[SEMANTICS][0].argmax(dim=0)
     figures = {"pixel_accuracy": float((said == labels)[labels > 0].float().mean())}
     depth, truth = rays.depth_m[0].numpy(), true_m.numpy()
-    for name, alignment in (("abs_rel", "none"), ("abs_rel_scaled", "scale")):
-        scores = depth_scores(depth, truth, alignment)
-        figures |= {} if scores is None else {name: scores.abs_rel}
+    raw, scaled = depth_scores(depth, truth), depth_scores(depth, truth, "scale")
+    if raw is not None and scaled is not None:
+        figures |= {"abs_rel": raw.abs_rel, "abs_rel_scaled": scaled.abs_rel}
     return figures | _of_stance(rays, sample) | _of_votes(seen.panoptic.maps, rays, sample, true_m)
 
 
@@ -95,15 +94,14 @@ def logged(path: Path, data: str, split: str, num: int | None) -> dict[str, Any]
     checkpoint = checkpoint_of(path)
     budget = budget_of(checkpoint) or {}
     dataset = open_dataset(data, split)
-    if num is not None and num < len(dataset):
-        dataset = torch.utils.data.Subset(dataset, range(num))  # pyright: ignore[reportAssignmentType]
+    count = len(dataset) if num is None else min(num, len(dataset))
     return {
         "run": path.name,
         "step": json.loads((checkpoint / "origin.json").read_text()).get("step"),
         "cpu_s": budget.get("cpu_s"),
         "samples_seen": budget.get("samples_seen"),
         "split": f"{split} of {Path(data).name}",
-        **measured(load_network(checkpoint), dataset),
+        **measured(load_network(checkpoint), (dataset[index] for index in range(count))),
     }
 
 
