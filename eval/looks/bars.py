@@ -3,15 +3,19 @@
 from collections.abc import Sequence
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, UInt8
 from scipy import ndimage
 
 from eval.looks.read_glb import Primitive
 from eval.looks.rendered import Rendered
+from panoptic3d.geometry.room_planes import PlaneRules, fit_room
 
 _LIKE, _UNLIKE = 16, 24  # of 255: a pixel has the colour of its class, and its photo has another
 _STEP = 0.06  # of the logarithm of depth, a pixel: surfaces do not slope so, save at a very flat angle
+SOFT_STEP = _STEP / 4  # a step that a network spreads over four pixels
 _NEAR_PX = 2.0
+_OF_PLANE_M = 0.3
 
 
 def share_of_class_colors(
@@ -31,7 +35,7 @@ def psnr_db(rendered: Rendered, photo: UInt8[np.ndarray, "h w 3"]) -> float:
     return float(10 * np.log10(255**2 / max(error, 1e-6)))
 
 
-def depth_edges(depth_m: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+def depth_edges(depth_m: Float[np.ndarray, "h w"], least: float = _STEP) -> Bool[np.ndarray, "h w"]:
     """Where depth changes fastest along a row or a column, and faster than surfaces slope. Beside holes there is none."""
     is_known = np.isfinite(depth_m) & (depth_m > 0)
     log_depth = np.log(np.where(is_known, depth_m, 1.0))
@@ -40,7 +44,7 @@ def depth_edges(depth_m: Float[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
         step = np.abs(ndimage.correlate1d(log_depth, (-0.5, 0.0, 0.5), axis=axis, mode="nearest"))
         is_sound = ndimage.minimum_filter1d(is_known, 3, axis=axis)
         peak = ndimage.maximum_filter1d(step, 5, axis=axis)
-        edges |= (step == peak) & (step > _STEP) & is_sound
+        edges |= (step == peak) & (step > least) & is_sound
     return edges
 
 
@@ -52,3 +56,28 @@ def share_near(edges: Bool[np.ndarray, "h w"], others: Bool[np.ndarray, "h w"]) 
         return 0.0
     distance_px = np.asarray(ndimage.distance_transform_edt(~others))
     return float((distance_px[edges] <= _NEAR_PX).mean())
+
+
+def bend_of_walls_deg(primitives: Sequence[Primitive]) -> float | None:
+    """Median, by area, of the angle between a face of a wall and the nearest plane of the room; None without a wall."""
+    corners = {name: _corners_of(primitives, name) for name in ("floor", "wall")}
+    middles = {name: torch.from_numpy(c.mean(axis=1)) for name, c in corners.items()}
+    walls = fit_room(middles["floor"], middles["floor"][:0], middles["wall"], PlaneRules()).walls
+    if not walls:
+        return None
+    a, b, c = corners["wall"].transpose(1, 0, 2)
+    normal = np.cross(b - a, c - a)
+    area = np.linalg.norm(normal, axis=1)
+    gaps = np.stack([plane.distance_m(middles["wall"]).abs().numpy() for plane in walls])
+    own = np.stack([plane.normal.numpy() for plane in walls])[gaps.argmin(axis=0)]
+    cosine = np.abs((normal * own).sum(axis=1)) / np.maximum(area, 1e-12)
+    is_own = (gaps.min(axis=0) < _OF_PLANE_M) & (area > 0)
+    order = np.argsort(cosine[is_own])
+    share = np.cumsum(area[is_own][order])
+    middle = order[np.searchsorted(share, share[-1] / 2)]
+    return float(np.degrees(np.arccos(min(1.0, cosine[is_own][middle]))))
+
+
+def _corners_of(primitives: Sequence[Primitive], name: str) -> Float[np.ndarray, "f 3 3"]:
+    own = [p.vertices_m[p.faces] for p in primitives if p.extras.get("class") == name]
+    return np.concatenate([np.zeros((0, 3, 3)), *own])

@@ -3,7 +3,8 @@
     python -m eval.looks.looks PHOTO_OR_DIR ... [--checkpoint NAME_OR_PATH] [--json FILE] [--keep DIR]
 
 Rays from each photo's own camera through its `scene.glb`, read as a stranger would read it. `edges kept` are the depth edges
-of the network's depth map that the render has within 2 pixels of the map; `edges true` those of the render that the map has.
+of the network's depth map that the render has within 2 pixels of the map; `edges true` those of the render that the map has,
+if only as a ramp. `wall bends` is the median angle, in degrees, between faces of walls and the planes that these lie on.
 """
 
 import argparse
@@ -15,24 +16,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
-from jaxtyping import Float
 
-from eval.looks.bars import depth_edges, psnr_db, share_near, share_of_class_colors
+from eval.looks.bars import SOFT_STEP, bend_of_walls_deg, depth_edges, psnr_db, share_near, share_of_class_colors
 from eval.looks.read_glb import read_primitives
 from eval.looks.rendered import render
 from panoptic3d.errors import InputError
 from panoptic3d.machine import describe_machine
-from panoptic3d.predictor.cameras import GivenCamera, choose_camera
-from panoptic3d.predictor.canonical import seen_by
-from panoptic3d.predictor.network import PipelineNetwork
 from panoptic3d.predictor.photo_list import list_orders
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.predictor.scene_folder import save_scene
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.pixel_map import DepthMap
 
-_MAX = {"class colours": 0.01, "no surface": 0.03}
+_MAX = {"class colours": 0.01, "no surface": 0.03, "wall bends": 3.0, "page MB": 3.0}
 _MIN = {"PSNR dB": 24.0, "edges kept": 0.95, "edges true": 0.95}
 
 
@@ -42,37 +39,26 @@ def measure(photo: Photo, predictor: Predictor, folder: Path) -> dict[str, float
     primitives = read_primitives(folder / "scene.glb")
     picture = photo.image.permute(1, 2, 0).numpy()
     rendered = render(primitives, scene.camera)
-    depth_m, camera = network_depth(photo, predictor)
-    is_photo = _within(camera, scene.camera)
-    expected = depth_edges(np.where(is_photo, depth_m, np.inf))
-    shown = depth_edges(np.where(is_photo, render(primitives, camera).depth_m, np.inf))
+    assert scene.depth_map is not None
+    depth_m, camera = scene.depth_map.depth_m.double().numpy(), _camera_of(scene.depth_map, scene.camera)
+    shown = depth_edges(render(primitives, camera).depth_m)
     return {
         "class colours": share_of_class_colors(rendered, primitives, picture),
         "no surface": float(1 - rendered.is_hit.mean()),
         "PSNR dB": psnr_db(rendered, picture),
-        "edges kept": share_near(expected, shown),
-        "edges true": share_near(shown, expected),
+        "edges kept": share_near(depth_edges(depth_m), shown),
+        "edges true": share_near(shown, depth_edges(depth_m, SOFT_STEP)),
+        "wall bends": bend_of_walls_deg(primitives),
         "glb MB": (folder / "scene.glb").stat().st_size / 1e6,
         "page MB": (folder / "index.html").stat().st_size / 1e6,
     }
 
 
-@torch.inference_mode()
-def network_depth(photo: Photo, predictor: Predictor) -> tuple[Float[np.ndarray, "h w"], Camera]:
-    """The depth map of the network, and its camera, which stands where the photo's stands and looks the same way."""
-    network = predictor.network
-    assert isinstance(network, PipelineNetwork)
-    camera = choose_camera(photo, GivenCamera()).camera
-    view = seen_by(photo.image, camera, network.view_of(camera))
-    prediction = network.pipeline(view.image[None], (view.camera,))
-    return prediction.depth_m[0].double().numpy(), prediction.cameras[0]
-
-
-def _within(camera: Camera, photo: Camera) -> np.ndarray:
-    """Pixels of the map that lie on the photo: a letterboxed view reaches beyond it."""
-    u = (np.arange(camera.width) - camera.cx_px) / camera.fx_px * photo.fx_px + photo.cx_px
-    v = (np.arange(camera.height) - camera.cy_px) / camera.fy_px * photo.fy_px + photo.cy_px
-    return ((v > -0.5) & (v < photo.height - 0.5))[:, None] & ((u > -0.5) & (u < photo.width - 0.5))[None]
+def _camera_of(depth_map: DepthMap, photo: Camera) -> Camera:
+    """Of the map's own pixels: it stands where the photo's stands and looks the same way."""
+    (sx, sy), (dx, dy) = depth_map.from_photo.scale, depth_map.from_photo.shift
+    height, width = depth_map.depth_m.shape
+    return Camera(photo.fx_px * sx, photo.fy_px * sy, photo.cx_px * sx + dx, photo.cy_px * sy + dy, width, height)
 
 
 def table(rows: dict[str, dict[str, float | None]]) -> str:
@@ -85,7 +71,7 @@ def table(rows: dict[str, dict[str, float | None]]) -> str:
 def _told(name: str, value: float | None) -> str:
     if value is None:
         return "-"
-    is_share = name not in ("PSNR dB", "glb MB", "page MB")
+    is_share = name not in ("PSNR dB", "glb MB", "page MB", "wall bends")
     text = f"{100 * value:.1f} %" if is_share else f"{value:.1f}"
     is_missed = value > _MAX.get(name, np.inf) or value < _MIN.get(name, -np.inf)
     return f"**{text}**" if is_missed else text

@@ -18,7 +18,6 @@ from panoptic3d.export.photo_mesh import PhotoMesh, photo_mesh
 from panoptic3d.export.rays import ray_slopes
 from panoptic3d.export.segments import SegmentMesh, VertexColors, segment_meshes, vertex_normals
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.pixel_map import DepthMap
 from panoptic3d.structures.scene import PanopticScene
 
 GUESS_TINT = 0.35  # of white in the colours of what is guessed
@@ -46,9 +45,8 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
     camera = mesh_camera(scene.camera)
     guide = _guide(scene.photo, camera)
     vertices, faces, owner = _joined(parts)
-    depth_map: DepthMap | None = getattr(scene, "depth_map", None)
-    if depth_map is not None:
-        depth = without_flakes(sharpened(read_depth(depth_map, scene.camera, camera), guide))
+    if scene.depth_map is not None:
+        depth = without_flakes(sharpened(read_depth(scene.depth_map, scene.camera, camera), guide))
     else:
         depth = rasterize(torch.from_numpy(vertices), torch.from_numpy(faces), camera).numpy()
     sight, room = _sight(scene, parts, depth, camera, guide)

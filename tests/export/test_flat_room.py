@@ -20,7 +20,7 @@ def _seen() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """True depth, the same with noise, and what each pixel shows: a floor, a wall, a window's reveal and a chair."""
     rays = ray_slopes(CAMERA)
     with np.errstate(divide="ignore"):
-        floor = np.where(rays[..., 1] > 0, 1.3 / rays[..., 1], np.inf)
+        floor = np.where(rays[..., 1] > 0, 0.8 / rays[..., 1], np.inf)
     wall = np.full(floor.shape, 3.0)
     depth, segment = np.minimum(floor, wall), np.where(floor < wall, 2, 1)
     depth[5:15, 60:80] = 4.0  # through a window
@@ -50,4 +50,4 @@ def test_behind_a_chair_wall_and_floor_go_on_and_nowhere_else() -> None:
     rays = ray_slopes(CAMERA)
     assert {1, 2} <= set(np.unique(number[30:70, 30:50]).tolist())
     heights = (rays[..., 1] * np.where(number == 2, depth, 0))[number == 2]
-    np.testing.assert_allclose(heights, 1.3, atol=0.03)
+    np.testing.assert_allclose(heights, 0.8, atol=0.03)
