@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panoptic3d.geometry.precision import widened
 from panoptic3d.models.frustum_unet.blocks import DenseBlock, Shortcut, SparseBlock, SparseHead, rectified
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.confined import rows_of_blocks, rows_of_bottleneck
@@ -116,7 +117,7 @@ class QueryUNet(nn.Module):
             rows = from_dense(volume, asked)
         else:
             rows = rows_of_bottleneck(self.bottleneck, *encoded, asked, book, beside)
-        logit = self.occupancy64(rows)[:, 0]
+        logit = widened(self.occupancy64(rows))[:, 0]
         is_kept = logit.sigmoid() > self.config.threshold_64
         instance = None
         if self._says_coarse_instances:
@@ -136,7 +137,7 @@ class QueryUNet(nn.Module):
     def _level128(self, coarse: Level, skip: Carried, queries: Queries, book: PlanBook) -> Level:
         made = generated(coarse.voxels, self.generate128.kernel, bounds=((0, 0, 0), skip[1].shape))
         features = self.generate128(coarse.features, coarse.voxels, made, book)
-        logit = self.occupancy128(features)[:, 0]
+        logit = widened(self.occupancy128(features))[:, 0]
         is_kept = logit.sigmoid() > self.config.threshold_128
         features, together = join([skip, prune(features, made, is_kept)], "concat")
         instance = None
@@ -149,7 +150,7 @@ class QueryUNet(nn.Module):
         nx, ny, nz = (2 * n for n in middle.voxels.shape)
         made = generated(middle.voxels, self.generate256.kernel, bounds=((0, 0, 0), (nx, ny, nz)))
         features = self.generate256(middle.features, middle.voxels, made, book)
-        logit = self.occupancy256(features, made, book)[:, 0]
+        logit = widened(self.occupancy256(features, made, book))[:, 0]
         is_kept = logit.sigmoid() > self.config.threshold_256
         features, kept = prune(features, made, is_kept)
         works = [partial(head, features, kept, book) for head in (self.embed256, self.surface)]
@@ -160,7 +161,7 @@ class QueryUNet(nn.Module):
             voxels=kept,
             is_kept=is_kept,
             instance_logits=products(embedding, kept, self.project256, queries),
-            distance_vox=distance[:, 0].clamp(0, self.config.truncation_vox),
+            distance_vox=widened(distance)[:, 0].clamp(0, self.config.truncation_vox),
         )
 
     @property
@@ -194,7 +195,7 @@ def products(
     most = max((len(query) for query in queries), default=0)
     parts = []
     for rows, query in zip(embedding.split(voxels.counts), queries, strict=True):
-        logits = rows @ project(query).t()
+        logits = widened(rows @ project(query).to(rows.dtype).t())
         parts.append(torch.nn.functional.pad(logits, (0, most - len(query))))
     return parts[0] if len(parts) == 1 else torch.cat(parts)
 

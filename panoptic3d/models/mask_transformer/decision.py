@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
+from panoptic3d.geometry.precision import widened
 from panoptic3d.models.mask_transformer.config import MaskTransformerConfig
 from panoptic3d.models.mask_transformer.joint_decoder import QueryMaps
 from panoptic3d.models.mask_transformer.merge import Kept, Merged, kept_queries, merged
@@ -60,11 +61,11 @@ class SegmentDecision:
         class_map = torch.stack([image.class_map for image in images])
         size = (depth_m.shape[1], depth_m.shape[2])
         given = (features.mask_features, features.depth_features)
-        fine = [self._at_pixels(map_, size, _FINE_STRIDE) for map_ in given if map_ is not None]
+        fine = [self._at_pixels(widened(map_), size, _FINE_STRIDE) for map_ in given if map_ is not None]
         classes = class_map if self.config.sampling == "exact" else self._at_pixels(class_map, size, _REDUCTION)
         segments = torch.stack([image.segment for image in images])
         coarse = {
-            name: self._at_pixels(map_, size, stride, step)
+            name: self._at_pixels(widened(map_), size, stride, step)
             for (name, stride, step), map_ in zip(COARSE, reversed(features.coarse), strict=False)
         }
         return {DEPTH: depth_m, FEATURES: torch.cat((*fine, classes), dim=1), SEGMENTS: segments, **coarse}

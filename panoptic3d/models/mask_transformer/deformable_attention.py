@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
+from panoptic3d.geometry.precision import widened
+
 Sizes = Sequence[tuple[int, int]]  # (height, width) of each map
 
 
@@ -53,10 +55,11 @@ class DeformableAttention(nn.Module):
         """`places` are those of the queries, in [0, 1]; an offset of 1 is a cell of the map that is looked at."""
         shape = (self.num_heads, self.num_levels, self.num_points)
         cells = queries.new_tensor([(width, height) for height, width in sizes])[:, None]
-        offsets = self.offsets(queries).unflatten(2, (*shape, 2)) / cells
+        offsets = widened(self.offsets(queries)).unflatten(2, (*shape, 2)) / cells
         locations = (places[:, None, None, None] + offsets).transpose(1, 2)
-        weights = self.weights(queries).unflatten(2, (self.num_heads, -1)).softmax(dim=3).unflatten(3, shape[1:])
-        values = self.values(tokens).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
+        logits = widened(self.weights(queries)).unflatten(2, (self.num_heads, -1))
+        weights = logits.softmax(dim=3).unflatten(3, shape[1:])
+        values = widened(self.values(tokens)).unflatten(2, (self.num_heads, -1)).transpose(1, 2)
         seen = sample_and_sum(values, sizes, locations, weights.transpose(1, 2))
         return self.out(seen.transpose(1, 2).flatten(2))
 

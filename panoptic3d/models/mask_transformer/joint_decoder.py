@@ -11,6 +11,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
+from panoptic3d.geometry.precision import widened, without_autocast
 from panoptic3d.models.mask_transformer.attention import Attention, FeedForward, Mlp
 from panoptic3d.models.mask_transformer.config import JointDecoderConfig
 from panoptic3d.models.mask_transformer.pixel_decoder import PixelFeatures
@@ -62,7 +63,9 @@ class QueryStream(nn.Module):
         return self.feed[layer](self.among[layer](x, placed, placed, x))
 
     def map_of(self, normed: Float[Tensor, "b q c"], features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b q h w"]:
-        return torch.einsum("bqc,bchw->bqhw", self.maps(normed), features)
+        """In float32: with the steps of bfloat16 a depth of 4 m would jump by 10 cm."""
+        with without_autocast(features.device):
+            return torch.einsum("bqc,bchw->bqhw", self.maps(widened(normed)), widened(features))
 
 
 class JointDecoder(nn.Module):
@@ -114,11 +117,11 @@ class JointDecoder(nn.Module):
         assert features.depth_features is not None, "the pixel decoder that goes with this decoder gives them"
         segments, depths = self.segments.norm(segments), self.depths.norm(depths)
         return QueryMaps(
-            class_logits=self.classes(segments),
+            class_logits=widened(self.classes(segments)),
             mask_logits=self.segments.map_of(segments, features.mask_features),
             depth_share=self.depths.map_of(depths, features.depth_features).sigmoid(),
-            embeddings=segments,
-            depth_embeddings=depths,
+            embeddings=widened(segments),
+            depth_embeddings=widened(depths),
         )
 
 

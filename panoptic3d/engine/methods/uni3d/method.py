@@ -77,13 +77,12 @@ class Uni3dMethod(Method):
                 module.training = mode
 
     def train(self, mode: bool = True) -> "Uni3dMethod":
-        """Parts that do not learn stay in evaluation mode, unless the norms of the trunk are to drift."""
+        """Parts that do not learn stay in evaluation mode."""
         super().train(mode)
-        drifts = self.settings.frozen_norms == "drifting"
         for part in ("2d", "3d"):
             if not self.trains(part):
                 for module in self.parts()[part]:
-                    module.train(mode and drifts and part == "2d")
+                    module.eval()
         return self
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
@@ -95,6 +94,8 @@ class Uni3dMethod(Method):
 
     def _seen(self, batch: Batch) -> Seen2d:
         trains_2d = self.trains("2d")
+        if self.training and not trains_2d and self.settings.frozen_norms == "drifting":
+            cast(nn.Module, self.network.trunk).train()
         fitted = self.network.fit(batch.image, batch.cameras)
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains_2d):
             pyramid = self.network.trunk(fitted.pixels)
