@@ -95,7 +95,7 @@ class Uni3dMethod(Method):
     def _seen(self, batch: Batch) -> Seen2d:
         trains_2d = self.trains("2d")
         if self.training and not trains_2d and self.settings.frozen_norms == "drifting":
-            cast(nn.Module, self.network.trunk).train()
+            self.parts()["trunk"][0].train()
         fitted = self.network.fit(batch.image, batch.cameras)
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains_2d):
             pyramid = self.network.trunk(fitted.pixels)
