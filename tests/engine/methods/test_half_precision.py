@@ -11,10 +11,13 @@ from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
 from panoptic3d.engine.methods.clearview.method import ClearviewMethod
 from panoptic3d.engine.methods.table import METHODS
+from panoptic3d.engine.methods.uni3d.config import Uni3dSettings
+from panoptic3d.engine.methods.uni3d.method import Uni3dMethod
 from tests.engine.methods.conftest import batch_of, room
+from tests.engine.methods.test_uni3d_training import NARROW as SMALL_UNI3D
 
 # Methods that do not take this test yet: nobody has seen them train in half precision.
-UNTRIED = {"buol", "uni3d"}
+UNTRIED = {"buol"}
 TRIED = sorted(set(METHODS) - UNTRIED)
 HALVES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 SMALL_CLEARVIEW = {
@@ -35,10 +38,17 @@ def clearview() -> ClearviewMethod:
     return ClearviewMethod(ClearviewTrainingConfig.model_validate(SMALL_CLEARVIEW)).eval()
 
 
+def uni3d() -> Uni3dMethod:
+    torch.manual_seed(0)
+    network = SMALL_UNI3D | {"voxel_net": SMALL_UNI3D["voxel_net"] | {"coarse_instances": "always"}}
+    tree = {"network": network, "image_terms": {"points": "grid", "num_points": 64}, "min_pixels": 20}
+    return Uni3dMethod(Uni3dSettings.model_validate(tree)).eval()
+
+
 @pytest.fixture
 def methods(training: Callable[..., Method]) -> Mapping[str, Callable[[], Method]]:
     quick = {"curriculum": {"steps_64": 0, "steps_128": 0}}
-    return {"clearview": clearview, "panorecon": partial(training, "2d", "3d", **quick)}
+    return {"clearview": clearview, "panorecon": partial(training, "2d", "3d", **quick), "uni3d": uni3d}
 
 
 def terms_of(method: Method, dtype: torch.dtype | None) -> dict[str, Tensor]:
