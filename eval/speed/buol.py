@@ -13,7 +13,7 @@ from panoptic3d.models.checkpoints.family import load_folder
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "method_parts"))
-from stages import image_of, matrix_rate, peak_mib, stages
+from stages import MemoryAbove, image_of, matrix_rate, stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -28,7 +28,7 @@ def measure(arguments: argparse.Namespace) -> dict:
     torch.set_num_threads(max(arguments.threads))
     config = config_for_published_weights(arguments.mode)
     pipeline = load_folder(BUOL, Path(arguments.weights), config) if arguments.weights else build_buol(config)
-    image, weights_mib = image_of(arguments.image), peak_mib()
+    image, memory = image_of(arguments.image), MemoryAbove()
     rates = [matrix_rate()]
     runs: dict[int, list[dict]] = {number: [] for number in arguments.threads}
     for _ in range(arguments.repeats):
@@ -44,6 +44,6 @@ def measure(arguments: argparse.Namespace) -> dict:
             str(number): {"stages": run, "cpu_s_of_all": [each["total"]["cpu_s"] for each in runs[number]]}
             for number, run in best.items()
         },
-        "peak_memory_above_weights_mib": round(peak_mib() - weights_mib),
+        "peak_memory_above_weights_mib": memory.peak_mib(),
         "matrix_product_gflop_per_s": [round(rate, 1) for rate in rates],
     }

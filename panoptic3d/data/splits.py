@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from panoptic3d.data.arrays import PathLike, read_start
+from panoptic3d.data.published_lists import PUBLISHED_LISTS, published_name
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.errors import InputError
 
@@ -22,17 +23,23 @@ class Split:
     keys: tuple[str, ...]
     sha256: str  # of the file as it is, before lines are cleaned
     path: Path | None = None
+    published: str | None = None  # which published list the file is, to the byte
 
     def __len__(self) -> int:
         return len(self.keys)
 
     def describe(self) -> dict[str, str | int]:
         """As results carry it."""
-        return {"name": self.name, "sha256": self.sha256, "size": len(self)}
+        known = {} if self.published is None else {"published": self.published}
+        return {"name": self.name, "sha256": self.sha256, "size": len(self), **known}
 
 
 def find_split(root: PathLike, name_or_path: str) -> Split:
-    """A path, or the name of ROOT/splits/NAME.txt or ROOT/NAME.txt (looked for in this order: name first, then path)."""
+    """A path, or the name of ROOT/splits/NAME.txt or ROOT/NAME.txt (looked for in this order: name first, then path), or the
+    name of a published list, such as `buol/front3d/validation`: the text file of either folder that is this list to the byte.
+    """
+    if name_or_path in PUBLISHED_LISTS:
+        return _published_split(Path(root), name_or_path)
     named = [Path(root) / "splits" / f"{name_or_path}.txt", Path(root) / f"{name_or_path}.txt"]
     for path in (*named, Path(name_or_path)):
         if path.is_file():
@@ -42,6 +49,13 @@ def find_split(root: PathLike, name_or_path: str) -> Split:
         f"there is no split {name_or_path!r}: it is no file, and the splits of {root} are: {known}; "
         f"give one of these or the path of a text file with a line <scene>/<frame> for each sample."
     )
+
+
+def _published_split(root: Path, name: str) -> Split:
+    for path in sorted((*root.glob("splits/*.txt"), *root.glob("*.txt"))):
+        if published_name(path.read_bytes()) == name:
+            return read_split(path)
+    raise InputError(f"no text file of {root} or {root / 'splits'} is the list {name!r}; put the published file there.")
 
 
 def split_names(root: PathLike) -> list[str]:
@@ -70,7 +84,13 @@ def read_split(path: PathLike) -> Split:
             found = f"{key} in the lines {first_line[key]} and {number}"
             raise bad_file(path, "duplicate", expected="each sample once", found=found)
         first_line[key] = number
-    return Split(Path(os.fspath(path)).stem, tuple(first_line), hashlib.sha256(data).hexdigest(), Path(path))
+    return Split(
+        Path(os.fspath(path)).stem,
+        tuple(first_line),
+        hashlib.sha256(data).hexdigest(),
+        Path(path),
+        published_name(data),
+    )
 
 
 def split_of_keys(name: str, keys: list[str]) -> Split:

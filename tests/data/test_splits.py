@@ -64,3 +64,22 @@ def test_what_is_no_text_is_refused(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes(b"\xff\xfe\x00")
     with pytest.raises(BadFileError, match="not_text"):
         read_split(tmp_path / "a.txt")
+
+
+def test_a_published_list_is_found_by_its_name_and_named_in_results(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Known by its bytes, whatever the file is called."""
+    from panoptic3d.data import published_lists
+
+    text = b"scene/0001\nscene/0002\n"
+    digest = hashlib.md5(text, usedforsecurity=False).hexdigest()
+    monkeypatch.setitem(published_lists._LISTS, digest, "buol/front3d/validation")
+    (tmp_path / "other.txt").write_text("scene/0003\n")
+    with pytest.raises(InputError, match="put the published file there"):
+        find_split(tmp_path, "buol/front3d/validation")
+    (tmp_path / "validation_list.txt").write_bytes(text)
+    split = find_split(tmp_path, "buol/front3d/validation")
+    assert split.describe()["published"] == "buol/front3d/validation"
+    assert split.name == "validation_list"
+    assert "published" not in find_split(tmp_path, "other").describe()
