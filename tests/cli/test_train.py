@@ -61,6 +61,7 @@ def test_train_resume_dry_run_and_replay(tmp_path: Path, capsys: pytest.CaptureF
     assert "stage a: steps 0 to 5" in plan
     assert "2d: " in plan
     assert "MiB" in plan
+    assert "the whole run: about " in plan
     assert not (tmp_path / "run").exists()
     assert main(["train", str(path), "--stages", "[{name: a, steps: 3}]"]) == 0
     assert main(["train", str(path), "--resume", "never"]) == 2

@@ -8,7 +8,7 @@ import torch
 from panoptic3d.config import dump_yaml, fingerprint
 from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.training.records import data_facts
-from panoptic3d.engine.training.report import peak_memory_mib
+from panoptic3d.engine.training.report import duration, peak_memory_mib
 from panoptic3d.engine.training.stages import Stage, learnable_names, set_trained_parts
 from panoptic3d.engine.training.trainer import Trainer
 
@@ -21,17 +21,26 @@ def plan_lines(trainer: Trainer, stages: Sequence[Stage]) -> list[str]:
     data = data_facts(dataset)
     lines = [dump_yaml(config).rstrip(), "", f"fingerprint {fingerprint(config)}, device {trainer.device}"]
     lines.append(f"data: {len(dataset)} samples of {data['root']} ({data['layout']}, {data['sha256'][:12]})")
+    if data["layout"] != "packed":
+        lines.append("  each sample is read from six files: `panoptic3d data pack` first makes one small file of them")
+    if config.start_from is not None:
+        lines.append(f"weights: from {config.start_from}, which fit")
     learnable = learnable_names(trainer.method)
+    whole_s = 0.0
     for stage in stages:
-        lines += _stage_lines(trainer, stage, learnable)
-    return lines
+        stage_lines, step_s = _stage_lines(trainer, stage, learnable)
+        lines += stage_lines
+        whole_s += step_s * (stage.end - stage.start)
+    left = duration(whole_s)
+    return [*lines, "", f"the whole run: about {left} here, going by one step a stage, without validation and saving"]
 
 
-def _stage_lines(trainer: Trainer, stage: Stage, learnable: frozenset[str]) -> list[str]:
+def _stage_lines(trainer: Trainer, stage: Stage, learnable: frozenset[str]) -> tuple[list[str], float]:
+    """With the seconds of a step."""
     config, method = trainer.config, trainer.method
     set_trained_parts(method, stage.config.train, learnable)
     counts = _counts(method)
-    trained = sum(count for count, is_trained in counts.values() if is_trained)
+    trained = sum(p.numel() for p in method.parameters() if p.requires_grad)  # once, though parts may share some
     whole = sum(p.numel() * p.element_size() for p in method.parameters())
     of_trained = sum(p.numel() * p.element_size() for p in method.parameters() if p.requires_grad)
     fixed = whole * (2 if config.ema_decay else 1) + of_trained * (1 + _MOMENTS[stage.optimizer.name])
@@ -43,10 +52,11 @@ def _stage_lines(trainer: Trainer, stage: Stage, learnable: frozenset[str]) -> l
         *(f"  {name}: {count:,} parameters, {'trained' if on else 'frozen'}" for name, (count, on) in counts.items()),
         f"  weights, gradients and optimizer of {trained:,} trained parameters: {fixed / 2**20:,.0f} MiB",
     ]
-    return [*lines, *_tried(trainer, stage)]
+    line, seconds = _tried(trainer, stage)
+    return [*lines, line], seconds
 
 
-def _tried(trainer: Trainer, stage: Stage) -> list[str]:
+def _tried(trainer: Trainer, stage: Stage) -> tuple[str, float]:
     trainer.step = stage.end - 1  # where a curriculum asks for most
     trainer.enter(stage)
     if trainer.device.type == "cuda":
@@ -56,7 +66,7 @@ def _tried(trainer: Trainer, stage: Stage) -> list[str]:
     seconds = time.monotonic() - start_s
     terms = ", ".join(f"{name} {value:.4g}" for name, value in report.terms.items()) or "not finite"
     peak = peak_memory_mib(trainer.device)
-    return [f"  one step at its end: {terms}; {seconds:.1f} s, {peak:,} MiB at most"]
+    return f"  one step at its end: {terms}; {seconds:.1f} s, {peak:,} MiB at most", seconds
 
 
 def _counts(method: Method) -> dict[str, tuple[int, bool]]:

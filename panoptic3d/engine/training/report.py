@@ -102,7 +102,7 @@ class StepLog:
         parts = [f"{stage.name} {trainer.step - stage.start}/{stage.end - stage.start}", loss]
         if standing.best is not None:
             parts.append(f"best PRQ {100 * standing.best_prq:.2f}")
-        left = _duration((stage.end - trainer.step) * whole)
+        left = duration((stage.end - trainer.step) * whole)
         return ", ".join([*parts, f"{whole:.3g} s a step", f"{left} left of the stage"])
 
 
@@ -131,7 +131,7 @@ def _mean_over_ranks(parts: list[dict[str, float]]) -> dict[str, float]:
     return {name: sum(part.get(name, 0.0) for part in parts) / len(parts) for name in names}
 
 
-def _duration(seconds: float) -> str:
+def duration(seconds: float) -> str:
     minutes = round(seconds / 60)
     if minutes >= 60:
         return f"{minutes // 60} h {minutes % 60:02d} min"

@@ -78,6 +78,7 @@ def dry_run(config: TrainingConfig) -> list[str]:
     _settle(config)
     assert config.folder is not None, "the command line gives one"
     run = _Run(config, RunFolder(Path(config.folder)), device, StopRequest(), lambda progress: None)
+    start_from(config, run.trainer.method.network)
     return plan_lines(run.trainer, run.stages)
 
 
