@@ -86,9 +86,12 @@ def _flipped_pose(world_from_camera: Float64[Tensor, "4 4"]) -> Float64[Tensor, 
 
 def _flipped_truth(truth: VoxelTruth) -> VoxelTruth:
     nx, ny, nz = truth.grid.shape
-    linear = truth.linear_index.long()
-    mirrored = (nx - 1 - linear // (ny * nz)) * (ny * nz) + linear % (ny * nz)
-    mirrored, order = mirrored.sort()
+    linear, slab = truth.linear_index.long(), ny * nz
+    # Slabs of one i change places, and within each the order stays: from the list's end, slab by slab.
+    edges = torch.searchsorted(linear, torch.arange(nx + 1) * slab)
+    sizes = edges.diff().flip(0)
+    order = torch.arange(len(linear)) + (edges[:-1].flip(0) - sizes.cumsum(0) + sizes).repeat_interleave(sizes)
+    mirrored = linear[order] + ((2 * torch.arange(nx) - nx + 1) * slab).repeat_interleave(sizes)
     x, y, z = truth.grid.camera_index
     start = truth.weight_start
     return replace(

@@ -42,9 +42,9 @@ class VoxelTruth:
     def coords(self) -> Int32[Tensor, "n 3"]:
         """Grid index (i, j, k) of every listed voxel."""
         _, ny, nz = self.grid.shape
-        i = self.linear_index // (ny * nz)
-        j = self.linear_index // nz % ny
-        return torch.stack((i, j, self.linear_index % nz), dim=1)
+        column = self.linear_index // nz  # divisions are the slow part
+        i = column // ny
+        return torch.stack((i, column - i * ny, self.linear_index - column * nz), dim=1)
 
     def dense(self, values: Tensor, fill: float | int) -> Tensor:
         """A per-voxel value of the listed voxels as a volume of the grid's shape."""

@@ -19,12 +19,16 @@ class MovingAverage:
     def update(self, step: int) -> None:
         """`step` counts from 0 in each stage: its first steps forget where it began faster than `decay` would."""
         decay = min(self.decay, (1 + step) / (10 + step))
+        floats: list[tuple[Tensor, Tensor]] = []
         for name, tensor in self._network.state_dict().items():
             average = self._average[name]
             if average.is_floating_point():
-                average.lerp_(tensor, 1 - decay)
+                floats.append((average, tensor))
             else:
                 average.copy_(tensor)
+        if floats:
+            averages, tensors = zip(*floats, strict=True)
+            torch._foreach_lerp_(averages, tensors, 1 - decay)
 
     def state_dict(self) -> dict[str, Tensor]:
         return dict(self._average)

@@ -16,9 +16,9 @@ def build_optimizer(method: Method, config: OptimizerConfig) -> Optimizer:
         case "sgd":
             return torch.optim.SGD(groups, lr=config.learning_rate, momentum=config.momentum)
         case "adam":
-            return torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas)
+            return torch.optim.Adam(groups, lr=config.learning_rate, betas=config.betas, fused=True)
         case "adamw":
-            return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas)
+            return torch.optim.AdamW(groups, lr=config.learning_rate, betas=config.betas, fused=True)
 
 
 def parameter_groups(method: Method, config: OptimizerConfig) -> list[dict]:
