@@ -19,6 +19,7 @@ from panoptic3d.config import Config
 from panoptic3d.data.augment import AugmentConfig, augmented
 from panoptic3d.data.dataset import FailedSample, SampleDataset
 from panoptic3d.data.order import Place, Position, evaluation_indices, num_training_steps, training_batches
+from panoptic3d.data.ssd_augment import SsdAugmentConfig, ssd_augmented
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.randomness import derive_seed, torch_generator
 from panoptic3d.structures.batch import Batch, collate
@@ -37,7 +38,8 @@ class LoaderConfig(Config):
         default=20, ge=0
     )  # distinct ones before training gives up; `train` counts over all ranks
     pin_memory: bool = False
-    augment: AugmentConfig | None = None  # what is done to the samples of training; validation sees them as they are
+    # What is done to the samples of training; validation sees them as they are.
+    augment: AugmentConfig | SsdAugmentConfig | None = None
 
 
 @dataclass(frozen=True)
@@ -185,7 +187,7 @@ class _EpochOrder(Sampler[list[Place]]):
 class _ReplacingDataset(Dataset[tuple[Sample | None, tuple[Replacement, ...]]]):
     """Runs in the workers. A bad file travels as a value: an exception would lose its type on the way."""
 
-    def __init__(self, dataset: SampleDataset, augment: AugmentConfig | None, seed: int) -> None:
+    def __init__(self, dataset: SampleDataset, augment: AugmentConfig | SsdAugmentConfig | None, seed: int) -> None:
         self._dataset, self._augment, self._seed = dataset, augment, seed
 
     def __getitem__(self, place: Place) -> tuple[Sample | None, tuple[Replacement, ...]]:
@@ -202,7 +204,10 @@ class _ReplacingDataset(Dataset[tuple[Sample | None, tuple[Replacement, ...]]]):
         """Anew in every epoch, and by place alone: workers and ranks change nothing."""
         if self._augment is None:
             return sample
-        return augmented(sample, self._augment, torch_generator(self._seed, "augment", place.epoch, place.position))
+        draw = torch_generator(self._seed, "augment", place.epoch, place.position)
+        if isinstance(self._augment, SsdAugmentConfig):
+            return ssd_augmented(sample, self._augment, draw)
+        return augmented(sample, self._augment, draw)
 
 
 class _AttemptingDataset(Dataset[Sample | FailedSample]):
