@@ -92,7 +92,7 @@ def parse_yaml(text: str, origin: str) -> Any:
     """Safe YAML in which a key given twice is an error instead of the silent victory of the last one."""
     try:
         return _StrictLoader(text).get_single_data()
-    except yaml.YAMLError as error:
+    except Exception as error:  # dates, numbers and depths of which PyYAML says it in its own ways
         raise ConfigError(f"{origin} is no valid YAML: {' '.join(str(error).split())}.") from None
 
 

@@ -58,14 +58,20 @@ _ADVICE = "restore the file or leave its sample out"
 
 @contextlib.contextmanager
 def reading(
-    path: str | os.PathLike[str], expected: str = "a sound file", key: str | None = None, advice: str = _ADVICE
+    path: str | os.PathLike[str],
+    expected: str = "a sound file",
+    key: str | None = None,
+    advice: str = _ADVICE,
+    passing: type[Panoptic3dError] | tuple[()] = (),
 ) -> Iterator[None]:
     """The one net around readers of files: whatever a decoder raises on a file is a `BadFileError` that names the file, so
-    that callers know what to count and go on. Readers themselves catch nothing.
+    that callers know what to count and go on. Readers themselves catch nothing. Errors of ours that say it themselves pass.
     """
     try:
         yield
     except (BadFileError, MissingPartError):
+        raise
+    except passing:
         raise
     except Exception as error:
         raise _bad_file(path, expected, key, advice, error) from error

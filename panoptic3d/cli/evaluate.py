@@ -3,6 +3,8 @@
 import argparse
 import os
 
+from panoptic3d.cli.arguments import at_least, output_file
+
 _DEFAULT_PROTOCOL = "strict"
 _ORACLES = ("geometry", "semantics", "masks", "layout", "depth")  # the first four: metrics/perturbations.py
 
@@ -16,20 +18,22 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--rescore", metavar="RECORDS", help="score again from the records of an earlier run")
     source.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"), help="paired test between two results")
     parser.add_argument("--protocol", action="append", metavar="NAME", help="name or YAML file; repeatable (strict)")
-    parser.add_argument("--json", metavar="FILE")
-    parser.add_argument("--markdown", metavar="FILE", help="all tables")
-    parser.add_argument("--latex", metavar="FILE", help="the main tables")
-    parser.add_argument("--html", metavar="FILE", help="tables and the worst images as pictures")
+    parser.add_argument("--json", type=output_file, metavar="FILE")
+    parser.add_argument("--markdown", type=output_file, metavar="FILE", help="all tables")
+    parser.add_argument("--latex", type=output_file, metavar="FILE", help="the main tables")
+    parser.add_argument("--html", type=output_file, metavar="FILE", help="tables and the worst images as pictures")
     parser.add_argument(
         "--surface", action="append", metavar="NAME", help="also score surfaces: dpa, depr, gen3dsr, ..."
     )
-    parser.add_argument("--records", metavar="FILE", help="one JSON line an image (default: beside --json)")
-    parser.add_argument("--worst", type=int, default=12, metavar="N", help="images in the HTML report (12)")
     parser.add_argument(
-        "--sensitivity", type=int, default=0, metavar="N", help="score N images with small changes, too"
+        "--records", type=output_file, metavar="FILE", help="one JSON line an image (default: beside --json)"
+    )
+    parser.add_argument("--worst", type=at_least(0), default=12, metavar="N", help="images in the HTML report (12)")
+    parser.add_argument(
+        "--sensitivity", type=at_least(0), default=0, metavar="N", help="score N images with small changes, too"
     )
     parser.add_argument("--oracle", action="append", choices=_ORACLES, help="take this part from the ground truth")
-    parser.add_argument("--workers", type=int, metavar="N", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=at_least(1), metavar="N", help="processes (default: one a core)")
     parser.add_argument("--overwrite", action="store_true", help="score again what the records hold already")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.set_defaults(run=run)
@@ -51,8 +55,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(
             "--oracle depth would lift true depth with a network, which is not built yet; geometry can be exchanged instead."
         )
-    if arguments.workers is not None and arguments.workers < 1:
-        raise InputError(f"--workers is {arguments.workers}; give at least 1.")
     return _evaluate(arguments)
 
 

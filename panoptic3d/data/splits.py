@@ -9,9 +9,10 @@ from pathlib import Path
 from panoptic3d.data.arrays import PathLike, read_start
 from panoptic3d.data.published_lists import PUBLISHED_LISTS, published_name
 from panoptic3d.data.reasons import bad_file
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, reading
 
 _LINE = re.compile(r"[^/\s]+/[^/\s]+")
+_MAX_KEY = 400
 _SPURIOUS_SUFFIX = ".mapped"  # of every line of the published Matterport3D test list
 
 
@@ -68,7 +69,8 @@ def split_names(root: PathLike) -> list[str]:
 def read_split(path: PathLike) -> Split:
     """Refuses malformed lines and samples that are listed twice; empty lines are nothing."""
     read_start(path)
-    data = Path(path).read_bytes()
+    with reading(path, "a list of samples"):
+        data = Path(path).read_bytes()
     try:
         lines = data.decode().splitlines()
     except UnicodeDecodeError as error:
@@ -78,12 +80,14 @@ def read_split(path: PathLike) -> Split:
         key = line.strip().removesuffix(_SPURIOUS_SUFFIX)
         if not key:
             continue
-        if not _LINE.fullmatch(key) or ".." in key.split("/"):
+        if not _LINE.fullmatch(key) or ".." in key.split("/") or not key.isprintable() or len(key) > _MAX_KEY:
             raise bad_file(path, "bad_line", expected="<scene>/<frame>", found=f"{line[:80]!r} in line {number}")
         if key in first_line:
             found = f"{key} in the lines {first_line[key]} and {number}"
             raise bad_file(path, "duplicate", expected="each sample once", found=found)
         first_line[key] = number
+    if not first_line:
+        raise bad_file(path, "empty", expected="samples", found="blank lines")
     return Split(
         Path(os.fspath(path)).stem,
         tuple(first_line),

@@ -92,11 +92,22 @@ def photo_from_array(image: np.ndarray | Tensor | Image.Image) -> Photo:
     if isinstance(image, Image.Image):
         _check_size(Path("the picture"), image.size)
         return _upright(Path("the picture"), image)
+    if isinstance(image, Tensor):
+        image = _dense(image)
     array = np.asarray(image)
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
         found = f"{array.dtype} {tuple(array.shape)}"
         raise InputError(f"a picture in memory is uint8 of shape (height, width, 3), this is {found}; convert it.")
     return photo_from_array(Image.fromarray(array))
+
+
+def _dense(tensor: Tensor) -> Tensor:
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.dtype != torch.uint8:
+        found = f"{tensor.dtype} {tensor.layout} {tuple(tensor.shape)} on {tensor.device}"
+        raise InputError(
+            f"a picture in memory is a dense uint8 tensor of shape (height, width, 3), this is {found}; convert it."
+        )
+    return tensor.cpu()
 
 
 def _read(path: Path) -> bytes:

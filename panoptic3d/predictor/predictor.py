@@ -9,6 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from panoptic3d.errors import Panoptic3dError
 from panoptic3d.predictor.cameras import CameraChoice, GivenCamera, choose_camera
 from panoptic3d.predictor.canonical import CanonicalView, seen_by, within_photo
 from panoptic3d.predictor.network import SceneNetwork, open_network
@@ -30,7 +31,12 @@ class _Ready:
 
 
 class Predictor:
-    """A checkpoint on a device, ready for photos. The same photo, checkpoint and device give the same bits."""
+    """A checkpoint on a device, ready for photos. The same photo, checkpoint, device and number of threads give the same bits
+    (1 against 2 threads: distances differ by up to 3.5e-6 voxel, labels do not).
+
+    Threads may share one. A process that was forked from this one may not, as OpenMP would wait there for threads that are
+    gone; start processes by `spawn`, or call `torch.set_num_threads(1)` first.
+    """
 
     def __init__(
         self,
@@ -42,6 +48,7 @@ class Predictor:
         """`checkpoint` is a folder or a shipped name, the shipped one by default; `network` stands in for both."""
         name = None if checkpoint is None else os.fspath(checkpoint)
         self.network: SceneNetwork = open_network(name, device) if network is None else network
+        self._process = os.getpid()
 
     def __call__(self, photo: AnyPhoto, camera: Camera | None = None, fov_deg: float | None = None) -> PanopticScene:
         """A file, or an upright picture in memory. Without a camera EXIF says, and then `FALLBACK_FOV_DEG`."""
@@ -49,6 +56,11 @@ class Predictor:
 
     def batch(self, photos: Sequence[AnyPhoto], given: GivenCamera | None = None) -> list[PanopticScene]:
         """The photos may differ in size: those whose views have one size go through the network together."""
+        if os.getpid() != self._process and torch.get_num_threads() > 1:
+            raise Panoptic3dError(
+                "this Predictor was made before its process was forked, in which torch's threads are gone; make one after "
+                "the fork, start processes by `spawn`, or call torch.set_num_threads(1)."
+            )
         watch = Stopwatch()
         ready = [self._ready(photo, given or GivenCamera()) for photo in photos]
         watch.lap("load")

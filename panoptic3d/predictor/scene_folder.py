@@ -24,6 +24,7 @@ from panoptic3d.predictor.built_scene import BuiltScene, build_scene
 from panoptic3d.predictor.scene_pictures import class_picture, jpeg_bytes, jpeg_of_image, map_files, preview
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_check import check_scene
 from panoptic3d.structures.scene_files import hashes_of
 from panoptic3d.viewer.page import scene_page
 from panoptic3d.viewer.png import png_bytes
@@ -42,6 +43,7 @@ def save_scene(
 ) -> None:
     """All files of the contract, or none: they appear together."""
     check_place(Path(folder), overwrite)
+    check_scene(scene)
     write_folder_atomically(folder, scene_files(scene, Path(folder).name, simplify_vox, maps), overwrite)
 
 
@@ -94,6 +96,7 @@ def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: 
     suffix = Path(path).suffix.lower()
     if suffix not in makers:
         raise InputError(f"{path} ends in {suffix or 'nothing'}; give a name that ends in {', '.join(makers)}.")
+    check_scene(scene)
     data = makers[suffix](build_scene(scene, simplify_vox))
     try:
         write_bytes_atomically(path, data)

@@ -5,6 +5,7 @@ import os
 from functools import partial
 from typing import TYPE_CHECKING
 
+from panoptic3d.cli.arguments import at_least, number_in
 from panoptic3d.errors import InputError
 
 _FIXED_BY_A_RECIPE = ("seed", "renderer", "format", "views", "camera", "extra_truth", "config", "rooms")
@@ -17,13 +18,15 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--out", metavar="DIR", help="becomes a data root; may be half done: what is there is not made again"
     )
-    parser.add_argument("--num", type=int, metavar="N", help="how many samples (default: 100; with --recipe: all)")
+    parser.add_argument(
+        "--num", type=at_least(1), metavar="N", help="how many samples (default: 100; with --recipe: all)"
+    )
     parser.add_argument("--seed", type=int, default=0, metavar="S", help="of the first room (default: 0)")
     parser.add_argument("--renderer", choices=("fast", "photo"), help="photo needs mitsuba (default: fast)")
     parser.add_argument("--format", choices=("packed", "front3d"), help="default: packed")
-    parser.add_argument("--workers", type=int, metavar="W", help="processes (default: one a core)")
+    parser.add_argument("--workers", type=at_least(1), metavar="W", help="processes (default: one a core)")
     parser.add_argument("--shard", metavar="I/N", help="only this part (default: from SLURM_ARRAY_TASK_ID or RANK)")
-    parser.add_argument("--views", type=int, metavar="K", help="samples of each room (default: 4)")
+    parser.add_argument("--views", type=at_least(1), metavar="K", help="samples of each room (default: 4)")
     parser.add_argument("--camera", choices=("released", "varied", "mixed"), help="default: released")
     parser.add_argument(
         "--extra-truth", action="store_true", help="normals, albedo, amodal masks, layout depth, room plan"
@@ -93,10 +96,11 @@ def _shard(text: str | None) -> "Shard":
         return Shard.parse(text)
     environment = os.environ
     if "SLURM_ARRAY_TASK_ID" in environment:
-        first = int(environment.get("SLURM_ARRAY_TASK_MIN", "0"))
-        return Shard(int(environment["SLURM_ARRAY_TASK_ID"]) - first, int(environment["SLURM_ARRAY_TASK_COUNT"]))
+        first = number_in(environment, "SLURM_ARRAY_TASK_MIN") if "SLURM_ARRAY_TASK_MIN" in environment else 0
+        part = number_in(environment, "SLURM_ARRAY_TASK_ID") - first
+        return Shard(part, number_in(environment, "SLURM_ARRAY_TASK_COUNT"))
     if "RANK" in environment and "WORLD_SIZE" in environment:
-        return Shard(int(environment["RANK"]), int(environment["WORLD_SIZE"]))
+        return Shard(number_in(environment, "RANK"), number_in(environment, "WORLD_SIZE"))
     return Shard(0, 1)
 
 

@@ -5,6 +5,7 @@ import sys
 from functools import partial
 from typing import TYPE_CHECKING
 
+from panoptic3d.cli.arguments import at_least, output_file
 from panoptic3d.cli.progress import with_progress
 
 if TYPE_CHECKING:
@@ -17,9 +18,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--split", action="append", metavar="FILE_OR_NAME", help="only these samples; repeatable (default: all)"
     )
-    parser.add_argument("--jobs", type=int, default=1, metavar="N", help="processes (default 1)")
+    parser.add_argument("--jobs", type=at_least(1), default=1, metavar="N", help="processes (default 1)")
     parser.add_argument("--layout", choices=("auto", "front3d", "matterport"), default="auto")
-    parser.add_argument("--json", metavar="FILE", help="the report (default: DIR/pack-report.json)")
+    parser.add_argument("--json", type=output_file, metavar="FILE", help="the report (default: DIR/pack-report.json)")
     what = parser.add_mutually_exclusive_group()
     what.add_argument("--check", action="store_true", help="compare DIR with ROOT sample by sample instead of packing")
     what.add_argument("--unpack", action="store_true", help="write the released layout again")

@@ -2,12 +2,16 @@
 
 import argparse
 
+from panoptic3d.cli.arguments import at_least, output_file
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("root", metavar="ROOT", help="a data set, as released or packed")
     parser.add_argument("--split", metavar="FILE_OR_NAME", help="only these samples; default: all that lie there")
-    parser.add_argument("--jobs", type=int, metavar="N", help="processes (default: one a core)")
-    parser.add_argument("--json", metavar="FILE", help="write the report; a run that was killed goes on from there")
+    parser.add_argument("--jobs", type=at_least(1), metavar="N", help="processes (default: one a core)")
+    parser.add_argument(
+        "--json", type=output_file, metavar="FILE", help="the report; a run that was killed goes on from there"
+    )
     parser.add_argument("--fresh", action="store_true", help="forget what an earlier run found")
     parser.set_defaults(run=run)
 

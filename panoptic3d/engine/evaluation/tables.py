@@ -1,8 +1,11 @@
 """A result as text: on the terminal, in Markdown, in LaTeX. Percentages with two decimals, as papers print them."""
 
-from collections.abc import Callable, Mapping, Sequence
+import re
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from panoptic3d.errors import printable
 
 _HEADER = ("", "PRQ", "RSQ", "RRQ", "TP", "FP", "FN", "n")
 
@@ -132,8 +135,8 @@ def to_terminal(tables: Sequence[Table]) -> str:
 def to_markdown(tables: Sequence[Table]) -> str:
     def one(table: Table) -> str:
         lines = [_bar(table.header), _bar(["---", *["---:"] * (len(table.header) - 1)]), *map(_bar, table.rows)]
-        notes = "".join(f"\n- {note}" for note in table.notes)
-        return f"### {table.title}\n\n" + "\n".join(lines) + (f"\n{notes}" if notes else "")
+        notes = "".join(f"\n- {_markdown(note)}" for note in table.notes)
+        return f"### {_markdown(table.title)}\n\n" + "\n".join(lines) + (f"\n{notes}" if notes else "")
 
     return "\n\n".join(map(one, tables)) + "\n"
 
@@ -142,7 +145,7 @@ def to_latex(tables: Sequence[Table]) -> str:
     def one(table: Table) -> str:
         rows = "\n".join(_latex_row(row) for row in table.rows)
         columns = "l" + "r" * (len(table.header) - 1)
-        comments = "\n".join(f"% {note}" for note in (table.title, *table.notes))
+        comments = "\n".join(f"% {printable(note)}" for note in (table.title, *table.notes))
         body = f"\\toprule\n{_latex_row(table.header)}\n\\midrule\n{rows}\n\\bottomrule"
         return f"{comments}\n\\begin{{tabular}}{{{columns}}}\n{body}\n\\end{{tabular}}"
 
@@ -182,9 +185,21 @@ def _examples(failures: Sequence[Mapping[str, str]]) -> str:
 
 
 def _bar(cells: Sequence[str]) -> str:
-    return "| " + " | ".join(cells) + " |"
+    return "| " + " | ".join(map(_markdown, cells)) + " |"
+
+
+def _markdown(text: str) -> str:
+    """Names of samples and splits are strangers' text: no table, link or tag of theirs."""
+    return re.sub(r"([\\|`<>\[\]])", r"\\\1", printable(text))
 
 
 def _latex_row(cells: Sequence[str]) -> str:
-    escape: Callable[[str], str] = lambda cell: cell.replace("\\", "").replace("_", "\\_").replace("%", "\\%")  # noqa: E731
-    return " & ".join(escape(cell) for cell in cells) + " \\\\"
+    return " & ".join(map(_latex, cells)) + " \\\\"
+
+
+_LATEX = {"\\": r"\textbackslash{}", "~": r"\textasciitilde{}", "^": r"\textasciicircum{}"}
+_LATEX |= {character: f"\\{character}" for character in "&%$#_{}"}
+
+
+def _latex(text: str) -> str:
+    return "".join(_LATEX.get(character, character) for character in printable(text))

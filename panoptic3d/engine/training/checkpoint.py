@@ -15,11 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save
+from safetensors.torch import save
 from torch import Tensor
 
-from panoptic3d.errors import BadFileError, InputError, Panoptic3dError
+from panoptic3d.errors import BadFileError, InputError, Panoptic3dError, reading
 from panoptic3d.files import (
     partial_folder,
     put_in_place,
@@ -28,6 +27,7 @@ from panoptic3d.files import (
     sha256_of_file,
     write_synced,
 )
+from panoptic3d.models.checkpoints.weights import read_state
 
 WEIGHTS, CONFIG, ORIGIN, TRAINING, CHECKSUMS = (
     "model.safetensors",
@@ -118,25 +118,23 @@ def newest_intact(folder: Path) -> Path | None:
 def damage_of(path: Path) -> str | None:
     """What is wrong with a checkpoint, None where nothing is."""
     try:
-        sums = json.loads((path / CHECKSUMS).read_text())
-        for name in (WEIGHTS, CONFIG, ORIGIN, TRAINING):
-            if sha256_of_file(path / name) != sums[name]:
-                return f"{name} is not what was written"
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        return f"{type(error).__name__}: {error}"
+        with reading(path, "a checkpoint", advice="take another"):
+            sums = json.loads((path / CHECKSUMS).read_text())
+            for name in (WEIGHTS, CONFIG, ORIGIN, TRAINING):
+                if sha256_of_file(path / name) != sums[name]:
+                    return f"{name} is not what was written"
+    except BadFileError as error:
+        return f"{type(error.__cause__).__name__}: {error.__cause__}"
     return None
 
 
 def read_training(path: Path) -> dict[str, Any]:
-    return torch.load(path / TRAINING, map_location="cpu", weights_only=True)
+    with reading(path / TRAINING, "the state of a training", advice="take another checkpoint"):
+        return dict(torch.load(path / TRAINING, map_location="cpu", weights_only=True))
 
 
 def read_weights(path: Path) -> dict[str, Tensor]:
-    try:
-        return load_file(path / WEIGHTS)
-    except (OSError, SafetensorError) as error:
-        message = f"{path / WEIGHTS} cannot be read ({error}); give a folder with weights."
-        raise BadFileError(message, path=str(path), reason="unreadable") from None
+    return read_state(path / WEIGHTS)
 
 
 def find_checkpoint(given: str) -> Path:

@@ -12,12 +12,12 @@ from torch import Tensor
 from panoptic3d import distributed
 from panoptic3d.config import canonical_json, fingerprint
 from panoptic3d.data.order import Position, num_training_steps
-from panoptic3d.engine.training.checkpoint import Checkpoint, read_training, read_weights
+from panoptic3d.engine.training.checkpoint import TRAINING, Checkpoint, read_training, read_weights
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.faults import FaultBook
 from panoptic3d.engine.training.stages import Stage
 from panoptic3d.engine.training.trainer import Trainer
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, reading
 from panoptic3d.machine import describe_machine
 from panoptic3d.randomness import capture_random_state, restore_random_state, seed_everything
 
@@ -76,6 +76,14 @@ def restore(trainer: Trainer, path: Path, stages: tuple[Stage, ...]) -> Standing
     """Put a checkpoint into a trainer that has not begun."""
     training, weights = read_training(path), read_weights(path)
     _check_format(training, path)
+    advice = "go on from a checkpoint of this run"
+    with reading(path / TRAINING, "the state of a training", advice=advice, passing=InputError):
+        return _restored(trainer, training, weights, path, stages)
+
+
+def _restored(
+    trainer: Trainer, training: dict[str, Any], weights: dict[str, Tensor], path: Path, stages: tuple[Stage, ...]
+) -> Standing:
     _say_what_changed(trainer.config, training["config"])
     network = weights if training["network"] is None else training["network"]
     load_weights(trainer, network, training["beside_network"], path)
@@ -89,7 +97,7 @@ def restore(trainer: Trainer, path: Path, stages: tuple[Stage, ...]) -> Standing
     if training["stage"] == stage.name and trainer.step < stage.end:
         try:
             trainer.optimizer.load_state_dict(training["optimizer"])
-        except ValueError as error:
+        except (ValueError, KeyError) as error:
             raise InputError(
                 f"{path} does not fit the optimizer of stage {stage.name!r} ({error}); go on with the run's own config, or "
                 "start anew with --resume never and --start_from."
@@ -164,5 +172,8 @@ def _flat(tree: Any, prefix: str = "") -> dict[str, Any]:
 
 
 def _check_format(training: Mapping[str, Any], path: Path) -> None:
+    step = training.get("step")
+    if not isinstance(step, int) or step < 0:
+        raise InputError(f"{path} says to be of step {step!r}; give a checkpoint that training has made.")
     if training.get("format") != FORMAT:
         raise InputError(f"{path} has format {training.get('format')!r} and this version knows {FORMAT}.")

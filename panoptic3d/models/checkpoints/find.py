@@ -2,6 +2,7 @@
 under `panoptic3d/weights/`.
 """
 
+import os
 from pathlib import Path
 
 import panoptic3d
@@ -27,12 +28,12 @@ def find_checkpoint(name_or_path: str | Path | None) -> Path:
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
     path = Path(name_or_path)
-    if (path / _CONFIG).is_file():
+    if os.path.isfile(path / _CONFIG):  # which is False, too, for names that no file can have
         return path
     names = ", ".join(shipped) or "none"
-    seen = f"a folder without {_CONFIG}" if path.is_dir() else "a file" if path.exists() else "nowhere"
+    seen = f"a folder without {_CONFIG}" if os.path.isdir(path) else "a file" if os.path.isfile(path) else "nowhere"
     raise InputError(
-        f"the checkpoint {str(name_or_path)!r} is {seen}; give a folder that import-checkpoint or training has made, "
+        f"the checkpoint {str(name_or_path)[:200]!r} is {seen}; give a folder that import-checkpoint or training has made, "
         f"or a shipped name (there are: {names})."
     )
 
