@@ -52,7 +52,7 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--batch-size is {arguments.batch_size}; give at least 1.")
     if not 0 <= arguments.simplify < 100:
         raise InputError(f"--simplify is {arguments.simplify}; give 0 (not at all) to 100 voxels.")
-    intrinsics = parse_intrinsics(arguments.intrinsics) if arguments.intrinsics else None
+    intrinsics = parse_intrinsics(arguments.intrinsics) if arguments.intrinsics is not None else None
     given = GivenCamera(intrinsics=intrinsics, fov_deg=arguments.fov_deg)
     out = Path(arguments.out)
     orders = list_orders(arguments.images, out)

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -86,10 +86,16 @@ def predict_folder(
         else:
             yield outcome
     elsewhere: list[Order] = []
-    for some in _batches(open_orders, batch_size):
-        yield from _predict_claimed(some, predictor, given, writing, elsewhere)
-    for order in elsewhere:
-        yield from _predict_claimed([order], predictor, given, writing, None)
+    is_new = not out.exists()
+    try:
+        for some in _batches(open_orders, batch_size):
+            yield from _predict_claimed(some, predictor, given, writing, elsewhere)
+        for order in elsewhere:
+            yield from _predict_claimed([order], predictor, given, writing, None)
+    finally:
+        if is_new:
+            with suppress(OSError):  # only an empty one goes: nothing came of it
+                out.rmdir()
 
 
 def explain(error: Exception) -> str:

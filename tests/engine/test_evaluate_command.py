@@ -22,7 +22,7 @@ from panoptic3d.structures.scene import PanopticScene
             ["--data", "x", "--split", "y", "--predictions", "z", "--oracle", "depth"],
             "--oracle depth would lift true depth",
         ),
-        (["--data", "x", "--split", "y", "--predictions", "z", "--workers", "0"], "--workers is 0; give at least 1"),
+        (["--data", "x", "--split", "y", "--predictions", "z", "--workers", "0"], "0 is too little; give at least 1"),
         (["--data", "x", "--split", "y", "--predictions", "z", "--protocol", "mild"], "there is no protocol 'mild'"),
     ],
 )

@@ -1,6 +1,5 @@
 """A sample to bytes and back."""
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -27,6 +26,7 @@ from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY
 
 _MAX_PIXELS, _MAX_VOXELS = 1 << 26, 1 << 27  # four times and eight times as many as the releases have
+_MAX_VOXEL_M, _MAX_STEPS_PER_M = 10.0, 1_000_000
 MaskReader = Callable[[VoxelGrid], Tensor]  # of the frustum mask that samples without one of their own share
 TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY)}
 
@@ -87,6 +87,8 @@ def _decode(packed: Packed, shared_mask: MaskReader, has_voxels: bool) -> Sample
 def _decode_parts(packed: Packed, shared_mask: MaskReader, has_voxels: bool) -> Sample:
     facts = packed.facts
     camera = _camera(facts["camera"])
+    if not 0 < facts["depth_steps_per_m"] <= _MAX_STEPS_PER_M:
+        raise ValueError(f"depth in steps of 1/{facts['depth_steps_per_m']} m")
     semantic_2d, instance_2d, room_2d = decode_label_maps(packed, facts["camera"])
     pose = facts["world_from_camera"]
     truth = None
@@ -119,6 +121,6 @@ def _camera(facts: dict[str, Any]) -> Camera:
 def _grid(facts: dict[str, Any]) -> VoxelGrid:
     x, y, z = facts["shape"]
     a, b, c = facts["camera_index"]
-    if min(x, y, z) < 1 or x * y * z > _MAX_VOXELS or not 0 < facts["voxel_size_m"] < math.inf:
+    if min(x, y, z) < 1 or x * y * z > _MAX_VOXELS or not 0 < facts["voxel_size_m"] <= _MAX_VOXEL_M:
         raise ValueError(f"a grid of {x}x{y}x{z} voxels of {facts['voxel_size_m']} m")
     return VoxelGrid((int(x), int(y), int(z)), float(facts["voxel_size_m"]), (float(a), float(b), float(c)))

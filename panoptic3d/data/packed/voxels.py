@@ -65,6 +65,8 @@ def decode_truth(packed: Packed, facts: Mapping[str, Any], grid: VoxelGrid, frus
     box = _Box(_triple(facts["box_start"]), _triple(facts["box_shape"]))
     listed = packed.array("listed", "uint8", (*box.shape[:2], -1) if facts["num_listed"] else (0, 0, 0))
     within = np.flatnonzero(np.unpackbits(listed, axis=2, count=box.shape[2])).astype(np.int32)
+    if facts["num_listed"] is True or len(within) != facts["num_listed"]:
+        raise ValueError(f"{len(within)} voxels where {facts['num_listed']!r} are announced")
     index = box.linear(within, grid.shape)
     distance_vox = decode_distances(_decode_field(packed, box.shape, facts["is_signed"])[within])
     semantic, instance = _decode_labels(packed, facts, distance_vox)
@@ -144,6 +146,8 @@ def _decode_labels(packed: Packed, facts: Mapping[str, Any], distance_vox: np.nd
         is_labelled = _is_in_label_band(distance_vox)
     else:
         is_labelled = _unpack_bits(packed.array("labelled", "uint8", (-1,)), (len(distance_vox),))
+    if is_labelled.sum() != facts["num_labelled"]:
+        raise ValueError(f"{is_labelled.sum()} voxels with labels where {facts['num_labelled']!r} are announced")
     semantic, instance = np.zeros(len(distance_vox), np.uint8), np.zeros(len(distance_vox), np.int32)
     semantic[is_labelled], instance[is_labelled] = decode_pairs(packed, "labels_3d", (facts["num_labelled"],))
     return semantic, instance

@@ -115,7 +115,7 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> "Shard":
         index, slash, count = text.partition("/")
-        if not (slash and index.isdigit() and count.isdigit()):
+        if not (slash and text.isascii() and index.isdigit() and count.isdigit()):
             raise InputError(f"a shard is written I/N, such as 0/8; got {text!r}.")
         return cls(int(index), int(count))
 

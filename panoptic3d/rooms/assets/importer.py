@@ -71,9 +71,10 @@ def import_assets(
 ) -> ImportReport:
     """Write the library and its licence table to `out`; every candidate is either in it or named with the reason."""
     report = ImportReport()
+    sources = find_sources(source)
     (out / "models").mkdir(parents=True, exist_ok=True)
     (out / "textures").mkdir(exist_ok=True)
-    for found in find_sources(source):
+    for found in sources:
         wanted = []
         report.left_out += found.left_out
         for candidate in found.candidates:
