@@ -4,8 +4,12 @@ A query looks at a few points of each map instead of all cells. It says where (o
 point counts; the points are read bilinearly with `grid_sample`, so that no compiled operator is needed.
 """
 
+import importlib
+import importlib.util
 import math
+import os
 from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -23,7 +27,45 @@ def sample_and_sum(
     locations: Float[Tensor, "b heads queries levels points 2"],
     weights: Float[Tensor, "b heads queries levels points"],
 ) -> Float[Tensor, "b heads queries c"]:
-    """The weighted sum of what lies at the locations: (x, y) in [0, 1] from border to border of a map, zero outside."""
+    """The weighted sum of what lies at the locations: (x, y) in [0, 1] from border to border of a map, zero outside.
+
+    By a fused kernel on GPUs with Triton, else by `sampled_with_grids`, its readable twin.
+    """
+    if values.dtype == torch.float32 and _has_kernel(values.device):
+        return _Fused.apply(values, locations, weights, tuple(sizes))  # pyright: ignore[reportReturnType]
+    return sampled_with_grids(values, sizes, locations, weights)
+
+
+class _Fused(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, locations: Tensor, weights: Tensor, sizes: Sizes) -> Tensor:
+        ctx.save_for_backward(values, locations, weights)
+        ctx.sizes = sizes
+        kernel = importlib.import_module("panoptic3d.models.mask_transformer.deformable_kernel")
+        return kernel.sample(values, list(sizes), locations, weights)
+
+    @staticmethod
+    @torch.autograd.function.once_differentiable
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        values, locations, weights = (saved.detach().requires_grad_() for saved in ctx.saved_tensors)
+        with torch.enable_grad():
+            out = sampled_with_grids(values, ctx.sizes, locations, weights)
+        return *torch.autograd.grad(out, (values, locations, weights), gradient), None
+
+
+def _has_kernel(device: torch.device) -> bool:
+    """With TRITON_INTERPRET=1 it runs, slowly, on a CPU, which is how it is tested there."""
+    if device.type != "cuda" and os.environ.get("TRITON_INTERPRET") != "1":
+        return False
+    return importlib.util.find_spec("triton") is not None
+
+
+def sampled_with_grids(
+    values: Float[Tensor, "b heads tokens c"],
+    sizes: Sizes,
+    locations: Float[Tensor, "b heads queries levels points 2"],
+    weights: Float[Tensor, "b heads queries levels points"],
+) -> Float[Tensor, "b heads queries c"]:
     batch, heads, num_queries = locations.shape[:3]
     grid = (2 * locations - 1).flatten(0, 1)
     maps = values.flatten(0, 1).split([h * w for h, w in sizes], dim=1)

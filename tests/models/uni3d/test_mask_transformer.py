@@ -1,5 +1,10 @@
 """The 2D stage: attention against plain loops, and the merge on images of a few pixels."""
 
+import os
+import subprocess
+import sys
+from pathlib import Path
+
 import pytest
 import torch
 import torch.nn.functional as F
@@ -26,6 +31,37 @@ def test_sampling_against_a_loop() -> None:
         x, y = (locations[b, h, q, level, p] * torch.tensor([width, height]) - 0.5).tolist()
         expected[b, h, q] += weights[b, h, q, level, p] * bilinear(map_.view(height, width, channels), x, y)
     torch.testing.assert_close(sample_and_sum(values, sizes, locations, weights), expected)
+
+
+_INTERPRETED = """
+import torch
+from panoptic3d.models.mask_transformer.deformable_attention import sample_and_sum, sampled_with_grids
+
+random, worst = torch.Generator().manual_seed(0), 0.0
+for batch, heads, channels, queries in ((1, 1, 1, 1), (2, 3, 5, 40), (1, 2, 32, 33)):
+    sizes = ((3, 4), (1, 2))
+    values = torch.randn(batch, heads, 14, channels, generator=random).requires_grad_()
+    locations = (torch.rand(batch, heads, queries, 2, 4, 2, generator=random) * 1.6 - 0.3).requires_grad_()
+    weights = torch.rand(batch, heads, queries, 2, 4, generator=random).requires_grad_()
+    made = [sample(values, sizes, locations, weights) for sample in (sample_and_sum, sampled_with_grids)]
+    assert "Fused" in type(made[0].grad_fn).__name__
+    weight = torch.randn(made[0].shape, generator=random)
+    grads = [torch.autograd.grad((out * weight).sum(), (values, locations, weights)) for out in made]
+    for ours, theirs in zip((made[0], *grads[0]), (made[1], *grads[1])):
+        worst = max(worst, float((ours - theirs).abs().max()))
+print(worst)
+"""
+
+
+@pytest.mark.slow
+def test_the_fused_kernel_equals_its_twin_in_tritons_interpreter(repository: Path) -> None:
+    """In a process of its own: the interpreter is chosen when Triton is imported."""
+    pytest.importorskip("triton", reason="triton is not installed; the fused kernel needs it")
+    environment = {**os.environ, "TRITON_INTERPRET": "1", "PYTHONPATH": os.pathsep.join([str(repository), *sys.path])}
+    command = [sys.executable, "-W", "ignore", "-c", _INTERPRETED]
+    result = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert result.returncode == 0, result.stderr[-2000:]
+    assert float(result.stdout) <= 1e-5
 
 
 def bilinear(map_: torch.Tensor, x: float, y: float) -> torch.Tensor:

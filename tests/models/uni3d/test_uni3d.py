@@ -19,7 +19,18 @@ from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import CHAIR, VOID
 
 SMALL_GRID = VoxelGrid((64, 64, 64), 0.1, (31.6, 31.7, 2.4))
-RUNS = ("2d", "3d", "multi-scale", "matterport-2d", "matterport-3d", "debug", "overfit-2d", "overfit")
+RUNS = (
+    "2d",
+    "3d",
+    "rooms-2d",
+    "rooms-3d",
+    "multi-scale",
+    "matterport-2d",
+    "matterport-3d",
+    "debug",
+    "overfit-2d",
+    "overfit",
+)
 
 
 def network_of(repository: Path, name: str) -> Uni3dConfig:
