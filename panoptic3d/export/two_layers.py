@@ -17,6 +17,7 @@ from panoptic3d.export.photo_labels import segment_of_pixels
 from panoptic3d.export.photo_mesh import PhotoMesh, photo_mesh
 from panoptic3d.export.rays import ray_slopes
 from panoptic3d.export.segments import SegmentMesh, VertexColors, segment_meshes, vertex_normals
+from panoptic3d.export.smooth import smoothed
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
 
@@ -57,16 +58,17 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
     hidden = photo_mesh(hidden_depth, hidden_segment, camera)
     of_vertex = np.repeat(np.arange(len(parts)), [len(part.mesh.vertices) for part in parts])
     vertices, stays = behind_photo(vertices, faces, of_vertex, sight, scene.grid.voxel_size_m)
+    is_stuff = np.array([p.segment is not None and not p.segment.is_thing for p in parts] + [False])  # last: nothing
+    margin_m = _OUTSIDE_VOX * scene.grid.voxel_size_m
+    stays &= ~_is_replaced(vertices, faces, owner, sight, hidden_segment, is_stuff, margin_m)
+    vertices = smoothed(vertices, faces[stays], scene.grid.voxel_size_m)
     behind_m = _BEHIND_VOX * scene.grid.voxel_size_m
     rows = np.flatnonzero(stays)
     rows = rows[may_be_seen(vertices, faces[rows], sight, behind_m)]
     limit = torch.from_numpy(sight.deepest_nearby() + behind_m)
     stays[rows] = ~in_front(torch.from_numpy(vertices), torch.from_numpy(faces[rows]), camera, limit).numpy()
-    is_stuff = np.array([p.segment is not None and not p.segment.is_thing for p in parts] + [False])  # last: nothing
-    margin_m = _OUTSIDE_VOX * scene.grid.voxel_size_m
-    stays &= ~_is_replaced(vertices, faces, owner, sight, hidden_segment, is_stuff, margin_m)
     stays[stays] = ~is_scrap(faces[stays])
-    vertices, faces, owner, normals = _with_hidden_room(vertices, faces[stays], owner[stays], parts, hidden)
+    vertices, faces, owner, normals = _with_hidden_room(vertices, faces[stays], owner[stays], hidden)
     meshes = [_both(part, n, shown, vertices, faces[owner == n], normals) for n, part in enumerate(parts)]
     colors = [_colors(mesh, scene.photo, scene.camera) for mesh in meshes]
     return Layers(tuple(parts), tuple(meshes), tuple(colors), sight)
@@ -129,17 +131,13 @@ def _is_replaced(
 
 
 def _with_hidden_room(
-    vertices: np.ndarray, faces: np.ndarray, owner: np.ndarray, parts: list[SegmentMesh], hidden: PhotoMesh
+    vertices: np.ndarray, faces: np.ndarray, owner: np.ndarray, hidden: PhotoMesh
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]:
     """The guess of the volume and that of the planes as one."""
-    mesh = Mesh(torch.from_numpy(hidden.vertices_m.astype(np.float32)), torch.from_numpy(hidden.faces))
-    normals = torch.cat([torch.zeros(0, 3), *(part.normals for part in parts), vertex_normals(mesh)])
-    return (
-        np.concatenate((vertices, hidden.vertices_m)),
-        np.concatenate((faces, hidden.faces + len(vertices))),
-        np.concatenate((owner, hidden.face_segment)),
-        normals,
-    )
+    vertices, num = np.concatenate((vertices, hidden.vertices_m)), len(vertices)
+    faces = np.concatenate((faces, hidden.faces + num))
+    mesh = Mesh(torch.from_numpy(vertices.astype(np.float32)), torch.from_numpy(faces))
+    return vertices, faces, np.concatenate((owner, hidden.face_segment)), vertex_normals(mesh)
 
 
 def _both(
@@ -150,7 +148,7 @@ def _both(
     faces: Int64[np.ndarray, "f 3"],
     normals: Float32[Tensor, "v 3"],
 ) -> SegmentMesh:
-    """What the photo shows of a part, then the guess, with the normals that it had."""
+    """What the photo shows of a part, then the guess."""
     front, front_faces = _used(shown.faces[shown.face_segment == number], shown.vertices_m)
     front_mesh = Mesh(torch.from_numpy(front.astype(np.float32)), torch.from_numpy(front_faces))
     used, numbers = np.unique(faces, return_inverse=True)
