@@ -6,7 +6,6 @@ from torch import Tensor, nn
 
 from panoptic3d.config import load_config
 from panoptic3d.errors import ConfigError
-from panoptic3d.losses.voxel_objective import of_member
 from panoptic3d.models.buol.build import build_buol
 from panoptic3d.models.buol.config import BuolConfig, Mode
 from panoptic3d.models.centre_offsets.stage import HEAT, SEMANTIC
@@ -87,7 +86,7 @@ def test_one_voxel_is_enough() -> None:
     with torch.inference_mode():
         prediction = pipeline(image, (Camera.from_fov(60.0, 96, 64),))
     assert len(prediction.instances[0]) == 0
-    assert len(prediction.levels[0].voxels) < 500
+    assert len(prediction.levels.finest.voxels) < 500
 
 
 @pytest.mark.slow
@@ -100,10 +99,10 @@ def test_a_batch_is_its_images(mode: Mode) -> None:
     images = torch.randint(0, 256, (2, 3, 240, 320), dtype=torch.uint8, generator=random)
     cameras = (Camera.from_fov(60.0, 320, 240),) * 2
     with torch.inference_mode():
-        (together,) = pipeline(images, cameras).levels
+        together = pipeline(images, cameras).levels.finest
         for member in range(2):
-            (alone,) = pipeline(images[member : member + 1], cameras[:1]).levels
-            own = of_member(together, member)
+            alone = pipeline(images[member : member + 1], cameras[:1]).levels.finest
+            own = together.of_member(member)
             assert torch.equal(own.voxels.coords, alone.voxels.coords)
             torch.testing.assert_close(own.semantic_logits, alone.semantic_logits, rtol=1e-3, atol=1e-3)
             torch.testing.assert_close(own.occupancy_logit, alone.occupancy_logit, rtol=1e-3, atol=1e-3)
@@ -121,7 +120,7 @@ def test_heads_at_three_centimetres() -> None:
     image = torch.zeros(1, 3, 240, 320, dtype=torch.uint8)
     with torch.inference_mode():
         prediction = pipeline(image, (Camera.from_fov(60.0, 320, 240),))
-    assert prediction.levels[-1].voxels.stride == 1
+    assert prediction.levels.finest.voxels.stride == 1
     scene_of(pipeline, image)
 
 
