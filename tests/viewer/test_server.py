@@ -1,11 +1,14 @@
 import json
 import os
+import resource
 import socket
 import struct
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from http.client import HTTPConnection
 from pathlib import Path
 
@@ -212,3 +215,47 @@ def test_the_gallery_says_what_was_found_how_sure_and_by_which_camera(tmp_path: 
 def test_a_strangers_facts_do_no_harm(tmp_path: Path, text: str) -> None:
     (_scene(tmp_path / "a") / "scene.json").write_text(text)
     assert lines_about(tmp_path / "a") in (["no things"], ["its scene.json cannot be read"])
+
+
+_HOSTILE = [
+    *(f"/{'../' * n}etc/passwd" for n in range(1, 12)),
+    *(f"/second/{'..%2f' * n}secret.txt" for n in range(1, 12)),
+    *(f"/%{n:02x}" for n in range(0, 256, 3)),
+    *(
+        f"/second/{name}"
+        for name in ("x.txt", ".", "..", "%00", "scene.json%00", "scene.json/", "//", "SCENE.JSON", "*", "a" * 3000)
+    ),
+    *(f"//second/{n}" for n in range(20)),
+    *(f"/second/scene.json?{'a' * n}" for n in (1, 100, 60_000)),
+    *("http://evil/", "http://[", "http://127.0.0.1/second/", "*", "", "?", "#", "second", "\\second\\index.html"),
+]
+
+
+@pytest.mark.slow
+def test_honest_answers_under_attack(gallery: str, capfd: pytest.CaptureFixture) -> None:
+    """300 hostile requests and 100 connections that dawdle, while 20 browsers load pages: each page within 2 seconds."""
+    host, _, port = gallery.removeprefix("http://").rpartition(":")
+    slow = [socket.create_connection((host, int(port)), timeout=10) for _ in range(100)]
+    for connection in slow:
+        connection.sendall(b"GET /second/ HTTP/1.1\r\nX: ")
+    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    requests = [path for _ in range(3) for path in _HOSTILE][:300]
+    assert len(requests) == 300
+    waited: list[float] = []
+
+    def browse(_: int) -> None:
+        for _ in range(5):
+            start_s = time.monotonic()
+            assert _get(gallery + "/second/") == b"second/index.html"
+            waited.append(time.monotonic() - start_s)
+
+    with ThreadPoolExecutor(40) as pool:
+        attacks = [pool.submit(_answer, gallery, _request(gallery, path)) for path in requests]
+        list(pool.map(browse, range(20)))
+        answers = [attack.result() for attack in attacks]
+    assert max(waited) < 2.0, max(waited)
+    assert all(b"secret" not in answer and b"root:" not in answer for answer in answers)
+    for connection in slow:
+        connection.close()
+    assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 50_000  # KiB
+    assert capfd.readouterr().err == ""
