@@ -6,6 +6,7 @@
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -61,8 +62,8 @@ class RowMix:
         num_sources: int,
     ) -> "RowMix":
         """Entries in any order; those of one row keep theirs."""
-        rows, order = torch.sort(rows, stable=True)
-        starts = torch.searchsorted(rows, torch.arange(num_rows + 1, device=rows.device))
+        order = stable_order(rows, num_rows)
+        starts = torch.searchsorted(rows[order], torch.arange(num_rows + 1, device=rows.device))
         return cls(num_sources, starts, sources[order], weights[order])
 
     @property
@@ -80,6 +81,21 @@ class RowMix:
 
     def __call__(self, features: Float[Tensor, "m c"]) -> Float[Tensor, "n c"]:
         return _Mix.apply(features, self)
+
+
+def stable_order(numbers: Int64[Tensor, " n"], limit: int) -> Int64[Tensor, " n"]:
+    """What sorts numbers of 0 .. limit - 1. On a CPU by numpy's radix sort of 16 bits, once or twice, which takes a fifth of
+    the time of torch's sort.
+    """
+    if numbers.device.type != "cpu" or limit > 1 << 32:
+        return torch.sort(numbers, stable=True).indices
+    order = _radix_order(numbers)
+    return order if limit <= 1 << 16 else order[_radix_order((numbers >> 16)[order])]
+
+
+def _radix_order(numbers: Int64[Tensor, " n"]) -> Int64[Tensor, " n"]:
+    """By the lowest 16 bits."""
+    return torch.from_numpy(np.argsort(numbers.numpy().astype(np.uint16), kind="stable"))
 
 
 class _Mix(torch.autograd.Function):

@@ -48,7 +48,7 @@ def thing_truth(truth: VoxelTruth, taxonomy: Taxonomy) -> ThingTruth:
 def band_cells(truth: VoxelTruth, stride: int) -> Bool[Tensor, "x y z"]:
     """Cells that hold a voxel of the band."""
     nx, ny, nz = (n // stride for n in truth.grid.shape)
-    coords = truth.coords[truth.distance_vox.abs() < BAND_VOX].long() // stride
+    coords = truth.coords[truth.distance_vox.abs() < BAND_VOX].long() >> (stride.bit_length() - 1)  # a power of two
     cells = torch.zeros(nx * ny * nz, dtype=torch.bool, device=coords.device)
     cells[linear_index(coords, (nx, ny, nz))] = True
     return cells.view(nx, ny, nz)
