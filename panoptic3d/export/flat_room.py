@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
-from jaxtyping import Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int64
 
 from panoptic3d.export.mesh import Mesh
+from panoptic3d.export.photo_depth import pieces
 from panoptic3d.export.rays import ray_slopes
 from panoptic3d.export.segments import SegmentMesh, vertex_normals
 from panoptic3d.geometry.room_planes import Plane, PlaneRules, fit_room
@@ -16,6 +17,7 @@ from panoptic3d.structures.scene import Segment
 from panoptic3d.structures.taxonomy import Taxonomy
 
 _ON_PLANE, _OFF_PLANE = 0.08, 0.15  # of depth: so near, a pixel is on the plane, and so far off it stays where it is
+_APART, _SMALL_SHARE = 0.03, 0.25  # of depth; of all pixels of the class
 _BEHIND, _FARTHEST = 1.01, 1.1  # of the depth of the thing in front, and of the farthest that is seen
 _REACH_M = 0.15  # of guessed surface, which then goes onto the plane too
 _STEP_PX = 2  # every second pixel is evidence enough
@@ -34,8 +36,10 @@ class FlatRoom:
         there is no step.
         """
         rays, result = ray_slopes(camera), depth_m.copy()
+        piece = pieces(depth_m)
         for name, mask in class_masks.items():
-            result[mask] = _drawn_to(self.planes[name], rays[mask], depth_m[mask])
+            drawn, gap = _drawn_to(self.planes[name], rays[mask], depth_m[mask])
+            result[mask] = np.where(_stands_apart(piece[mask], gap), depth_m[mask], drawn)
         return result
 
     def behind(
@@ -99,8 +103,8 @@ def fit_flat_room(
 
 def _drawn_to(
     planes: tuple[Plane, ...], rays: Float[np.ndarray, "n 3"], depth_m: Float32[np.ndarray, " n"]
-) -> Float32[np.ndarray, " n"]:
-    """Each depth to that of the nearest plane along its ray, fully if near, not at all if far."""
+) -> tuple[Float32[np.ndarray, " n"], Float[np.ndarray, " n"]]:
+    """Each depth to that of the nearest plane along its ray, fully if near, not at all if far; and how far it was off."""
     best, gap = depth_m.astype(np.float64), np.full(len(depth_m), np.inf)
     for plane in planes:
         facing = rays @ plane.normal.numpy()
@@ -110,4 +114,11 @@ def _drawn_to(
         is_nearer = (depth > 0) & (off < gap)
         best, gap = np.where(is_nearer, depth, best), np.where(is_nearer, off, gap)
     share = np.clip((_OFF_PLANE - gap) / (_OFF_PLANE - _ON_PLANE), 0, 1)
-    return (depth_m + share * (best - depth_m)).astype(np.float32)
+    return (depth_m + share * (best - depth_m)).astype(np.float32), gap
+
+
+def _stands_apart(piece: Int64[np.ndarray, " n"], gap: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Pieces between depth edges that are small and off every plane: a headboard that somebody took for wall."""
+    size = np.bincount(piece)
+    off = np.bincount(piece, gap > _APART, len(size))
+    return ((off > size / 2) & (size < _SMALL_SHARE * len(piece)))[piece]

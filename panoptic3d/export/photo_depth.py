@@ -5,7 +5,7 @@ Each pixel of a ramp goes to one of its two sides, by its colour and its place o
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32
+from jaxtyping import Bool, Float, Float32, Int64
 from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -61,15 +61,22 @@ def joined(near: Float[np.ndarray, "h w"], axis: int) -> Bool[np.ndarray, "h2 w2
     return np.moveaxis(is_one, 0, axis)
 
 
-def without_flakes(depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
-    """Small pieces that hang between cuts go to the larger one beside them that is nearest in depth."""
+def pieces(depth_m: Float32[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
+    """The number of the surface, from cut to cut, that each pixel is part of."""
     near = 1 / depth_m.astype(np.float64)
     number = np.arange(near.size).reshape(near.shape)
     across, down = joined(near, axis=1), joined(near, axis=0)
     one = np.concatenate((number[:, :-1][across], number[:-1][down]))
     other = np.concatenate((number[:, 1:][across], number[1:][down]))
     _, piece = connected_components(coo_matrix((np.ones(len(one), np.bool_), (one, other)), (near.size,) * 2))
-    is_small = (np.bincount(piece) < _LEAST_PIECE)[piece].reshape(near.shape)
+    return piece.astype(np.int64).reshape(near.shape)
+
+
+def without_flakes(depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+    """Small pieces that hang between cuts go to the larger one beside them that is nearest in depth."""
+    near = 1 / depth_m.astype(np.float64)
+    piece = pieces(depth_m)
+    is_small = (np.bincount(piece.ravel()) < _LEAST_PIECE)[piece]
     if is_small.all():
         return depth_m
     value, is_known = np.pad(np.log(near), 1, mode="edge"), np.pad(~is_small, 1, constant_values=False)
