@@ -12,7 +12,7 @@ from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.frustum_box import FrustumBox
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import CentreLevel, LevelPrediction, Levels, Prediction
+from panoptic3d.structures.prediction import CentreLevel, LevelPrediction, Levels, Prediction, SurfaceLevel
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
@@ -23,11 +23,14 @@ class CentreGrouping:
     def __init__(self, config: CentreGroupingConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.taxonomy = config, taxonomy
 
-    def __call__(self, prediction: Prediction[Levels[LevelPrediction, CentreLevel]]) -> tuple[PanopticScene, ...]:
+    def __call__(
+        self, prediction: Prediction[Levels[LevelPrediction, CentreLevel | SurfaceLevel]]
+    ) -> tuple[PanopticScene, ...]:
+        """Voxels of a net without offsets go to the centre that is nearest to their own pixel."""
         finest = prediction.levels.finest
         return tuple(self._scene(prediction, finest, member) for member in range(len(prediction.cameras)))
 
-    def _scene(self, prediction: Prediction, finest: CentreLevel, member: int) -> PanopticScene:
+    def _scene(self, prediction: Prediction, finest: CentreLevel | SurfaceLevel, member: int) -> PanopticScene:
         camera, grid = prediction.cameras[member], prediction.grids[member]
         instances = prediction.instances[member]
         fields = fields_of(finest, member, self.config)
@@ -55,7 +58,8 @@ class CentreGrouping:
         coords = fields.coords[fields.surface]
         semantic = fields.semantic_logits.argmax(dim=1)
         pointed_at = pixels_of(coords, camera, grid, self.config)
-        pointed_at = pointed_at + fields.centre_offsets[:, [1, 0]].to(pointed_at.dtype)
+        if fields.centre_offsets is not None:
+            pointed_at = pointed_at + fields.centre_offsets[:, [1, 0]].to(pointed_at.dtype)
         ids = panoptic_ids(pointed_at, semantic, centres, self.taxonomy)
         return filled(coords, without_small(ids, self.taxonomy, self.config), self.config)
 

@@ -8,7 +8,7 @@ from torch import Tensor
 
 from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
 from panoptic3d.sparse.resampling import resampled, resampled_box, resampling_mix
-from panoptic3d.structures.prediction import CentreLevel
+from panoptic3d.structures.prediction import CentreLevel, SurfaceLevel
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 FREE_OCCUPANCY, FREE_DISTANCE = -1.0, 3.0  # of voxels about which a coarse level says nothing
@@ -22,14 +22,14 @@ class Fields:
     distance_vox: Float[Tensor, " n"]
     surface: Int64[Tensor, " s"]
     semantic_logits: Float[Tensor, "s classes"]
-    centre_offsets: Float[Tensor, "s 3"]
+    centre_offsets: Float[Tensor, "s 3"] | None  # None: every voxel points at its own pixel
 
 
-def fields_of(level: CentreLevel, member: int, config: CentreGroupingConfig) -> Fields:
+def fields_of(level: CentreLevel | SurfaceLevel, member: int, config: CentreGroupingConfig) -> Fields:
     rows = level.voxels.rows_of(member).nonzero()[:, 0]
     coords = level.voxels.coords[rows]
     coords[:, 0] = 0
-    offsets = level.centre_offsets[rows]
+    offsets = level.centre_offsets[rows] if isinstance(level, CentreLevel) else None
     if level.voxels.stride == 1:
         distance = level.distance_vox[rows]
         surface = _near(distance, config).nonzero()[:, 0]
@@ -38,7 +38,7 @@ def fields_of(level: CentreLevel, member: int, config: CentreGroupingConfig) -> 
             distance_vox=distance,
             surface=surface,
             semantic_logits=level.semantic_logits[rows][surface],
-            centre_offsets=offsets[surface],
+            centre_offsets=None if offsets is None else offsets[surface],
         )
     coarse = SparseVoxels(coords, 1, level.voxels.shape, level.voxels.stride)
     cells = occupied_cells(coarse, level.occupancy_logit[rows], config)
@@ -51,7 +51,7 @@ def fields_of(level: CentreLevel, member: int, config: CentreGroupingConfig) -> 
         distance_vox=distance,
         surface=surface,
         semantic_logits=resampled(level.semantic_logits[rows], mix, 0.0),
-        centre_offsets=resampled(offsets, mix, 0.0),
+        centre_offsets=None if offsets is None else resampled(offsets, mix, 0.0),
     )
 
 
