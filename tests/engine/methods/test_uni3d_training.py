@@ -65,7 +65,12 @@ def test_the_2d_stage_learns_2d_alone(build: Build) -> None:
 
 
 @pytest.mark.parametrize(
-    ("step", "sizes"), [(0, (16,)), pytest.param(1, (16, 32), marks=pytest.mark.slow), (2, (16, 32, 64))]
+    ("step", "sizes"),
+    [
+        (0, (16,)),
+        pytest.param(1, (16, 32), marks=pytest.mark.slow),
+        pytest.param(2, (16, 32, 64), marks=pytest.mark.slow),
+    ],
 )
 def test_the_3d_stage_learns_3d_alone_level_by_level(build: Build, step: int, sizes: tuple[int, ...]) -> None:
     method = build("3d", curriculum={"steps_64": 1, "steps_128": 1})
@@ -78,6 +83,7 @@ def test_the_3d_stage_learns_3d_alone_level_by_level(build: Build, step: int, si
     assert method.network.voxel_net.project64.weight.grad.abs().sum() > 0
 
 
+@pytest.mark.slow
 def test_norms_are_frozen_or_drift(build: Build) -> None:
     """The reference's frozen 2D stage goes on collecting statistics."""
     for kind in ("frozen", "drifting"):
@@ -110,6 +116,7 @@ def test_draws_belong_to_the_step_and_the_sample(build: Build) -> None:
     assert terms[0]["query_mask"].item() != terms[2]["query_mask"].item()
 
 
+@pytest.mark.slow
 def test_a_photo_with_nothing_to_learn(build: Build) -> None:
     """No segment, no depth: every query is nothing."""
     sample = room(0, num_things=0)

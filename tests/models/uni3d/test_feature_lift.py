@@ -18,7 +18,7 @@ def depth_of(value_m: float) -> torch.Tensor:
     return torch.full((120, 160), value_m)
 
 
-@pytest.mark.parametrize("stride", [1, 2, 4, 8])
+@pytest.mark.parametrize("stride", [pytest.param(1, marks=pytest.mark.slow), 2, 4, 8])
 def test_exact_voxels_lie_where_their_pixel_looks(stride: int) -> None:
     """The voxel's centre projects into its pixel, and its offset is its distance behind the surface along z."""
     config = FeatureLiftConfig()

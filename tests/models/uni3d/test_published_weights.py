@@ -20,6 +20,7 @@ from panoptic3d.models.uni3d.config import config_for_published_weights
 from panoptic3d.models.uni3d.family import UNI3D
 
 _COUNTER = "num_batches_tracked"
+SLOW = pytest.mark.slow
 
 
 def shapes_of(scales: str) -> dict[str, tuple[int, ...]]:
@@ -55,6 +56,7 @@ def write(path: Path, state: dict[str, Tensor], **beside: object) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_the_sizes_of_the_releases() -> None:
     """Section 9 of the specification."""
     single, multi = shapes_of("single"), shapes_of("multi")
@@ -158,11 +160,19 @@ def test_files_that_are_none(
     ("state", "said"),
     [
         ({}, "840 missing, first backbone.stem.conv1.weight"),
-        ({"fc.weight": torch.zeros(2)}, "980 missing"),
-        ({"completion.feature_adapters.0.0.bn1.bias": torch.zeros(1, 16)}, "1009 missing"),
+        pytest.param({"fc.weight": torch.zeros(2)}, "980 missing", marks=SLOW),
+        pytest.param(
+            *({"completion.feature_adapters.0.0.bn1.bias": torch.zeros(1, 16)}, "1009 missing"), marks=pytest.mark.slow
+        ),
         ({"backbone.stem.conv1.norm.bias": torch.zeros(63)}, "((63,) where (64,) belongs)"),
-        ({"backbone.stem.conv1.norm.bias": torch.zeros(64).half()}, "torch.float16 where float32 belongs"),
-        ({"criterion.empty_weight": torch.ones(14)}, "a constant of the method with other numbers"),
+        pytest.param(
+            *({"backbone.stem.conv1.norm.bias": torch.zeros(64).half()}, "torch.float16 where float32 belongs"),
+            marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            *({"criterion.empty_weight": torch.ones(14)}, "a constant of the method with other numbers"),
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_everything_is_accounted_for(

@@ -93,8 +93,20 @@ def check_scene(scene: PanopticScene) -> None:
     assert set(scene.instance[things].unique().tolist()) <= set(scene.scores)
 
 
-@pytest.mark.parametrize("mode", [pytest.param("faithful", marks=pytest.mark.slow), "corrected"])
-@pytest.mark.parametrize(("class_id", "depth_m"), [(13, 2.0), (VOID, 2.0), (CHAIR, 2.0), (CHAIR, 50.0), (CHAIR, 0.1)])
+SLOW = pytest.mark.slow
+
+
+@pytest.mark.parametrize("mode", [pytest.param("faithful", marks=SLOW), "corrected"])
+@pytest.mark.parametrize(
+    ("class_id", "depth_m"),
+    [
+        (13, 2.0),
+        pytest.param(VOID, 2.0, marks=SLOW),
+        pytest.param(CHAIR, 2.0, marks=SLOW),
+        pytest.param(CHAIR, 50.0, marks=SLOW),
+        pytest.param(CHAIR, 0.1, marks=SLOW),
+    ],
+)
 def test_nothing_void_and_depth_beyond_and_before(small_grid: None, mode: str, class_id: int, depth_m: float) -> None:
     pipeline = small(mode)
     says(pipeline, class_id, depth_m)
@@ -108,12 +120,7 @@ def test_nothing_void_and_depth_beyond_and_before(small_grid: None, mode: str, c
 
 @pytest.mark.parametrize(
     ("width", "height"),
-    [
-        (1, 1),
-        (321, 239),
-        pytest.param(5, 2000, marks=pytest.mark.slow),
-        pytest.param(1200, 300, marks=pytest.mark.slow),
-    ],
+    [(321, 239), *(pytest.param(w, h, marks=SLOW) for w, h in ((1, 1), (5, 2000), (1200, 300)))],
 )
 def test_photos_of_any_size(small_grid: None, width: int, height: int) -> None:
     pipeline = small("corrected")
