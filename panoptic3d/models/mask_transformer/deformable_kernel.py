@@ -72,8 +72,8 @@ def sample(values: Tensor, sizes: list[tuple[int, int]], locations: Tensor, weig
     counts = torch.tensor([h * w for h, w in sizes], dtype=torch.int64)
     starts = (counts.cumsum(0) - counts).to(values.device)
     out = values.new_empty(batch, heads, num_queries, num_channels)
-    launch: Any = _sample[(batch * heads, triton.cdiv(num_queries, _QUERIES_PER_PROGRAM))]
-    launch(
+    kernel: Any = _sample
+    kernel[batch * heads, triton.cdiv(num_queries, _QUERIES_PER_PROGRAM)](
         values,
         locations,
         weights,
