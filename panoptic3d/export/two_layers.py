@@ -86,7 +86,7 @@ def _sight(
     return Sight(camera, room.depth(depth, masks, camera), labels), room
 
 
-def _guide(photo: UInt8[Tensor, "3 h w"], camera: Camera) -> Float32[np.ndarray, "h w 3"]:
+def _guide(photo: UInt8[Tensor, "3 h w"], camera: Camera) -> Float32[np.ndarray, "ch cw 3"]:
     image = Image.fromarray(photo.permute(1, 2, 0).contiguous().numpy())
     return np.asarray(image.resize((camera.width, camera.height), Image.Resampling.BOX), np.float32) / 255
 
