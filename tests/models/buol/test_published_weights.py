@@ -27,6 +27,7 @@ def published() -> dict[str, Tensor]:
     return {e.theirs: e.to_theirs(drawn[e.ours]) for e in BUOL.entries(model, only_2d=False)} | {**BUOL.constants}
 
 
+@pytest.mark.slow
 def test_all_975_keys_have_a_name_here() -> None:
     with torch.device("meta"):
         model = build_buol(config_for_published_weights("faithful"))
@@ -40,7 +41,7 @@ def test_all_975_keys_have_a_name_here() -> None:
     assert sum(parameter.numel() for parameter in model.parameters()) == 100_508_581 + 21_252_368
 
 
-@pytest.mark.parametrize("is_bare", [True, False])
+@pytest.mark.parametrize("is_bare", [True, pytest.param(False, marks=pytest.mark.slow)])
 def test_there_and_back_to_the_bit(published: dict[str, Tensor], tmp_path: Path, is_bare: bool) -> None:
     content = published if is_bare else {"state_dict": published, "start_iter": 5, "optimizer": {}, "lr_scheduler": {}}
     torch.save(content, tmp_path / "front3d.pth")
@@ -53,6 +54,7 @@ def test_there_and_back_to_the_bit(published: dict[str, Tensor], tmp_path: Path,
     assert all(torch.equal(again[name], tensor) for name, tensor in published.items())
 
 
+@pytest.mark.slow
 def test_a_file_of_the_2d_stage_is_taken_as_such(published: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save({n: t for n, t in published.items() if not n.startswith(("bb3d.", "bu3d."))}, tmp_path / "2d.pth")
     assert import_published(SMALL, tmp_path / "2d.pth", tmp_path / "ours").is_only_2d
@@ -92,10 +94,10 @@ def _no_weights(state: dict[str, Tensor]) -> dict:
     ("spoil", "word"),
     [
         (_without, "1 missing, first bb3d.layer1.0.norm1.bias"),
-        (_misshapen, "of another shape, first bb2d.conv1.weight"),
-        (_other_sobel, "a constant of the method with other numbers"),
-        (_foreign, "1 unexpected, first bb4d.weight"),
-        (_doubles, "torch.float64 where float32 belongs"),
+        pytest.param(_misshapen, "of another shape, first bb2d.conv1.weight", marks=pytest.mark.slow),
+        pytest.param(_other_sobel, "a constant of the method with other numbers", marks=pytest.mark.slow),
+        pytest.param(_foreign, "1 unexpected, first bb4d.weight", marks=pytest.mark.slow),
+        pytest.param(_doubles, "torch.float64 where float32 belongs", marks=pytest.mark.slow),
         (_nested, "has no entry `state_dict`"),
         (_no_weights, "no dictionary of tensors"),
     ],
@@ -122,6 +124,7 @@ def test_code_is_not_run(tmp_path: Path) -> None:
     assert not (tmp_path / "ran").exists()
 
 
+@pytest.mark.slow
 def test_weights_of_another_form_have_no_way_back(published: dict[str, Tensor], tmp_path: Path) -> None:
     camera = replace(
         SMALL, config_for=lambda state, mode: small_config(lift={"frame": "camera"}, voxel_net={"frame": "camera"})
