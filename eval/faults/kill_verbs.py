@@ -19,6 +19,7 @@ from pathlib import Path
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _PHOTOS, _TINY = REPOSITORY / "data" / "photos", REPOSITORY / "data" / "tiny"
+_REPORTS = ("pack-report.json",)  # which say what this run made and what it found made
 _FLEETING = {"seconds", "time", "commit", "sha256"}  # keys of JSON that differ between two runs
 
 
