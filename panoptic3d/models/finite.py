@@ -1,5 +1,7 @@
 """A network that answers with what is no number has failed. Nothing later would notice: such a scene is simply empty."""
 
+from typing import ClassVar
+
 import torch
 from torch import Tensor
 
@@ -10,7 +12,9 @@ _NUMBERS = ("distance_vox",)  # of a level, which must be finite; logits may be 
 
 
 class NotFiniteError(Panoptic3dError):
-    """The network's answer is no number."""
+    """The network's answer is no number. Evaluation counts it as it counts a bad file."""
+
+    reason: ClassVar[str] = "not_finite"
 
 
 def checked(prediction: Prediction[LevelsT]) -> Prediction[LevelsT]:

@@ -36,6 +36,7 @@ from panoptic3d.metrics.perturbations import CHANGES, OracleName, with_oracle
 from panoptic3d.metrics.protocol import Protocol
 from panoptic3d.metrics.surface_protocol import SurfaceProtocol
 from panoptic3d.metrics.voxel_iou import voxel_confusion
+from panoptic3d.models.finite import NotFiniteError
 
 _MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
 
@@ -126,7 +127,7 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
     truth = frame.truth
     try:
         file = plan.prediction(key, truth.voxels.shape)
-    except BadFileError as error:
+    except (BadFileError, NotFiniteError) as error:
         file = PredictedVoxels.nothing(truth.voxels.shape)
         record = replace(record, failure={"reason": error.reason, "message": str(error)})
     prediction = labelled_of(file)
