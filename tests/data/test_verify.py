@@ -218,7 +218,7 @@ def test_processes_find_the_same(box_root: Path, tmp_path: Path) -> None:
     [
         (["nowhere"], "is no folder"),
         (["."], "looks like none of the known layouts"),
-        ([".", "--jobs", "0"], "--jobs is 0"),
+        ([".", "--jobs", "0"], "argument --jobs: 0 is too little"),
         ([".", "--json", "nowhere/report.json"], "folder that is not there"),
     ],
 )
