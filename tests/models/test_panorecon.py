@@ -159,9 +159,13 @@ def same_level(first: LabelledLevel, second: LabelledLevel) -> None:
     """Within 1e-5 of what the level says at most."""
     assert torch.equal(first.candidates.coords, second.candidates.coords)
     assert torch.equal(first.voxels.coords, second.voxels.coords)
+    assert type(first) is type(second)
     for name in ("occupancy_logit", "semantic_logits", "instance_logits", "distance_vox"):
+        if not hasattr(first, name):  # coarse levels have no distances
+            assert name == "distance_vox"
+            continue
         mine, other = getattr(first, name), getattr(second, name)
-        if mine is not None and len(mine):
+        if len(mine):
             torch.testing.assert_close(mine, other, rtol=0, atol=1e-5 * max(1.0, float(other.abs().max())))
 
 

@@ -31,12 +31,13 @@ def shapes_of(scales: str) -> dict[str, tuple[int, ...]]:
 
 
 def any_bits(shapes: dict[str, tuple[int, ...]]) -> dict[str, Tensor]:
-    """So that nothing can pass by being rounded."""
+    """So that nothing can pass by being rounded. Numbers that are not finite are refused elsewhere."""
     random = torch.Generator().manual_seed(0)
     state = {}
     for name, shape in shapes.items():
         bits = torch.randint(-(2**31), 2**31, shape, generator=random, dtype=torch.int64)
-        state[name] = bits if name.endswith(_COUNTER) else bits.int().view(torch.float32)
+        number = bits.int().view(torch.float32)
+        state[name] = bits if name.endswith(_COUNTER) else torch.where(number.isfinite(), number, 1.0)
     return state | dict(UNI3D.constants)
 
 
