@@ -13,7 +13,7 @@ from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
 
 _MIN_PIXELS = 1000
-# In 15 of 18 frames the median is below 3 mm; where much of a photo is wall, the plane that was fitted to it moves it by up to 6.5.
+# 15 of 18 frames have a median below 3 mm; where walls fill a photo, the plane fitted to them moves it by up to 6.5 mm.
 _MOST_GAP_M = 0.008
 
 
