@@ -40,6 +40,8 @@ class LiftConfig(Config):
     # Cells that lie farther than this in front of the surface that their pixel shows, or behind wall, floor and ceiling, are
     # left out: most of a frustum is free space and other rooms. Hidden things lie between the two and stay.
     margin_m: float | None = Field(default=None, gt=0)
+    # The margin grows by this many spreads of the pixel's depth: where the depth is unsure, more cells are asked.
+    margin_spreads: float = Field(default=0, ge=0)
 
 
 class VoxelNetConfig(Config):

@@ -98,13 +98,16 @@ class Evidence:
         layout_m = (
             self.depth_m.new_full((), torch.inf).expand_as(self.depth_m) if self.layout_m is None else self.layout_m
         )
-        read = image_features_at(torch.stack((self.depth_m, layout_m), dim=1), pixels, voxels.coords[:, 0].long())
-        behind_m, beyond_m = (points_m[:, 2:] - read).unbind(dim=1)
-        is_asked = torch.ones_like(behind_m, dtype=torch.bool)
+        stacked = torch.stack((self.depth_m, layout_m, self.log_spread.exp()), dim=1)
+        depth_m, end_m, spread = image_features_at(stacked, pixels, voxels.coords[:, 0].long()).unbind(dim=1)
+        z = points_m[:, 2]
+        is_asked = torch.ones_like(z, dtype=torch.bool)
         if config.reach_m is not None:
-            is_asked &= behind_m.abs() <= config.reach_m
+            is_asked &= (z - depth_m).abs() <= config.reach_m
         if config.margin_m is not None:
-            is_asked &= (behind_m >= -config.margin_m) & ~(beyond_m > config.margin_m)
+            end_m = torch.maximum(depth_m, end_m)  # what is seen is part of the room, whatever the layout says
+            margin_m = config.margin_m + config.margin_spreads * spread * depth_m
+            is_asked &= (z >= depth_m - margin_m) & ~(z > end_m + margin_m)
         return is_asked
 
     def _seen(self, voxels: SparseVoxels) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 2"]]:

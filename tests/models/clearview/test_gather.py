@@ -1,5 +1,6 @@
 """A voxel reads the image where the camera sees its centre, at every level."""
 
+import math
 from dataclasses import replace
 
 import pytest
@@ -130,6 +131,12 @@ def test_a_lift_with_a_margin_asks_from_the_visible_surface_to_the_end_of_the_ro
     is_asked = (z_m >= DEPTH_M - 0.5) & (z_m <= 4.5)
     assert torch.equal(some.voxels.coords, every.voxels.coords[is_asked])
     assert torch.equal(some.features, every.features[is_asked])
+    behind = _lift_of(replace(room, layout_m=room.depth_m - 1), LiftConfig(margin_m=0.5))
+    assert torch.equal(behind.voxels.coords, every.voxels.coords[(z_m - DEPTH_M).abs() <= 0.5])  # what is seen stays
+    unsure = replace(room, log_spread=torch.full_like(room.depth_m, math.log(0.1)))
+    wide = _lift_of(unsure, LiftConfig(margin_m=0.5, margin_spreads=2)).voxels.coords
+    margin_m = 0.5 + 0.2 * DEPTH_M
+    assert torch.equal(wide, every.voxels.coords[(z_m >= DEPTH_M - margin_m) & (z_m <= 4 + margin_m)])
     open_end = _lifted(margin_m=0.5).voxels.coords  # no depth of the room: nothing is too far behind
     assert torch.equal(open_end, every.voxels.coords[z_m >= DEPTH_M - 0.5])
 
