@@ -3,7 +3,7 @@
 import numpy as np
 
 from panoptic3d.rooms.layout import LayoutConfig, make_room
-from panoptic3d.rooms.layout.cameras import released_stance, varied_stance
+from panoptic3d.rooms.layout.cameras import level_stance, released_stance, varied_stance
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 
 
@@ -35,6 +35,24 @@ def test_varied_cameras_fill_their_ranges_and_keep_to_them() -> None:
     longest = [2 * np.degrees(np.arctan(max(s.camera.width, s.camera.height) / 2 / s.camera.fx_px)) for s in stances]
     assert min(longest) >= 45 - 1e-6
     assert max(longest) <= 90 + 1e-6
+
+
+def test_level_cameras_differ_from_the_released_one_in_their_height_alone_or_also_in_their_lens() -> None:
+    random = np.random.default_rng(2)
+    stances = [level_stance(random) for _ in range(1000)]
+    assert {(s.pitch_deg, s.roll_deg) for s in stances} == {(0.0, 0.0)}
+    heights = np.array([s.height_m for s in stances])
+    assert 0.4 <= heights.min() < 0.5
+    assert 1.9 < heights.max() <= 2.0
+    assert 0.45 < np.mean([s.camera == FRONT3D_CAMERA for s in stances]) < 0.55
+
+
+def test_level_rooms_are_seen_by_level_cameras() -> None:
+    room = make_room(3, LayoutConfig(room_type="dining", num_views=2, richness=0.2, camera="level"))
+    for view in room.views:
+        down = view.world_from_camera[:3, 1]
+        np.testing.assert_allclose(down, [0, 0, -1], atol=1e-12)
+    assert 0.75 not in [float(view.world_from_camera[2, 3]) for view in room.views]
 
 
 def test_of_mixed_views_the_first_half_is_as_released() -> None:

@@ -13,6 +13,7 @@ _SIZE_SHARES = (0.45, 0.3, 0.1, 0.15)
 _EYE_SHARE, _EYE_M = 0.6, (1.5, 0.15)  # views from eye height; the others from anywhere between knee and raised arm
 _HEIGHT_M = (0.4, 2.0)
 _PITCH_DEG, _ROLL_DEG, _FOV_DEG = (-35.0, 15.0), 5.0, (45.0, 90.0)
+_RELEASED_LENS = 0.5  # the share of level views that nothing but their height tells from released ones
 _LOOKS_ANYWHERE = 0.2  # the share of views whose tilt has nothing to do with their height
 _CROP_SHARE, _CROP = 0.15, 0.12  # views whose axis misses the middle, and by how much of the side at most
 
@@ -41,15 +42,25 @@ def released_stance(random: np.random.Generator, size: tuple[int, int] = (320, 2
 
 def varied_stance(random: np.random.Generator) -> Stance:
     """Any height, tilt, roll, field of view and frame. The higher a camera is held, the more it looks down."""
-    if random.random() < _EYE_SHARE:
-        height_m = float(np.clip(random.normal(*_EYE_M), *_HEIGHT_M))
-    else:
-        height_m = float(random.uniform(*_HEIGHT_M))
+    height_m = _height_m(random)
     pitch_deg = float(random.normal(-9.0 * (height_m - 0.75), 6.0))
     if random.random() < _LOOKS_ANYWHERE:
         pitch_deg = float(random.uniform(*_PITCH_DEG))
     roll_deg = float(np.clip(random.normal(0.0, 1.7), -_ROLL_DEG, _ROLL_DEG))
     return Stance(_varied_camera(random), height_m, float(np.clip(pitch_deg, *_PITCH_DEG)), roll_deg)
+
+
+def level_stance(random: np.random.Generator) -> Stance:
+    """Any height without tilt or roll: who has seen level views from 0.75 m alone takes every level photo for one."""
+    height_m = _height_m(random)
+    camera = _varied_camera(random)
+    return Stance(FRONT3D_CAMERA if random.random() < _RELEASED_LENS else camera, height_m)
+
+
+def _height_m(random: np.random.Generator) -> float:
+    if random.random() < _EYE_SHARE:
+        return float(np.clip(random.normal(*_EYE_M), *_HEIGHT_M))
+    return float(random.uniform(*_HEIGHT_M))
 
 
 def _varied_camera(random: np.random.Generator) -> Camera:

@@ -7,7 +7,7 @@ import numpy as np
 from jaxtyping import Float
 
 from panoptic3d.rooms.layout.boxes import Boxes
-from panoptic3d.rooms.layout.cameras import DrawStance, released_stance, varied_stance
+from panoptic3d.rooms.layout.cameras import DrawStance, level_stance, released_stance, varied_stance
 from panoptic3d.rooms.layout.config import LayoutConfig
 from panoptic3d.rooms.layout.space import Space
 from panoptic3d.rooms.scene import Part, View
@@ -57,6 +57,8 @@ def _stances(options: LayoutConfig) -> list[tuple[DrawStance, int]]:
             return [(released, options.num_views)]
         case "varied":
             return [(varied_stance, options.num_views)]
+        case "level":
+            return [(level_stance, options.num_views)]
         case "mixed":
             half = (options.num_views + 1) // 2
             return [(released, half), (varied_stance, options.num_views - half)]
