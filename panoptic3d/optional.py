@@ -56,6 +56,7 @@ PARTS: dict[str, OptionalPart] = {
         OptionalPart("pillow_heif", "pillow-heif", _extra("heic"), "photos in HEIC"),
         OptionalPart("pxr", "usd-core", _extra("usd"), "scenes as USD"),
         OptionalPart("viser", "viser", _extra("view"), "a live viewer"),
+        OptionalPart("open3d", "open3d", "pip install open3d", "meshes for open3d"),
         OptionalPart("huggingface_hub", "huggingface_hub", _extra("hub"), "downloading checkpoints"),
         OptionalPart("psutil", "psutil", _extra("train"), "memory figures in benchmarks"),
     )

@@ -69,6 +69,12 @@ def read_slabs(path: PathLike, key: str, expected: Expected) -> Iterator[np.ndar
         _read_exactly(path, key, file, np.dtype("u1"), (0,))  # the checksum is compared at the end of the member
 
 
+def array_names(path: PathLike) -> frozenset[str]:
+    """Of the arrays in an npz."""
+    with reading(path, "an npz archive"), _open_archive(path) as archive:
+        return frozenset(name.removesuffix(".npy") for name in archive.namelist())
+
+
 def read_npy(path: PathLike, expected: Expected) -> np.ndarray:
     """A whole array of an npy file."""
     if not _NPY_MAGIC.startswith(read_start(path, len(_NPY_MAGIC))):

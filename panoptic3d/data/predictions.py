@@ -17,7 +17,7 @@ from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
 from panoptic3d.structures.scene import PanopticScene
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 DISTANCE_KEY, SEMANTIC_KEY, INSTANCE_KEY = "distance_field", "semantic", "instance"
 MAX_INSTANCE_ID = 65_535
@@ -62,13 +62,15 @@ def prediction_path(folder: PathLike, scene: str, frame: str) -> Path:
     return nested if nested.exists() and not flat.exists() else flat
 
 
-def read_prediction(path: PathLike, shape: Shape = FRONT3D_GRID.shape) -> PredictedVoxels:
+def read_prediction(
+    path: PathLike, shape: Shape = FRONT3D_GRID.shape, num_classes: int = len(FRONT3D_TAXONOMY)
+) -> PredictedVoxels:
     """Slab by slab, in little memory; refuses a file that breaks the contract and says where and how."""
     if (nested := Path(path).with_suffix("") / "scene.npz").exists():
         raise bad_file(path, "ambiguous", expected="one prediction of a frame", found=f"{nested} too")
     near = _near_surface(path, shape)
     semantic = _labels(path, SEMANTIC_KEY, Expected(shape, ("uint8",)))
-    check_classes(path, semantic.values, len(FRONT3D_TAXONOMY))
+    check_classes(path, semantic.values, num_classes)
     instance = _labels(path, INSTANCE_KEY, Expected(shape, ("uint16", *_WIDER_INTEGERS)))
     _check_instances(path, instance.values)
     index = _union(_union(near.index, semantic.index), instance.index)
@@ -81,9 +83,16 @@ def read_prediction(path: PathLike, shape: Shape = FRONT3D_GRID.shape) -> Predic
     )
 
 
-def read_scene(path: PathLike, camera: Camera = FRONT3D_CAMERA, grid: VoxelGrid = FRONT3D_GRID) -> PanopticScene:
-    """A prediction file as a scene; camera and grid are not in every file and must be known."""
-    voxels = read_prediction(path, grid.shape)
+def read_scene(
+    path: PathLike,
+    camera: Camera = FRONT3D_CAMERA,
+    grid: VoxelGrid = FRONT3D_GRID,
+    taxonomy: Taxonomy = FRONT3D_TAXONOMY,
+) -> PanopticScene:
+    """A prediction file of any method as a scene. Camera and grid are not in every such file, so the caller must know them;
+    the default is that of 3D-Front. For a scene that `save` wrote use `PanopticScene.load`, which reads them.
+    """
+    voxels = read_prediction(path, grid.shape, len(taxonomy))
 
     def volume(values: np.ndarray, fill: float | int) -> torch.Tensor:
         dense = np.full(grid.num_points, fill, values.dtype)
@@ -91,7 +100,7 @@ def read_scene(path: PathLike, camera: Camera = FRONT3D_CAMERA, grid: VoxelGrid 
         return torch.from_numpy(dense.reshape(grid.shape))
 
     distance = volume(np.abs(voxels.distance_vox), DISTANCE_TRUNCATION_VOX).clamp(max=DISTANCE_TRUNCATION_VOX)
-    return PanopticScene(distance, volume(voxels.semantic, 0), volume(voxels.instance, 0), camera, grid)
+    return PanopticScene(distance, volume(voxels.semantic, 0), volume(voxels.instance, 0), camera, grid, taxonomy)
 
 
 def write_prediction(path: PathLike, scene: PanopticScene, **further: Any) -> None:

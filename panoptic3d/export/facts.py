@@ -50,9 +50,15 @@ def scene_facts(
         "up": _rounded(up),
         "frame": "camera: x right, y down, z forward, metres",
         "taxonomy": scene.taxonomy.name,
+        "classes": [asdict(c) for c in scene.taxonomy.classes],
+        "ignored_classes": list(scene.taxonomy.ignored_ids),
         "checkpoint": provenance.pop("checkpoint", None),
         "seconds": provenance.pop("seconds", None),
         "provenance": provenance,
+        "views": [
+            {"camera": asdict(view.camera), "scene_from_camera": view.scene_from_camera.tolist()}
+            for view in scene.views
+        ],
     }
 
 

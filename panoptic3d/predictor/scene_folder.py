@@ -21,6 +21,7 @@ from panoptic3d.export.usd import ENDINGS as USD_ENDINGS
 from panoptic3d.export.usd import usd_bytes
 from panoptic3d.files import write_bytes_atomically
 from panoptic3d.predictor.built_scene import BuiltScene, build_scene
+from panoptic3d.predictor.saved_scene import further_arrays
 from panoptic3d.predictor.scene_pictures import class_picture, jpeg_bytes, jpeg_of_image, map_files, preview
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.scene import PanopticScene
@@ -53,7 +54,7 @@ def scene_files(scene: PanopticScene, title: str, simplify_vox: float = 0.0, map
     """
     watch = Stopwatch()
     with ThreadPoolExecutor(1, thread_name_prefix="scene") as beside:
-        npz = beside.submit(watch.timed, "npz", lambda: prediction_bytes(scene))
+        npz = beside.submit(watch.timed, "npz", lambda: prediction_bytes(scene, **further_arrays(scene)))
         built = watch.timed("meshes and colours", lambda: build_scene(scene, simplify_vox))
         picture = scene.photo if scene.photo is not None else class_picture(built)
         sheet = beside.submit(watch.timed, "preview", lambda: preview(built, picture))
