@@ -53,7 +53,7 @@ def explained_loss_of_workers(option: str) -> Iterator[None]:
         ) from error
 
 
-_ADVICE = "restore the file or leave its sample out"
+FOR_DATA_SETS = "restore the file or leave its sample out"
 
 
 @contextlib.contextmanager
@@ -61,7 +61,7 @@ def reading(
     path: str | os.PathLike[str],
     expected: str = "a sound file",
     key: str | None = None,
-    advice: str = _ADVICE,
+    advice: str = FOR_DATA_SETS,
     passing: type[Panoptic3dError] | tuple[()] = (),
 ) -> Iterator[None]:
     """The one net around readers of files: whatever a decoder raises on a file is a `BadFileError` that names the file, so

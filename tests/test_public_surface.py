@@ -10,7 +10,10 @@ from panoptic3d.structures.grid import FRONT3D_GRID
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 _FLAGS = {
-    "predict": {"--out", "--checkpoint", "--fov-deg", "--intrinsics", "--device", "--batch-size", "--overwrite"},
+    "predict": {
+        *("--out", "--checkpoint", "--fov-deg", "--intrinsics", "--device", "--batch-size", "--overwrite"),
+        *("--depth", "--depth-kind"),
+    },
     "view": set(),
     "evaluate": {"--data", "--split", "--checkpoint", "--predictions", "--protocol", "--json", "--device"},
     "train": {"--resume"},

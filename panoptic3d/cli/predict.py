@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from panoptic3d.predictor.cameras import GivenCamera
+    from panoptic3d.predictor.depths import DepthPlace
     from panoptic3d.predictor.folder_run import Outcome
     from panoptic3d.predictor.photo_list import Order
     from panoptic3d.predictor.predictor import Predictor
@@ -23,6 +24,21 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--fov-deg", type=float, metavar="F", help="horizontal field of view")
     camera.add_argument("--intrinsics", metavar="FX,FY,CX,CY", help="in pixels of the photo")
+    parser.add_argument("--depth", metavar="FILE_OR_FOLDER", help="measured depth: .exr, .npy, .npz, 16-bit PNG, TIFF")
+    parser.add_argument(
+        "--depth-kind",
+        choices=("metric", "scale", "affine", "disparity"),
+        default="metric",
+        help="metres; metres times a factor; up to scale and shift, of depth or of 1 by depth (metric)",
+    )
+    parser.add_argument(
+        "--depth-along", choices=("axis", "ray"), default="axis", help="what it is measured along (axis)"
+    )
+    parser.add_argument("--depth-unit", metavar="U", help="mm, cm, m, or metres of a step (whole numbers: mm, else m)")
+    parser.add_argument(
+        "--depth-intrinsics", metavar="FX,FY,CX,CY", help="of the depth, to check that it is registered"
+    )
+    parser.add_argument("--camera-height-m", type=float, metavar="H", help="above the floor: gives the scene its scale")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="photos that go through together (1)")
     parser.add_argument("--overwrite", action="store_true", help="replace scenes that are there")
@@ -44,7 +60,7 @@ def run(arguments: argparse.Namespace) -> int:
     from panoptic3d.predictor.cameras import GivenCamera, parse_intrinsics
     from panoptic3d.predictor.photo_list import list_orders
     from panoptic3d.predictor.photos import load_photo
-    from panoptic3d.predictor.predictor import Predictor
+    from panoptic3d.predictor.predictor import PhotoHint, Predictor
     from panoptic3d.predictor.ranks import device_of_rank, join_ranks
     from panoptic3d.predictor.scene_index import check_index
 
@@ -54,23 +70,58 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--simplify is {arguments.simplify}; give 0 (not at all) to 100 voxels.")
     intrinsics = parse_intrinsics(arguments.intrinsics) if arguments.intrinsics is not None else None
     given = GivenCamera(intrinsics=intrinsics, fov_deg=arguments.fov_deg)
+    depth = depth_place(arguments)
+    PhotoHint(camera_height_m=arguments.camera_height_m)  # nonsense is refused before a checkpoint is loaded
     out = Path(arguments.out)
     orders = list_orders(arguments.images, out)
     if len(orders) > 1:
         check_index(out)
     if len(orders) == 1:
         load_photo(orders[0].photo)
+        if depth is not None:
+            depth.load(orders[0].photo, orders[0].scene)
     find_checkpoint(arguments.checkpoint)
     join_ranks()
     predictor = Predictor(arguments.checkpoint, device_of_rank(arguments.device))
-    exit_code = _carry_out(orders, predictor, out, given, arguments)
+    exit_code = _carry_out(orders, predictor, out, given, depth, arguments)
     if distributed.is_distributed():
         distributed.leave(exit_code)
     return exit_code
 
 
+def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":
+    """Where depth comes from, by the options of the call."""
+    from panoptic3d.data.depth_files import parse_unit
+    from panoptic3d.predictor.cameras import parse_intrinsics
+    from panoptic3d.predictor.depths import DepthOptions, DepthPlace
+
+    unit_m = None if arguments.depth_unit is None else parse_unit(arguments.depth_unit)
+    text = arguments.depth_intrinsics
+    intrinsics = None if text is None else parse_intrinsics(text, "--depth-intrinsics")
+    options = DepthOptions(arguments.depth_kind, arguments.depth_along, unit_m, intrinsics)
+    if arguments.depth is None:
+        if options != DepthOptions():
+            raise InputError("--depth-kind, -along, -unit and -intrinsics say what --depth holds; give that, too.")
+        return None
+    place = Path(arguments.depth)
+    if not place.exists():
+        raise InputError(
+            f"--depth is {arguments.depth} and nothing lies there; give a file, or a folder of depth maps."
+        )
+    if len(arguments.images) > 1 and not place.is_dir():
+        raise InputError(
+            "--depth is one file and there are several photos; give a folder of depths that are named alike."
+        )
+    return DepthPlace(place, options)
+
+
 def _carry_out(
-    orders: "list[Order]", predictor: "Predictor", out: Path, given: "GivenCamera", arguments: argparse.Namespace
+    orders: "list[Order]",
+    predictor: "Predictor",
+    out: Path,
+    given: "GivenCamera",
+    depth: "DepthPlace | None",
+    arguments: argparse.Namespace,
 ) -> int:
     from panoptic3d import distributed
     from panoptic3d.cli.progress import with_progress
@@ -83,6 +134,8 @@ def _carry_out(
         "overwrite": arguments.overwrite,
         "simplify_vox": arguments.simplify,
         "maps": arguments.maps,
+        "depth": depth,
+        "camera_height_m": arguments.camera_height_m,
     }
     outcomes: list[Outcome] = []
     running = predict_folder(own, predictor, out, **options)

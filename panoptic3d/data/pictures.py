@@ -17,6 +17,7 @@ from panoptic3d.errors import reading
 _PNG_MAGIC, _JPEG_MAGIC, _EXR_MAGIC = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"v/1\x01"
 _PNG_END, _JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
 DEPTH_CHANNEL = "Z"
+MAX_PIXELS = 100_000_000
 MATTERPORT_DEPTH_PER_M = 4000.0
 _EXR_ROWS_PER_CHUNK = {0: 1, 2: 1, 3: 16}  # compression id (none, ZIP of single rows, ZIP) -> rows
 
@@ -36,7 +37,7 @@ def read_depth_exr(path: PathLike, size: tuple[int, int]) -> np.ndarray:
     if not _EXR_MAGIC.startswith(read_start(path, 4)):
         raise bad_file(path, "not_exr", expected="an OpenEXR image", found="another kind of file")
     with reading(path, "a sound OpenEXR image"):
-        _check_exr_chunks(path, Path(path).read_bytes(), size)
+        check_exr_chunks(path, Path(path).read_bytes(), size)
         depth = _read_exr_channel(path)
     if depth.dtype != np.float32:
         raise bad_file(path, "wrong_dtype", expected="float32", found=str(depth.dtype), key=DEPTH_CHANNEL)
@@ -127,13 +128,19 @@ def _read_exr_channel(path: PathLike) -> np.ndarray:
         return np.array(channels[DEPTH_CHANNEL].pixels)
 
 
-def _check_exr_chunks(path: PathLike, data: bytes, size: tuple[int, int]) -> None:
-    """Find a broken file before OpenEXR does, which reports it on the terminal, past every error handler."""
+def check_exr_chunks(path: PathLike, data: bytes, size: tuple[int, int] | None) -> None:
+    """Find a broken file before OpenEXR does, which reports it on the terminal, past every error handler. Without a `size`
+    any that has no more pixels than a photo may have.
+    """
     try:
         header, offset = _exr_header(data)
         rows = _EXR_ROWS_PER_CHUNK.get(header["compression"][0])
         x_min, y_min, x_max, y_max = struct.unpack("<4i", header["dataWindow"])
-        _check_size(path, (x_max - x_min + 1, y_max - y_min + 1), size, key=DEPTH_CHANNEL)  # before memory is taken
+        found = (x_max - x_min + 1, y_max - y_min + 1)
+        if size is not None:
+            _check_size(path, found, size, key=DEPTH_CHANNEL)  # before memory is taken
+        elif min(found) < 1 or found[0] * found[1] > MAX_PIXELS:
+            raise bad_file(path, "too_large", expected=f"at most {MAX_PIXELS:,} pixels", found=f"{found[0]}x{found[1]}")
         if rows is None or data[5] & 0x1A:  # other compressions, tiles, deep data, several parts: left to OpenEXR
             return
         row_bytes = (x_max - x_min + 1) * _exr_pixel_bytes(header["channels"])

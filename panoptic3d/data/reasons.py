@@ -2,7 +2,7 @@
 
 import os
 
-from panoptic3d.errors import BadFileError
+from panoptic3d.errors import FOR_DATA_SETS, BadFileError
 
 # slug -> what it means. A slug never changes its meaning; new ones may be added.
 REASONS: dict[str, str] = {
@@ -55,5 +55,5 @@ def bad_file(
     """The error to raise: names the file, the key, what was expected and what was found."""
     assert reason in REASONS, f"{reason} is no known slug"
     place = f"{os.fspath(path)}, key `{key}`" if key else os.fspath(path)
-    message = f"{place}: expected {expected}, found {found} ({reason}); restore the file or leave its sample out."
+    message = f"{place}: expected {expected}, found {found} ({reason}); {FOR_DATA_SETS}."
     return BadFileError(message, path=os.fspath(path), reason=reason, key=key)

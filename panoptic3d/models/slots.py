@@ -7,8 +7,8 @@ stage to stage are parameters of the protocols: a filling that needs more than a
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar, runtime_checkable
+from dataclasses import dataclass, field, replace
+from typing import Any, Generic, Protocol, TypeVar, runtime_checkable
 
 from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
@@ -42,6 +42,10 @@ class Panoptic2D:
     instances: tuple[Instances2D, ...]  # one an image
     maps: Mapping[str, Tensor] = field(default_factory=dict)
 
+    def scaled(self, factor: float) -> "Panoptic2D":
+        """In a scene that is so many times larger. Methods with lengths in their maps say how."""
+        return self
+
 
 @dataclass(frozen=True, eq=False)
 class RayEstimate:
@@ -57,6 +61,17 @@ class RayEstimate:
     def known_spread(self) -> Float[Tensor, "b h w"] | None:
         """Of the log depth (the scale of a Laplace distribution), for methods that say how sure they are."""
         return None
+
+    def scaled(self, factor: float) -> "RayEstimate":
+        """In a scene that is so many times larger."""
+        spacing_m = None if self.plane_spacing_m is None else self.plane_spacing_m * factor
+        return replace(self, depth_m=self.depth_m * factor, plane_spacing_m=spacing_m)
+
+    def with_depth(
+        self, depth_m: Float[Tensor, "b h w"], is_measured: Bool[Tensor, "b h w"], log_spread: float
+    ) -> "RayEstimate":
+        """Another depth, of which `is_measured` tells what was not made up and `log_spread` how sure that is."""
+        return replace(self, depth_m=depth_m)
 
 
 @dataclass(frozen=True, eq=False)
@@ -119,6 +134,10 @@ class Seen(Generic[PanopticT, RaysT]):
     panoptic: PanopticT
     rays: RaysT
     grids: tuple[VoxelGrid, ...] | None = None
+
+    def scaled(self, factor: float) -> "Seen[Any, Any]":
+        """In a scene that is so many times larger: for who knows a length. Pixels stay where they are."""
+        return replace(self, panoptic=self.panoptic.scaled(factor), rays=self.rays.scaled(factor))
 
 
 @runtime_checkable

@@ -10,6 +10,7 @@ from typing import Any
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.files import sha256_of_file
 from panoptic3d.predictor.cameras import GivenCamera
+from panoptic3d.predictor.depths import DepthPlace
 from panoptic3d.predictor.photo_list import Order
 from panoptic3d.structures.scene_files import FACTS, changed_files, missing_files, read_facts
 
@@ -20,11 +21,16 @@ class Wanted:
 
     checkpoint: Mapping[str, Any]
     options: Mapping[str, Any]  # of the call, as JSON holds them; those not given are left out
+    depth: DepthPlace | None = None
 
     @classmethod
-    def by(cls, checkpoint: Mapping[str, Any], given: GivenCamera, **options: Any) -> "Wanted":
-        asked = {**asdict(given), **options}
-        return cls(checkpoint, json.loads(json.dumps({name: value for name, value in asked.items() if value})))
+    def by(
+        cls, checkpoint: Mapping[str, Any], given: GivenCamera, depth: DepthPlace | None = None, **options: Any
+    ) -> "Wanted":
+        of_depth = {} if depth is None else {"depth": True, **depth.options.facts()}
+        asked = {**asdict(given), **of_depth, **options}
+        kept = {name: value for name, value in asked.items() if value}
+        return cls(checkpoint, json.loads(json.dumps(kept)), depth)
 
 
 def num_segments_there(order: Order, out: Path, wanted: Wanted) -> int | None:
@@ -52,6 +58,10 @@ def num_segments_there(order: Order, out: Path, wanted: Wanted) -> int | None:
         raise _refusal(folder, "was made with another checkpoint")
     if options != wanted.options:
         raise _refusal(folder, f"was made with other options ({_told(options)}; now {_told(wanted.options)})")
+    if wanted.depth is not None:
+        depth = sha256_of_file(wanted.depth.file_for(order.photo, order.scene))
+        if provenance.get("depth", {}).get("sha256") != depth:
+            raise _refusal(folder, "was made with another depth")
     return num_segments
 
 

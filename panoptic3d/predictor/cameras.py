@@ -97,11 +97,11 @@ def _resized(camera: Camera, photo: Photo) -> Camera:
     return camera.resized(width, height)
 
 
-def parse_intrinsics(text: str) -> tuple[float, float, float, float]:
+def parse_intrinsics(text: str, option: str = "--intrinsics") -> tuple[float, float, float, float]:
     try:
         fx, fy, cx, cy = (float(word) for word in text.split(","))
     except ValueError:
-        raise InputError(f"--intrinsics is {text!r}; give four numbers FX,FY,CX,CY in pixels of the photo.") from None
+        raise InputError(f"{option} is {text!r}; give four numbers FX,FY,CX,CY in pixels.") from None
     return fx, fy, cx, cy
 
 

@@ -12,9 +12,10 @@ from panoptic3d.export.folder import OutputError, check_place, recover_scenes, w
 from panoptic3d.files import claimed
 from panoptic3d.predictor.already import Wanted, num_segments_there
 from panoptic3d.predictor.cameras import GivenCamera
+from panoptic3d.predictor.depths import DepthPlace
 from panoptic3d.predictor.photo_list import Order
 from panoptic3d.predictor.photos import Photo, load_photo
-from panoptic3d.predictor.predictor import Predictor
+from panoptic3d.predictor.predictor import PhotoHint, Predictor
 from panoptic3d.predictor.scene_index import update_index
 from panoptic3d.structures.scene import PanopticScene
 
@@ -60,6 +61,23 @@ class _Writing:
     wanted: Wanted
 
 
+@dataclass(frozen=True)
+class _Asking:
+    """What photos are asked with."""
+
+    predictor: Predictor
+    given: GivenCamera
+    depth: DepthPlace | None
+    camera_height_m: float | None
+
+    def load(self, order: Order) -> tuple[Photo, PhotoHint]:
+        depth = None if self.depth is None else self.depth.load(order.photo, order.scene)
+        return load_photo(order.photo), PhotoHint(depth, self.camera_height_m)
+
+    def scenes(self, loaded: Sequence[tuple[Photo, PhotoHint]]) -> list[PanopticScene]:
+        return self.predictor.batch([photo for photo, _ in loaded], self.given, [hint for _, hint in loaded])
+
+
 def predict_folder(
     orders: Sequence[Order],
     predictor: Predictor,
@@ -70,12 +88,16 @@ def predict_folder(
     overwrite: bool = False,
     simplify_vox: float = 0.0,
     maps: bool = False,
+    depth: DepthPlace | None = None,
+    camera_height_m: float | None = None,
 ) -> Iterator[Outcome]:
     """One outcome an order: first those that need nothing done, then batch by batch. Only a place that takes nothing at all
     ends it early. What another process is making at the same time comes last, when that is done.
     """
-    wanted = Wanted.by(predictor.network.checkpoint, given, simplify_vox=simplify_vox, maps=maps)
+    options = {"simplify_vox": simplify_vox, "maps": maps, "camera_height_m": camera_height_m}
+    wanted = Wanted.by(predictor.network.checkpoint, given, depth, **options)
     writing = _Writing(out, overwrite, simplify_vox, maps, wanted)
+    asking = _Asking(predictor, given, depth, camera_height_m)
     for parent in {(out / order.scene).parent for order in orders}:
         recover_scenes(parent)
     open_orders = []
@@ -89,9 +111,9 @@ def predict_folder(
     is_new = not out.exists()
     try:
         for some in _batches(open_orders, batch_size):
-            yield from _predict_claimed(some, predictor, given, writing, elsewhere)
+            yield from _predict_claimed(some, asking, writing, elsewhere)
         for order in elsewhere:
-            yield from _predict_claimed([order], predictor, given, writing, None)
+            yield from _predict_claimed([order], asking, writing, None)
     finally:
         if is_new:
             with suppress(OSError):  # only an empty one goes: nothing came of it
@@ -127,8 +149,7 @@ def _batches(orders: Sequence[Order], size: int) -> Iterator[Sequence[Order]]:
 
 def _predict_claimed(
     orders: Sequence[Order],
-    predictor: Predictor,
-    given: GivenCamera,
+    asking: _Asking,
     writing: _Writing,
     elsewhere: list[Order] | None,
 ) -> Iterator[Outcome]:
@@ -147,15 +168,13 @@ def _predict_claimed(
                 yield outcome
             else:
                 mine.append(order)
-        yield from _predict_some(mine, predictor, given, writing)
+        yield from _predict_some(mine, asking, writing)
 
 
-def _predict_some(
-    orders: Sequence[Order], predictor: Predictor, given: GivenCamera, writing: _Writing
-) -> Iterator[Outcome]:
-    loaded: list[tuple[Order, Photo]] = []
+def _predict_some(orders: Sequence[Order], asking: _Asking, writing: _Writing) -> Iterator[Outcome]:
+    loaded: list[tuple[Order, tuple[Photo, PhotoHint]]] = []
     for order in orders:
-        photo = _attempt(load_photo, order.photo)
+        photo = _attempt(asking.load, order)
         if isinstance(photo, Exception):
             yield Outcome(order, failure=photo)
         else:
@@ -163,10 +182,10 @@ def _predict_some(
     if not loaded:
         return
     start_s = time.perf_counter()
-    scenes = _attempt(predictor.batch, [photo for _, photo in loaded], given)
+    scenes = _attempt(asking.scenes, [photo for _, photo in loaded])
     if isinstance(scenes, Exception) and len(loaded) > 1:  # one of them may be to blame: each by itself
         for order, _ in loaded:
-            yield from _predict_some([order], predictor, given, writing)
+            yield from _predict_some([order], asking, writing)
         return
     share_s = (time.perf_counter() - start_s) / len(loaded)
     for row, (order, _) in enumerate(loaded):

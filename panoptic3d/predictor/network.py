@@ -13,9 +13,12 @@ from panoptic3d.errors import InputError
 from panoptic3d.files import sha256_of_file
 from panoptic3d.models.checkpoints.find import find_checkpoint
 from panoptic3d.models.checkpoints.load import load_network
+from panoptic3d.models.hints import with_hint
 from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.slots import Seen
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.given_depth import SceneHint
 from panoptic3d.structures.moving import moved
 from panoptic3d.structures.scene import PanopticScene
 
@@ -37,6 +40,15 @@ class SceneNetwork(Protocol):
         ...
 
 
+@runtime_checkable
+class HintedNetwork(SceneNetwork, Protocol):
+    """One that can be told what is known of a scene beside its photo."""
+
+    def hinted_scenes(
+        self, images: UInt8[Tensor, "b 3 h w"], cameras: Sequence[Camera], hints: Sequence[SceneHint | None]
+    ) -> list[PanopticScene]: ...
+
+
 class PipelineNetwork:
     """On CUDA the trunk and the detector run in bfloat16, all that is metric in float32 (`Pipeline.infer`)."""
 
@@ -48,11 +60,29 @@ class PipelineNetwork:
         return self.pipeline.fit.view_of(camera)
 
     def scenes(self, images: UInt8[Tensor, "b 3 h w"], cameras: Sequence[Camera]) -> list[PanopticScene]:
+        return self.hinted_scenes(images, cameras, [None] * len(cameras))
+
+    def hinted_scenes(
+        self, images: UInt8[Tensor, "b 3 h w"], cameras: Sequence[Camera], hints: Sequence[SceneHint | None]
+    ) -> list[PanopticScene]:
         watch = Stopwatch()
-        scenes = self.pipeline.infer(images.to(self.device), tuple(cameras), self.dtype_2d)
+        used: dict[int, dict[str, Any]] = {}
+
+        def exchange(seen: Seen, number: int) -> Seen:
+            hint = hints[number]
+            if hint is None:
+                return seen
+            seen, used[number] = with_hint(seen, hint)
+            return seen
+
+        scenes = self.pipeline.infer(images.to(self.device), tuple(cameras), self.dtype_2d, exchange)
         scenes = [_on_cpu(scene) for scene in scenes]  # which waits for the device
         watch.lap("network")
-        return [replace(s, provenance={**s.provenance, "seconds": dict(watch.seconds)}) for s in scenes]
+        seconds = {"seconds": dict(watch.seconds)}
+        return [
+            replace(scene, provenance={**scene.provenance, **seconds, **used.get(number, {})})
+            for number, scene in enumerate(scenes)
+        ]
 
 
 def open_network(checkpoint: str | Path | None, device: str) -> PipelineNetwork:

@@ -3,19 +3,22 @@
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor
 
-from panoptic3d.errors import Panoptic3dError
+from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.predictor.cameras import CameraChoice, GivenCamera, choose_camera
 from panoptic3d.predictor.canonical import CanonicalView, seen_by, within_photo
-from panoptic3d.predictor.network import SceneNetwork, open_network
+from panoptic3d.predictor.depths import AnyDepth, DepthOptions, LoadedDepth, load_depth, placed_depth
+from panoptic3d.predictor.network import HintedNetwork, SceneNetwork, open_network
 from panoptic3d.predictor.photos import Photo, load_photo, photo_from_array
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.given_depth import SceneHint
 from panoptic3d.structures.scene import PanopticScene
 
 AnyPhoto = Photo | str | os.PathLike[str] | np.ndarray | Tensor | Image.Image
@@ -28,6 +31,26 @@ class _Ready:
     photo: Photo
     choice: CameraChoice
     view: CanonicalView
+    hint: SceneHint | None  # in the pixels of the view
+    hint_facts: dict[str, Any]
+
+
+@dataclass(frozen=True, eq=False)
+class PhotoHint:
+    """What is known of a scene beside its photo: depth, or how high the camera was held."""
+
+    depth: LoadedDepth | None = None
+    camera_height_m: float | None = None
+
+    def __post_init__(self) -> None:
+        if self.camera_height_m is not None and not 0.05 <= self.camera_height_m <= 20:
+            raise InputError(
+                f"a camera height of {self.camera_height_m:g} m is none of a room; give metres above the floor."
+            )
+
+    @property
+    def says_something(self) -> bool:
+        return self.depth is not None or self.camera_height_m is not None
 
 
 class Predictor:
@@ -50,11 +73,31 @@ class Predictor:
         self.network: SceneNetwork = open_network(name, device) if network is None else network
         self._process = os.getpid()
 
-    def __call__(self, photo: AnyPhoto, camera: Camera | None = None, fov_deg: float | None = None) -> PanopticScene:
-        """A file, or an upright picture in memory. Without a camera EXIF says, and then `FALLBACK_FOV_DEG`."""
-        return self.batch([photo], GivenCamera(camera=camera, fov_deg=fov_deg))[0]
+    def __call__(
+        self,
+        photo: AnyPhoto,
+        camera: Camera | None = None,
+        fov_deg: float | None = None,
+        *,
+        depth: AnyDepth | None = None,
+        depth_options: DepthOptions | None = None,
+        camera_height_m: float | None = None,
+    ) -> PanopticScene:
+        """A file, or an upright picture in memory. Without a camera EXIF says, and then `FALLBACK_FOV_DEG`.
 
-    def batch(self, photos: Sequence[AnyPhoto], given: GivenCamera | None = None) -> list[PanopticScene]:
+        `depth` is registered to the photo, at any size: a file, or an array of metres with 0 or NaN where nothing is known;
+        `depth_options` say it if it is not metric or not along the axis. `camera_height_m` is above the floor.
+        """
+        loaded = None if depth is None else load_depth(depth, depth_options or DepthOptions())
+        hints = [PhotoHint(loaded, camera_height_m)]
+        return self.batch([photo], GivenCamera(camera=camera, fov_deg=fov_deg), hints)[0]
+
+    def batch(
+        self,
+        photos: Sequence[AnyPhoto],
+        given: GivenCamera | None = None,
+        hints: Sequence[PhotoHint] | None = None,
+    ) -> list[PanopticScene]:
         """The photos may differ in size: those whose views have one size go through the network together."""
         if os.getpid() != self._process and torch.get_num_threads() > 1:
             raise Panoptic3dError(
@@ -62,21 +105,37 @@ class Predictor:
                 "the fork, start processes by `spawn`, or call torch.set_num_threads(1)."
             )
         watch = Stopwatch()
-        ready = [self._ready(photo, given or GivenCamera()) for photo in photos]
+        told = [PhotoHint()] * len(photos) if hints is None else hints
+        ready = [self._ready(p, given or GivenCamera(), hint) for p, hint in zip(photos, told, strict=True)]
         watch.lap("load")
         share_s = round(watch.seconds["load"] / max(len(ready), 1), 4)
         scenes: dict[int, PanopticScene] = {}
         for rows in _of_one_size(ready):
             views = [ready[row].view for row in rows]
-            made = self.network.scenes(torch.stack([view.image for view in views]), [view.camera for view in views])
+            made = self._scenes(views, [ready[row].hint for row in rows])
             for row, scene in zip(rows, made, strict=True):
                 scenes[row] = self._finished(ready[row], scene, {"load": share_s}, len(rows))
         return [scenes[row] for row in range(len(ready))]
 
-    def _ready(self, photo: AnyPhoto, given: GivenCamera) -> _Ready:
+    def _scenes(self, views: Sequence[CanonicalView], hints: Sequence[SceneHint | None]) -> list[PanopticScene]:
+        images, cameras = torch.stack([view.image for view in views]), [view.camera for view in views]
+        if not any(hints):
+            return self.network.scenes(images, cameras)
+        if not isinstance(self.network, HintedNetwork):
+            raise InputError("this network takes a photo alone; leave depth and lengths out.")
+        return self.network.hinted_scenes(images, cameras, hints)
+
+    def _ready(self, photo: AnyPhoto, given: GivenCamera, told: PhotoHint) -> _Ready:
         loaded = as_photo(photo)
         choice = choose_camera(loaded, given)
-        return _Ready(loaded, choice, seen_by(loaded.image, choice.camera, self.network.view_of(choice.camera)))
+        view = seen_by(loaded.image, choice.camera, self.network.view_of(choice.camera))
+        if not told.says_something:
+            return _Ready(loaded, choice, view, None, {})
+        depth, facts = None, {}
+        if told.depth is not None:
+            depth = placed_depth(told.depth, loaded, choice.camera).seen_from(view.from_photo.inverse())
+            facts = {**told.depth.facts, "size": [depth.values.shape[1], depth.values.shape[0]]}
+        return _Ready(loaded, choice, view, SceneHint(depth, told.camera_height_m), facts)
 
     def _finished(
         self, ready: _Ready, scene: PanopticScene, seconds: dict[str, float], num_together: int
@@ -101,6 +160,8 @@ class Predictor:
             "seconds": seconds | stages,
             "photo": {**facts, "notes": list(photo.notes)},
         }
+        if ready.hint_facts:
+            provenance["depth"] = {**ready.hint_facts, **scene.provenance.get("depth", {})}
         return replace(scene, camera=ready.choice.camera, photo=photo.image, provenance=provenance)
 
 

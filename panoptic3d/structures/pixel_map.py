@@ -32,6 +32,10 @@ class PixelMap:
         (ax, ay), (bx, by) = after.scale, after.shift
         return PixelMap((self.scale[0] * ax, self.scale[1] * ay), (self.shift[0] * ax + bx, self.shift[1] * ay + by))
 
+    def inverse(self) -> "PixelMap":
+        (sx, sy), (tx, ty) = self.scale, self.shift
+        return PixelMap((1 / sx, 1 / sy), (-tx / sx, -ty / sy))
+
     def read(
         self, values: Shaped[Tensor, "h w"], width: int, height: int, outside: float | int
     ) -> Shaped[Tensor, "{height} {width}"]:

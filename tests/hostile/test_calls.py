@@ -45,6 +45,14 @@ TRIES = [
         )
     ),
     _call(*_PREDICT, "--fov-deg=60", "--intrinsics=50,50,5,5"),
+    *(_call(*_PREDICT, f"--depth={name}") for name in
+      ("nothing.exr", "a.png", "notes.txt", "empty", "/dev/null", "x" * 5000)),
+    *(_call(*_PREDICT, "--depth=a.png", f"--depth-unit={text}") for text in ("", "x", "0", "-1", "nan", "1/0")),
+    *(_call(*_PREDICT, "--depth=a.png", f"--depth-intrinsics={text}") for text in ("", "1,2,3", "a,b,c,d", "nan,5,1,1")),
+    *(_call(*_PREDICT, f"--camera-height-m={n}") for n in ("-1", "0", "x", "nan", "inf", "1e9")),
+    _call(*_PREDICT, "--depth=a.png", "--depth-kind=x"),
+    _call(*_PREDICT, "--depth-kind=affine", said="--depth"),
+    _call("predict", "a.png", "in", "--out", "out", "--depth=notes.txt", "--device", "cpu", said="one file"),
     *(_call(*_PREDICT, "--checkpoint", name, said="nowhere|a file|a folder without") for name in
       ("nowhere", "a.png", "empty", "x" * 5000, "../../..", "/dev/null", "\x1b[31m")),
     *(_call("predict", name, "--out", "out", "--device", "cpu") for name in

@@ -1,10 +1,11 @@
 """What the image says: classes of its pixels, and what lies along their rays."""
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 from torch import Tensor, nn
 
 from panoptic3d.backbones.learning_convs import Pointwise
@@ -40,6 +41,31 @@ class LayeredEstimate(RayEstimate):
     def known_spread(self) -> Float[Tensor, "b h w"]:
         return self.log_spread
 
+    def scaled(self, factor: float) -> "LayeredEstimate":
+        scaled = super().scaled(factor)
+        assert isinstance(scaled, LayeredEstimate)
+        layout_m = None if self.layout_m is None else self.layout_m * factor
+        return replace(scaled, layout_m=layout_m, stance=None if self.stance is None else self.stance.scaled(factor))
+
+    def with_depth(
+        self, depth_m: Float[Tensor, "b h w"], is_measured: Bool[Tensor, "b h w"], log_spread: float
+    ) -> "LayeredEstimate":
+        depth_m = depth_m.clamp(_NEAR_M, _FAR_M)
+        layout_m = None if self.layout_m is None else self.layout_m.maximum(depth_m)
+        spread = torch.where(is_measured, log_spread, self.log_spread)
+        return replace(self, depth_m=depth_m, log_spread=spread, layout_m=layout_m)
+
+
+@dataclass(frozen=True, eq=False)
+class PixelVotes(Panoptic2D):
+    """Classes of pixels, and maybe their votes for the centres of things, which are lengths."""
+
+    def scaled(self, factor: float) -> "PixelVotes":
+        if VOTES not in self.maps:
+            return self
+        votes = {VOTES: self.maps[VOTES] * factor, VOTE_SPREAD: self.maps[VOTE_SPREAD] + math.log(factor)}
+        return replace(self, maps={**self.maps, **votes})
+
 
 class PixelClasses(nn.Module):
     """Class logits at half the resolution, and of what shows a thing a vote for where its centre lies.
@@ -53,14 +79,14 @@ class PixelClasses(nn.Module):
         self.classes = faint(Pointwise(32, num_classes))
         self.votes = faint(nn.Conv2d(32, 4, 3, padding=1)) if has_votes else None
 
-    def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
+    def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> PixelVotes:
         device = pyramid.stride4.device
         features = self.read(pyramid.stride4, cameras)
         maps = {SEMANTICS: widened(self.classes(features))}
         if self.votes is not None:
             said = widened(self.votes(features))
             maps |= {VOTES: said[:, :3], VOTE_SPREAD: (said[:, 3] - 1).clamp(*_LOG_VOTE_SPREAD)}
-        return Panoptic2D(instances=tuple(Instances2D.empty(camera, device) for camera in cameras), maps=maps)
+        return PixelVotes(instances=tuple(Instances2D.empty(camera, device) for camera in cameras), maps=maps)
 
 
 class LayeredRays(nn.Module):

@@ -31,6 +31,10 @@ class Stance:
     floor_m: Float[Tensor, " b"]  # of the camera above the floor
     ceiling_m: Float[Tensor, " b"]  # of the ceiling above the camera
 
+    def scaled(self, factor: float) -> "Stance":
+        """In a room that is so many times larger."""
+        return Stance(self.down, self.floor_m * factor, self.ceiling_m * factor)
+
     def detached(self) -> "Stance":
         return Stance(self.down.detach(), self.floor_m.detach(), self.ceiling_m.detach())
 

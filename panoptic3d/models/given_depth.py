@@ -1,0 +1,106 @@
+"""Depth from elsewhere between the two halves of the drive: fitted to the network's own, its holes filled by it."""
+
+from dataclasses import dataclass, replace
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from panoptic3d.errors import InputError
+from panoptic3d.geometry.affine_depth import median_log_ratio, robust_affine_fit
+from panoptic3d.geometry.hole_filling import filled
+from panoptic3d.models.slots import Seen
+from panoptic3d.structures.given_depth import DepthKind, GivenDepth
+from panoptic3d.structures.pixel_map import PixelMap
+
+_NEAREST_M, _FARTHEST_M = 0.05, 100.0  # what a fit pushes beyond is no depth of a room
+_LEAST_PIXELS = 16  # of a fit
+
+
+@dataclass(frozen=True, eq=False)
+class FittedDepth:
+    """Metres where something is known, and how they came out of what was given."""
+
+    depth_m: Float[Tensor, "h w"]
+    is_measured: Bool[Tensor, "h w"]
+    scale: float
+    shift: float
+    residual: float  # median of |log(given / own)|: how far the two are apart
+
+    def facts(self, kind: DepthKind) -> dict[str, Any]:
+        """For scene.json."""
+        return {
+            "kind": kind,
+            "fitted_in": {"metric": None, "scale": "depth", "affine": "depth", "disparity": "disparity"}[kind],
+            "scale": _short(self.scale),
+            "shift": _short(self.shift),
+            "residual": _short(self.residual),
+            "share_measured": _short(float(self.is_measured.float().mean())),
+        }
+
+
+def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any]]:
+    """Of one image. The network's maps first take the scale of a metric depth, so that what lies behind the visible surface
+    moves along with it; then what was measured takes the place of what was believed.
+    """
+    own_m = seen.rays.depth_m[0]
+    fit = fitted_depth(at_map(seen, given), own_m, given.kind)
+    facts = fit.facts(given.kind)
+    if given.kind == "metric":
+        factor = float(median_log_ratio(own_m[fit.is_measured].double(), fit.depth_m[fit.is_measured].double()).exp())
+        seen, facts = seen.scaled(factor), facts | {"scale_of_own": _short(factor)}
+    depth_m = filled(fit.depth_m, fit.is_measured, seen.rays.depth_m[0])
+    rays = seen.rays.with_depth(depth_m[None], fit.is_measured[None], given.log_spread)
+    return replace(seen, rays=rays), facts
+
+
+def at_map(seen: Seen, given: GivenDepth) -> Float[Tensor, "h w"]:
+    """The given values at the pixels of the network's depth, NaN where there are none."""
+    height, width = seen.rays.depth_m.shape[1:]
+    to_map = seen.fitted.from_photo.then(PixelMap.between(seen.fitted.cameras[0], seen.rays.cameras[0]))
+    way = to_map.inverse().then(given.from_image)
+    return way.read(given.values.to(seen.rays.depth_m.device), width, height, float("nan"))
+
+
+def fitted_depth(values: Float[Tensor, "h w"], own_m: Float[Tensor, "h w"], kind: DepthKind) -> FittedDepth:
+    """Robustly, in depth or in disparity as the kind says, to the metric depth of the network."""
+    is_known = values.isfinite() if kind in ("affine", "disparity") else values.isfinite() & (values > 0)
+    if int(is_known.sum()) < (1 if kind == "metric" else _LEAST_PIXELS):
+        raise InputError(
+            f"the depth has {int(is_known.sum())} measured pixels in the picture; give one of this photo, with more."
+        )
+    source, own = values[is_known].double(), own_m[is_known].double()
+    scale, shift = 1.0, 0.0
+    match kind:
+        case "scale":
+            scale = float(median_log_ratio(source, own).exp())
+        case "affine" | "disparity":
+            fit = robust_affine_fit(source, own if kind == "affine" else 1 / own)
+            scale, shift = float(fit.scale), float(fit.shift)
+            _refuse_mirrored(scale, float(source.std()), kind)
+    aligned = scale * torch.where(is_known, values, 1.0) + shift
+    depth_m = torch.where(aligned > 0, 1 / aligned, torch.inf) if kind == "disparity" else aligned
+    is_measured = is_known & (depth_m > _NEAREST_M) & (depth_m < _FARTHEST_M)
+    if not bool(is_measured.any()):
+        raise InputError(
+            f"after its fit no pixel of the depth lies between {_NEAREST_M:g} and {_FARTHEST_M:g} m; check its kind and unit."
+        )
+    gap = depth_m[is_measured].double().log() - own_m[is_measured].double().log()
+    depth_m = torch.where(is_measured, depth_m, 1.0).to(own_m)
+    return FittedDepth(depth_m, is_measured, scale, shift, float(gap.abs().median()))
+
+
+def _refuse_mirrored(scale: float, contrast: float, kind: DepthKind) -> None:
+    if contrast == 0:
+        raise InputError("the depth is the same everywhere, so that nothing can be fitted; give one of this photo.")
+    if scale <= 0:
+        other = "disparity" if kind == "affine" else "affine"
+        raise InputError(
+            f"as {kind} the depth fits the network's own only mirrored (scale {scale:.3g}); it may be {other}, or another "
+            "photo's."
+        )
+
+
+def _short(value: float) -> float:
+    return float(f"{value:.6g}")

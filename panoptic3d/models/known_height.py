@@ -1,0 +1,61 @@
+"""A length that somebody knows. All lengths that a network says of a room are proportional to the camera's height in it."""
+
+from typing import Any
+
+import torch
+from jaxtyping import Bool, Float
+from torch import Tensor
+
+from panoptic3d.errors import InputError
+from panoptic3d.geometry.pinhole import unproject_depth_map
+from panoptic3d.geometry.room_planes import PlaneRules, level_plane
+from panoptic3d.models.slots import Seen
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
+
+_RULES = PlaneRules(least_points=200)
+_UP = (0.0, -1.0, 0.0)  # of a level camera
+_CLASSES = "semantics"  # class logits of pixels, in methods that have them
+_FLOOR = FRONT3D_TAXONOMY.id_of("floor")
+
+
+def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any]]:
+    """Of one image: all maps by the factor that puts the floor, as the network sees it, `height_m` below the camera."""
+    own_m, source = _own_height(seen)
+    if own_m is None:
+        raise InputError(
+            "no floor is seen in the photo, so that --camera-height-m has nothing to measure; give --depth, or leave it out."
+        )
+    factor = height_m / own_m
+    facts = {"camera_height_m": height_m, "own_height_m": round(own_m, 4), "factor": round(factor, 5), "by": source}
+    return seen.scaled(factor), facts
+
+
+def _own_height(seen: Seen) -> tuple[float | None, str]:
+    stance = getattr(seen.rays, "stance", None)
+    points = _floor_points(seen)
+    up = torch.tensor(_UP, dtype=torch.float64) if stance is None else -stance.down[0].double().cpu()
+    plane = level_plane(points, up, _RULES) if len(points) >= _RULES.least_points else None
+    if plane is not None and plane.offset_m < 0:
+        return -plane.offset_m, "the floor's pixels"
+    if stance is not None:
+        return float(stance.floor_m[0]), "the stance"
+    return None, ""
+
+
+def _floor_points(seen: Seen) -> Float[Tensor, "n 3"]:
+    """Points of the pixels that show the floor, in float64."""
+    depth_m = seen.rays.depth_m[0].double().cpu()
+    points = unproject_depth_map(depth_m, seen.rays.cameras[0].intrinsics)
+    return points[_shows_floor(seen, depth_m)]
+
+
+def _shows_floor(seen: Seen, depth_m: Tensor) -> Bool[Tensor, "h w"]:
+    logits = seen.panoptic.maps.get(_CLASSES)
+    if logits is None:
+        raise InputError(
+            "this method does not tell which pixels show the floor; give --depth in place of --camera-height-m."
+        )
+    is_floor = logits[:1].argmax(dim=1).cpu() == _FLOOR
+    if is_floor.shape[1:] != depth_m.shape:
+        is_floor = torch.nn.functional.interpolate(is_floor[:, None].float(), size=depth_m.shape)[:, 0] > 0.5
+    return is_floor[0]

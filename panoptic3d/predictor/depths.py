@@ -1,0 +1,151 @@
+"""Depth that comes with a photo: which file, in which unit, along what, and whether it is of this photo at all."""
+
+import os
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from jaxtyping import Float32
+from torch import Tensor
+
+from panoptic3d.data.depth_files import DEPTH_ENDINGS, depth_array, read_depth_file
+from panoptic3d.errors import InputError
+from panoptic3d.files import sha256_of_file
+from panoptic3d.geometry.pinhole import unproject_depth_map
+from panoptic3d.predictor.photos import Photo
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.given_depth import DepthKind, GivenDepth
+from panoptic3d.structures.pixel_map import PixelMap
+
+AnyDepth = str | os.PathLike[str] | np.ndarray | Tensor
+_PHOTO_WORDS = ("rgb", "color", "colour", "image", "photo", "frame")  # cameras write color_0001 beside depth_0001
+_PLAUSIBLE_M = (0.05, 200.0)  # the median of metric depth of rooms
+_SAME_LENS = 0.01  # relative, of focal lengths and of the size for the principal point
+
+
+@dataclass(frozen=True)
+class DepthOptions:
+    """How the numbers of depth files are meant."""
+
+    kind: DepthKind = "metric"
+    along: Literal["axis", "ray"] = "axis"
+    unit_m: float | None = None  # none: whole numbers are millimetres, floats metres
+    intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy in pixels of the depth
+
+    def facts(self) -> dict[str, Any]:
+        """Those that are not the defaults, for the options of a call."""
+        default = DepthOptions()
+        return {f"depth_{k}": v for k, v in asdict(self).items() if v != getattr(default, k)}
+
+
+@dataclass(frozen=True, eq=False)
+class LoadedDepth:
+    values: Float32[np.ndarray, "h w"]  # NaN where nothing is known
+    options: DepthOptions = DepthOptions()
+    facts: dict[str, Any] = field(default_factory=dict)  # for scene.json
+
+
+def load_depth(depth: AnyDepth, options: DepthOptions = DepthOptions()) -> LoadedDepth:
+    if isinstance(depth, Tensor):
+        depth = depth.detach().cpu().numpy()
+    if isinstance(depth, np.ndarray):
+        values = depth_array(depth, "the depth in memory", options.unit_m)
+        return LoadedDepth(_checked(values, "the depth in memory", options), options, {"source": "in memory"})
+    values = _checked(read_depth_file(depth, options.unit_m), os.fspath(depth), options)
+    facts = {"source": Path(depth).name, "sha256": sha256_of_file(Path(depth))}
+    return LoadedDepth(values, options, facts)
+
+
+def _checked(values: Float32[np.ndarray, "h w"], name: str, options: DepthOptions) -> Float32[np.ndarray, "h w"]:
+    if options.kind in ("affine", "disparity"):
+        return values
+    if (values < 0).any():
+        raise InputError(
+            f"{name} holds negative depths (kind {options.kind}); write 0 or NaN where nothing was measured."
+        )
+    median, (low, high) = float(np.nanmedian(values)), _PLAUSIBLE_M
+    if options.kind == "metric" and not low <= median <= high:
+        raise InputError(
+            f"{name} has a median depth of {median:g} m, which is no room's ({low:g} to {high:g} m); give --depth-unit, or "
+            "--depth-kind scale where the unit is not known."
+        )
+    return values
+
+
+def placed_depth(loaded: LoadedDepth, photo: Photo, camera: Camera) -> GivenDepth:
+    """For the photo as it is in memory. `InputError` where it cannot be registered to it."""
+    height, width = loaded.values.shape
+    own_height, own_width = photo.image.shape[1:]
+    scale = max(width / own_width, height / own_height)
+    if abs(width / own_width - height / own_height) > 1 / min(own_width, own_height) * max(scale, 1.0):
+        turned = ", turned as the photo is" if (width > height) != (own_width > own_height) else ""
+        raise InputError(
+            f"the depth is {width}x{height} and the photo {photo.full_size[0]}x{photo.full_size[1]}, which is another frame; "
+            f"give depth that is registered to this photo, pixel by pixel at any size{turned}."
+        )
+    own = camera.resized(width, height)
+    _refuse_other_lens(loaded.options.intrinsics, own)
+    values = torch.from_numpy(loaded.values)
+    if loaded.options.along == "ray":
+        values = values / _ray_length(own)
+    return GivenDepth(values, PixelMap.resized((own_width, own_height), (width, height)), loaded.options.kind)
+
+
+def _ray_length(camera: Camera) -> Tensor:
+    """Metres along the ray of each pixel for a metre along the axis."""
+    return unproject_depth_map(torch.ones(camera.height, camera.width), camera.intrinsics.float()).norm(dim=-1)
+
+
+def _refuse_other_lens(given: tuple[float, float, float, float] | None, own: Camera) -> None:
+    if given is None:
+        return
+    depth = Camera(*given, own.width, own.height)
+    gaps = (
+        abs(depth.fx_px / own.fx_px - 1),
+        abs(depth.fy_px / own.fy_px - 1),
+        abs(depth.cx_px - own.cx_px) / own.width,
+        abs(depth.cy_px - own.cy_px) / own.height,
+    )
+    if max(gaps) > _SAME_LENS:
+        seen, is_there = (",".join(f"{v:.5g}" for v in (c.fx_px, c.fy_px, c.cx_px, c.cy_px)) for c in (depth, own))
+        raise InputError(
+            f"the depth's camera is {seen} and the photo's, at the size of the depth, {is_there}; register the depth to the "
+            "photo (RGB-D cameras call it align or registered depth), or give the photo's true camera with --intrinsics."
+        )
+
+
+@dataclass(frozen=True)
+class DepthPlace:
+    """`--depth FILE_OR_FOLDER`: one file for the one photo, or a folder in which each photo's is found by its name."""
+
+    path: Path
+    options: DepthOptions
+
+    def file_for(self, photo: Path, scene: str) -> Path:
+        if not self.path.is_dir():
+            return self.path
+        names = dict.fromkeys((*_names_of(scene), *_names_of(photo.stem), *_names_of(photo.name)))
+        found = [self.path / f"{n}{e}" for n in names for e in DEPTH_ENDINGS if (self.path / f"{n}{e}").is_file()]
+        found += [self.path / n / "depth.exr" for n in names if (self.path / n / "depth.exr").is_file()]  # of --maps
+        found = [file for file in found if not photo.exists() or not file.samefile(photo)]
+        if not found:
+            tried = ", ".join(f"{n}.exr" for n in list(names)[:3])
+            raise InputError(f"{self.path} has no depth of {photo.name} (such as {tried}); name it like the photo.")
+        if len(found) > 1:
+            raise InputError(
+                f"{self.path} has {len(found)} depths of {photo.name} ({found[0].name} and {found[1].name}); leave one."
+            )
+        return found[0]
+
+    def load(self, photo: Path, scene: str) -> LoadedDepth:
+        return load_depth(self.file_for(photo, scene), self.options)
+
+
+def _names_of(name: str) -> list[str]:
+    """The photo's own name first, then what RGB-D cameras and data sets call its depth."""
+    folder, slash, last = name.rpartition("/")
+    low = last.lower()
+    others = [last[: low.find(w)] + "depth" + last[low.find(w) + len(w) :] for w in _PHOTO_WORDS if w in low]
+    return [f"{folder}{slash}{n}" for n in (last, *others, f"{last}_depth", f"{last}-depth", f"depth_{last}")]

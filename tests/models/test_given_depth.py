@@ -1,0 +1,129 @@
+"""Depth from elsewhere between the two halves of the drive."""
+
+from dataclasses import replace
+
+import pytest
+import torch
+
+from panoptic3d.errors import InputError
+from panoptic3d.models.clearview.build import build_clearview
+from panoptic3d.models.clearview.config import ClearviewConfig, PixelConfig, RayConfig, TrunkConfig, VoxelNetConfig
+from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate, PixelVotes
+from panoptic3d.models.given_depth import at_map, fitted_depth, with_given_depth
+from panoptic3d.models.hints import with_hint
+from panoptic3d.models.slots import Seen
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth, SceneHint
+from panoptic3d.structures.pixel_map import PixelMap
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
+
+CAMERA = Camera.from_fov(60.0, 160, 120)
+NAN = float("nan")
+
+
+@pytest.fixture(scope="module")
+def seen() -> Seen[PixelVotes, LayeredEstimate]:
+    small = VoxelNetConfig(channels_64=(8, 8, 8), channels_128=8, channels_256=8)
+    config = ClearviewConfig(
+        trunk=TrunkConfig(width=16),
+        rays=RayConfig(width=8, has_stance=True),
+        pixels=PixelConfig(has_votes=True),
+        voxel_net=small,
+    )
+    torch.manual_seed(0)
+    image = torch.randint(0, 256, (1, 3, 120, 160), dtype=torch.uint8)
+    with torch.inference_mode():
+        found = build_clearview(config).see(image, (CAMERA,))
+    height, width = found.rays.depth_m.shape[1:]
+    ramp = torch.linspace(1, 2, width).expand(1, height, width)
+    return replace(found, rays=replace(found.rays, depth_m=2 * ramp, layout_m=3 * ramp))
+
+
+def _given(values: torch.Tensor, kind: DepthKind = "metric") -> GivenDepth:
+    height, width = values.shape
+    return GivenDepth(values, PixelMap.resized((160, 120), (width, height)), kind)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_scaled_scene_is_larger_and_looks_the_same(seen: Seen, seed: int) -> None:
+    factor = 1.0 + 0.3 * seed
+    large = seen.scaled(factor)
+    torch.testing.assert_close(large.rays.depth_m, factor * seen.rays.depth_m)
+    torch.testing.assert_close(large.rays.layout_m, factor * seen.rays.layout_m)
+    torch.testing.assert_close(large.rays.stance.floor_m, factor * seen.rays.stance.floor_m)
+    torch.testing.assert_close(large.rays.stance.down, seen.rays.stance.down)
+    torch.testing.assert_close(large.panoptic.maps[VOTES], factor * seen.panoptic.maps[VOTES])
+    torch.testing.assert_close(large.panoptic.maps[VOTE_SPREAD].exp(), factor * seen.panoptic.maps[VOTE_SPREAD].exp())
+    assert large.rays.plane_spacing_m == pytest.approx(factor * seen.rays.plane_spacing_m)
+    assert torch.equal(large.panoptic.maps[SEMANTICS], seen.panoptic.maps[SEMANTICS])
+
+
+def test_measured_pixels_are_kept_and_marked_and_the_rest_takes_their_scale(seen: Seen) -> None:
+    values = seen.rays.depth_m[0] * 1.5
+    values[20:30, 30:50] = NAN
+    out, facts = with_given_depth(seen, _given(values))
+    measured = values.isfinite()
+    torch.testing.assert_close(out.rays.depth_m[0][measured], values[measured])
+    torch.testing.assert_close(out.rays.depth_m[0], 1.5 * seen.rays.depth_m[0])  # also in the hole
+    assert bool((out.rays.log_spread[0][measured] == MEASURED_LOG_SPREAD).all())
+    assert torch.equal(out.rays.log_spread[0][~measured], seen.rays.log_spread[0][~measured])
+    assert facts["scale_of_own"] == pytest.approx(1.5)
+    torch.testing.assert_close(out.rays.layout_m, 1.5 * seen.rays.layout_m)
+    assert bool((out.rays.layout_m >= out.rays.depth_m).all())
+
+
+@pytest.mark.parametrize("kind", ["scale", "affine", "disparity"])
+def test_depth_without_a_scale_takes_the_networks(seen: Seen, kind: DepthKind) -> None:
+    own = seen.rays.depth_m[0]
+    values = {"scale": 7 * own, "affine": 0.2 * own - 3.0, "disparity": 5 / own + 0.4}[kind]
+    values[:5] = values.mean()  # a tenth of it is wrong
+    fit = fitted_depth(values, own, kind)
+    torch.testing.assert_close(fit.depth_m[5:], own[5:], rtol=1e-4, atol=1e-4)
+    assert fit.scale > 0
+    assert fit.residual < 1e-3
+    out, facts = with_given_depth(seen, _given(values, kind))
+    assert "scale_of_own" not in facts
+    torch.testing.assert_close(out.rays.layout_m, seen.rays.layout_m.maximum(out.rays.depth_m))
+
+
+def test_mirrored_flat_and_empty_depths_are_refused(seen: Seen) -> None:
+    own = seen.rays.depth_m[0]
+    for kind, values, said in (
+        ("affine", 1 / own, "mirrored"),
+        ("disparity", own, "mirrored"),
+        ("affine", torch.full_like(own, 3.0), "same everywhere"),
+        ("metric", torch.full_like(own, NAN), "0 measured"),
+        ("metric", torch.full_like(own, 1e5), "no pixel"),
+    ):
+        with pytest.raises(InputError, match=said):
+            fitted_depth(values, own, kind)
+
+
+def test_a_pixel_is_read_where_the_photo_has_it(seen: Seen) -> None:
+    """Its column and row, at three times the photo's resolution."""
+    v, u = torch.meshgrid(torch.arange(360) / 3, torch.arange(480) / 3, indexing="ij")
+    height, width = seen.rays.depth_m.shape[1:]
+    read_u, read_v = (at_map(seen, _given(x.contiguous().float())) for x in (u, v))
+    expected_u = (torch.arange(width) + 0.5) * 160 / width - 0.5
+    expected_v = (torch.arange(height) + 0.5) * 120 / height - 0.5
+    assert float((read_u - expected_u).abs().max()) < 0.6
+    assert float((read_v - expected_v[:, None]).abs().max()) < 0.6
+
+
+def test_a_known_height_puts_the_floor_there(seen: Seen) -> None:
+    camera, height, width = seen.rays.cameras[0], *seen.rays.depth_m.shape[1:]
+    rows = (torch.arange(height) - camera.cy_px) / camera.fy_px
+    is_floor = (rows > 0.1)[:, None].expand(height, width)
+    depth = torch.where(is_floor, 0.8 / rows.clamp(min=0.05)[:, None], 3.0)[None]
+    logits = torch.zeros_like(seen.panoptic.maps[SEMANTICS])
+    floor, wall = FRONT3D_TAXONOMY.id_of("floor"), FRONT3D_TAXONOMY.id_of("wall")
+    logits[0, floor], logits[0, wall] = torch.where(is_floor, 5.0, -5.0), torch.where(is_floor, -5.0, 5.0)
+    maps = {**seen.panoptic.maps, SEMANTICS: logits}
+    room = replace(seen, panoptic=replace(seen.panoptic, maps=maps), rays=replace(seen.rays, depth_m=depth))
+    out, facts = with_hint(room, SceneHint(camera_height_m=1.6))
+    assert facts["scale"]["own_height_m"] == pytest.approx(0.8, abs=0.01)
+    torch.testing.assert_close(out.rays.depth_m, 2 * depth, rtol=0.01, atol=0.0)
+    nowhere = replace(room.rays, stance=None)
+    logits[0, floor] = -9
+    with pytest.raises(InputError, match="no floor"):
+        with_hint(replace(room, rays=nowhere), SceneHint(camera_height_m=1.6))
