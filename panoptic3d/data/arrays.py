@@ -58,12 +58,6 @@ def read_array(path: PathLike, key: str, expected: Expected) -> np.ndarray:
         return _native(_read_exactly(path, key, file, dtype, shape))
 
 
-def array_names(path: PathLike) -> list[str]:
-    """Of the arrays of an npz."""
-    with reading(path, "an npz archive"), _open_archive(path) as archive:
-        return [name.removesuffix(".npy") for name in archive.namelist() if name.endswith(".npy")]
-
-
 def read_slabs(path: PathLike, key: str, expected: Expected) -> Iterator[np.ndarray]:
     """The last two axes of an array at a time, in a buffer that is used again: copy what you keep."""
     with reading(path, str(expected), key), _open_member(path, key) as (file, num_bytes):

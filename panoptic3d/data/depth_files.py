@@ -92,7 +92,7 @@ def _of_any_shape(read: Callable[[Expected], np.ndarray]) -> np.ndarray:
 
 
 def _read_npz(path: Path) -> np.ndarray:
-    names = array_names(path)
+    names = sorted(array_names(path))
     known = [name for name in _KEYS if name in names] or (names if len(names) == 1 else [])
     if not known:
         listed = ", ".join(names[:5]) or "nothing"
