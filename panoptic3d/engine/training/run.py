@@ -101,7 +101,8 @@ def training_set(config: DataConfig) -> SampleDataset:
 
 
 def _settle(config: TrainingConfig) -> None:
-    torch.use_deterministic_algorithms(config.is_deterministic)
+    # not use_deterministic_algorithms: that imports the compiler, a second or two of every start
+    torch.set_deterministic_debug_mode("error" if config.is_deterministic else "default")
     torch.backends.cudnn.benchmark = not config.is_deterministic
 
 
