@@ -15,6 +15,7 @@ from typing import Any, TypeVar, Union, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, ValidationError
+from pydantic.fields import FieldInfo
 
 from panoptic3d.errors import ConfigError
 
@@ -35,21 +36,23 @@ def load_config(
     overrides: Sequence[str] = (),
     *,
     base: Mapping | None = None,
+    trust: tuple[str, ...] = (),
 ) -> C:
     """Read, override and validate a config of the given kind.
 
-    `overrides` are command-line words: `--a.b 3`, `--a.b=3`, or `--flag` alone for true.
+    `overrides` are command-line words: `--a.b 3`, `--a.b=3`, or `--flag` alone for true. `trust` names the packages whose
+    code the config may choose (panoptic3d/choices.py).
     """
     tree: dict[str, Any] = dict(base or {})
     if path is not None:
         tree = _merge(tree, read_yaml_tree(path))
     tree = _merge(tree, parse_overrides(overrides))
-    return validate_config(kind, tree, origin=str(path) if path is not None else "the command line")
+    return validate_config(kind, tree, str(path) if path is not None else "the command line", trust)
 
 
-def validate_config(kind: type[C], tree: Mapping[str, Any], origin: str) -> C:
+def validate_config(kind: type[C], tree: Mapping[str, Any], origin: str, trust: tuple[str, ...] = ()) -> C:
     try:
-        return kind.model_validate(dict(tree))
+        return kind.model_validate(dict(tree), context={"trust": trust})
     except ValidationError as error:
         raise ConfigError(_explain(kind, error, origin)) from None
 
@@ -126,11 +129,19 @@ def _set_path(tree: dict[str, Any], parts: Sequence[str], value: Any, key: str) 
 
 
 def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+    """A mapping with `extends: null` replaces the one underneath, as another filling of a slot needs to."""
+    if _EXTENDS in over and over[_EXTENDS] is None:
+        return {key: value for key, value in over.items() if key != _EXTENDS}
     merged = dict(under)
     for key, value in over.items():
-        both_are_trees = isinstance(merged.get(key), Mapping) and isinstance(value, Mapping)
-        merged[key] = _merge(merged[key], value) if both_are_trees else value
+        merged[key] = (
+            _merge(merged.get(key) or {}, value) if _is_tree(value) and _is_tree(merged.get(key, {})) else value
+        )
     return merged
+
+
+def _is_tree(value: Any) -> bool:
+    return isinstance(value, Mapping)
 
 
 def _explain(kind: type[BaseModel], error: ValidationError, origin: str) -> str:
@@ -143,7 +154,8 @@ def _explain(kind: type[BaseModel], error: ValidationError, origin: str) -> str:
             problems.append(f"`{where}` is missing")
         else:
             message = item["msg"].removeprefix("Value error, ")
-            problems.append(f"`{where}` is {item['input']!r}: {message[0].lower()}{message[1:]}")
+            seen = "" if isinstance(item["input"], Mapping | BaseModel) else f" is {item['input']!r}"
+            problems.append(f"`{where}`{seen}: {message[0].lower()}{message[1:]}")
     return f"{origin}: {'; '.join(problems)}."
 
 
@@ -159,10 +171,17 @@ def _suggestion(kind: type[BaseModel], location: Sequence[str | int]) -> str:
 def _keys_at(kind: Any, location: Iterable[str | int]) -> list[str]:
     kinds = list(_models_in(kind))
     for part in location:
-        fields = [k.model_fields[part].annotation for k in kinds if isinstance(part, str) and part in k.model_fields]
+        fields = [k.model_fields[part] for k in kinds if isinstance(part, str) and part in k.model_fields]
         # A list index or a union's tag names no field: stay with the same models.
-        kinds = [model for field in fields for model in _models_in(field)] or kinds
+        kinds = [model for field in fields for model in _models_of(field)] or kinds
     return sorted({name for k in kinds for name in k.model_fields})
+
+
+def _models_of(field: FieldInfo) -> Iterable[type[BaseModel]]:
+    for choice in field.metadata:
+        if hasattr(choice, "config_kinds"):  # panoptic3d/choices.py: one of several kinds
+            yield from choice.config_kinds()
+    yield from _models_in(field.annotation)
 
 
 def _models_in(annotation: Any) -> Iterable[type[BaseModel]]:

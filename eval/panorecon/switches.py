@@ -27,7 +27,9 @@ from panoptic3d.engine.methods.panorecon.method import PanoReconMethod
 from panoptic3d.engine.methods.panorecon.voxels import voxel_targets
 from panoptic3d.files import write_text_atomically
 from panoptic3d.metrics.prq_metric import PanopticReconstructionQuality
+from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.panorecon.config import FAITHFUL
+from panoptic3d.models.pipeline import needed
 from panoptic3d.models.slots import SurfaceLifted
 from panoptic3d.structures.batch import collate
 from panoptic3d.structures.prediction import LabelledLevel, Levels, SurfaceLevel
@@ -92,7 +94,7 @@ class Judge:
         supply = self.settings.supply
         things = instances_2d(sample, supply.min_pixels, supply.max_instances or len(sample.instance_2d))
         targets = voxel_targets(sample.truth, things.numbers(), (4, 2, 1))
-        return PerfectNet(method.settings.network.voxel_net, targets)(lifted)
+        return PerfectNet(needed(method.settings.network.voxel_net, FrustumUNetConfig), targets)(lifted)
 
 
 def switches(has_weights: bool) -> list[tuple[str, str, dict[str, Any]]]:

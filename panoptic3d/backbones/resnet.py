@@ -1,11 +1,15 @@
 """ResNet-18 (He et al., CVPR 2016) without its classifier. Parameters carry torchvision's names, so its weights fit."""
 
+from typing import ClassVar, Literal
+
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from panoptic3d.backbones.norms import NormName, norm2d
-from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.backbones.pretrained import load_torchvision_weights
+from panoptic3d.backbones.pyramid import Pyramid, TrunkConfig
 
 
 class BasicBlock(nn.Module):
@@ -28,10 +32,26 @@ class BasicBlock(nn.Module):
         return F.relu(hidden + (x if self.downsample is None else self.downsample(x)))
 
 
+class ResNet18Config(TrunkConfig):
+    name: Literal["resnet18"] = "resnet18"
+    norm: NormName = "frozen"
+    width: int = Field(default=64, ge=16, multiple_of=16)  # channels of the finest map
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        w = self.width
+        return (w, 2 * w, 4 * w, 8 * w)
+
+
 class ResNet18(nn.Module):
     """`width` 64 is the published network; a smaller one shrinks every map."""
 
+    config_kind: ClassVar = ResNet18Config
     channels: tuple[int, int, int, int]
+
+    @classmethod
+    def built(cls, config: ResNet18Config) -> "ResNet18":
+        return cls(config.norm, config.width)
 
     def __init__(self, norm: NormName = "frozen", width: int = 64) -> None:
         super().__init__()
@@ -49,6 +69,9 @@ class ResNet18(nn.Module):
         stride8 = self.layer2(stride4)
         stride16 = self.layer3(stride8)
         return Pyramid(stride4, stride8, stride16, self.layer4(stride16))
+
+    def load_pretrained(self, file: str) -> None:
+        load_torchvision_weights(self, file)
 
 
 def _stage(num_in: int, num_out: int, stride: int, norm: NormName) -> nn.Sequential:

@@ -4,12 +4,16 @@ The 3x3 convolution of a bottleneck carries the stride, as in torchvision ("v1.5
 `STRIDE_IN_1X1 = False`: the same network under two sets of names.
 """
 
+from typing import ClassVar, Literal
+
 import torch.nn.functional as F
 from jaxtyping import Float
+from pydantic import Field
 from torch import Tensor, nn
 
 from panoptic3d.backbones.norms import NormName, norm2d
-from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.backbones.pretrained import load_torchvision_weights
+from panoptic3d.backbones.pyramid import Pyramid, TrunkConfig
 
 _EXPANSION = 4
 _BLOCKS = (3, 4, 6, 3)
@@ -41,10 +45,26 @@ class Bottleneck(nn.Module):
         return F.relu(hidden + (x if self.downsample is None else self.downsample(x)))
 
 
+class ResNet50Config(TrunkConfig):
+    name: Literal["resnet50"] = "resnet50"
+    norm: NormName = "batch"
+    width: int = Field(default=64, ge=4, multiple_of=4)  # a quarter of the channels of the finest map
+
+    @property
+    def channels(self) -> tuple[int, int, int, int]:
+        w = self.width
+        return (4 * w, 8 * w, 16 * w, 32 * w)
+
+
 class ResNet50(nn.Module):
     """`width` 64 is the published network, with 256 to 2048 channels; a smaller one shrinks every map."""
 
+    config_kind: ClassVar = ResNet50Config
     channels: tuple[int, int, int, int]
+
+    @classmethod
+    def built(cls, config: ResNet50Config) -> "ResNet50":
+        return cls(config.norm, config.width)
 
     def __init__(self, norm: NormName = "batch", width: int = 64) -> None:
         super().__init__()
@@ -67,6 +87,9 @@ class ResNet50(nn.Module):
         stride8 = self.layer2(stride4)
         stride16 = self.layer3(stride8)
         return Pyramid(stride4, stride8, stride16, self.layer4(stride16))
+
+    def load_pretrained(self, file: str) -> None:
+        load_torchvision_weights(self, file)
 
 
 def _stage(num_in: int, num_hidden: int, num_blocks: int, stride: int, norm: NormName) -> nn.Sequential:

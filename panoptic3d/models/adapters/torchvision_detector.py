@@ -8,10 +8,10 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from panoptic3d.backbones.pretrained import read_state
 from panoptic3d.errors import InputError
 from panoptic3d.models.adapters.found import COCO_91, ForeignConfig, Found, instances_of
 from panoptic3d.models.adapters.stage import Detector
-from panoptic3d.models.adapters.weights import read_state
 from panoptic3d.optional import require
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D

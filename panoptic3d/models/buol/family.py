@@ -9,6 +9,7 @@ from panoptic3d.models.buol.build import build_buol
 from panoptic3d.models.buol.config import BuolConfig, config_for_published_weights
 from panoptic3d.models.buol.names import their_name
 from panoptic3d.models.checkpoints.family import Family, Mode
+from panoptic3d.models.sparse_deeplab.config import SparseDeepLabConfig
 
 
 def _config_for(state: Mapping[str, Tensor], mode: Mode) -> BuolConfig:
@@ -23,9 +24,12 @@ def _sobel() -> Tensor:
 
 
 def _obstacle(config: BuolConfig) -> str | None:
-    if config.voxel_net.finest_stride != 2:
+    net = config.voxel_net
+    if not isinstance(net, SparseDeepLabConfig):
+        return "has another voxel net"
+    if net.finest_stride != 2:
         return "has heads at 3 cm"
-    if config.voxel_net.frame != "released":
+    if net.frame != "released":
         return "learnt volumes that run with the camera's axes"
     return None
 

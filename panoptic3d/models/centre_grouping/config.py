@@ -4,12 +4,13 @@ from typing import Literal
 
 from pydantic import Field
 
-from panoptic3d.config import Config
 from panoptic3d.geometry.frustum import FAR_M, NEAR_M
+from panoptic3d.models.pipeline_config import DecodeSlot
 from panoptic3d.sparse.resampling import Placement
 
 
-class CentreGroupingConfig(Config):
+class CentreGroupingConfig(DecodeSlot):
+    name: Literal["centres"] = "centres"
     # Where a voxel's point lies: "released" is the frustum's box with whole padding (section 2.1), "exact" the grid.
     registration: Literal["released", "exact"] = "exact"
     # Where the values of a coarse level lie in its cells: "corners" stretches them over the grid (section 6.3).

@@ -1,5 +1,7 @@
 """Prediction to scenes."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
@@ -8,6 +10,7 @@ from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
 from panoptic3d.models.centre_grouping.fields import Fields, fields_of
 from panoptic3d.models.centre_grouping.labels import LABEL_DIVISOR, Centres, filled, panoptic_ids, without_small
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.frustum_box import FrustumBox
 from panoptic3d.structures.grid import VoxelGrid
@@ -19,6 +22,12 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 class CentreGrouping:
     """Without weights: a function with its thresholds."""
+
+    config_kind: ClassVar = CentreGroupingConfig
+
+    @classmethod
+    def built(cls, config: CentreGroupingConfig, method: PipelineConfig) -> "CentreGrouping":
+        return cls(config, method.classes)
 
     def __init__(self, config: CentreGroupingConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.taxonomy = config, taxonomy

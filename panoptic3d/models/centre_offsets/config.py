@@ -1,9 +1,12 @@
 """Widths of the two decoders, and the thresholds that turn their maps into instances. Defaults are BUOL's."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from panoptic3d.backbones.norms import NormName
 from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import PanopticSlot
 
 
 class DecoderConfig(Config):
@@ -17,7 +20,8 @@ class DecoderConfig(Config):
     dropout: float = Field(default=0.5, ge=0, lt=1)
 
 
-class CentreOffsetsConfig(Config):
+class CentreOffsetsConfig(PanopticSlot):
+    name: Literal["centre-offsets"] = "centre-offsets"
     norm: NormName = "batch"
     num_classes: int = Field(default=13, ge=2)
     semantic: DecoderConfig = DecoderConfig()

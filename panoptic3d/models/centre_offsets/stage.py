@@ -1,6 +1,7 @@
 """Pyramid to maps and instances."""
 
 from collections.abc import Mapping
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -10,6 +11,7 @@ from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.models.centre_offsets.config import CentreOffsetsConfig
 from panoptic3d.models.centre_offsets.decoder import Decoder, resized
 from panoptic3d.models.centre_offsets.grouping import Grouped, grouped
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
@@ -20,6 +22,12 @@ SEMANTIC, HEAT, OFFSETS = "semantic_logits", "centre_heat", "centre_offsets"
 
 class CentreOffsets(nn.Module):
     """Maps are raw, at stride 4. Instances are grouped on the map of twice that size, on which BUOL lifts."""
+
+    config_kind: ClassVar = CentreOffsetsConfig
+
+    @classmethod
+    def built(cls, config: CentreOffsetsConfig, method: PipelineConfig) -> "CentreOffsets":
+        return cls(method.channels, config, method.classes)
 
     def __init__(
         self,

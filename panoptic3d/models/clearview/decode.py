@@ -1,5 +1,7 @@
 """Prediction to scenes: voxels join the seed they like best, and a seed's class is that of its voxels and its own opinion."""
 
+from typing import ClassVar
+
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
@@ -7,6 +9,7 @@ from torch import Tensor
 
 from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.clearview.config import DecodeConfig
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction, SeededLevel, ThingSeeds
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
@@ -16,6 +19,12 @@ _VECTOR = 16  # floats
 
 class SeedDecode:
     """Without weights: a function with its thresholds."""
+
+    config_kind: ClassVar = DecodeConfig
+
+    @classmethod
+    def built(cls, config: DecodeConfig, method: PipelineConfig) -> "SeedDecode":
+        return cls(config, method.voxel_net.truncation_vox, method.classes)
 
     def __init__(self, config: DecodeConfig, truncation_vox: float, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.truncation_vox, self.taxonomy = config, truncation_vox, taxonomy

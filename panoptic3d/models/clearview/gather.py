@@ -5,6 +5,7 @@ Nothing is scattered, so nothing depends on an order, and voxels behind the visi
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -14,7 +15,7 @@ from panoptic3d.geometry.frustum import frustum_mask
 from panoptic3d.geometry.pinhole import project
 from panoptic3d.geometry.precision import widened
 from panoptic3d.models.clearview.config import LiftConfig, PixelConfig, RayConfig
-from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
+from panoptic3d.models.clearview.maps import VOTE_SPREAD, VOTES, ClassMaps, LayeredEstimate
 from panoptic3d.models.clearview.stance import Stance
 from panoptic3d.models.clearview.visible import (
     NUM_SEEN_VOTES,
@@ -23,7 +24,8 @@ from panoptic3d.models.clearview.visible import (
     centre_votes,
     visible_surface,
 )
-from panoptic3d.models.slots import Lifted, Panoptic2D
+from panoptic3d.models.pipeline_config import PipelineConfig
+from panoptic3d.models.slots import Lifted
 from panoptic3d.sparse.interpolation import image_features_at
 from panoptic3d.sparse.voxels import voxels_of_mask
 from panoptic3d.structures.camera import Camera
@@ -139,17 +141,23 @@ class Gathered(Lifted):
 class Gather:
     """Reads for cells of stride 4: all in the frustum, or those that the config asks. The voxel net reads again, refining."""
 
+    config_kind: ClassVar = LiftConfig
+
+    @classmethod
+    def built(cls, config: LiftConfig, method: PipelineConfig) -> "Gather":
+        return cls(config, method.classes)
+
     def __init__(self, config: LiftConfig = LiftConfig(), taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:  # noqa: B008
         self.config, self.taxonomy = config, taxonomy
 
     def __call__(
-        self, rays: LayeredEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None
+        self, rays: LayeredEstimate, panoptic: ClassMaps, grids: tuple[VoxelGrid, ...] | None = None
     ) -> Gathered:
         """`grids`: where the voxels shall lie, if that is not for the cameras to say."""
         device = rays.depth_m.device
         chosen = grids or tuple(released_grid(c.intrinsics, (c.width, c.height)) for c in rays.cameras)
         seen = torch.stack([_cells_in_sight(*pair) for pair in zip(rays.cameras, chosen, strict=True)]).to(device)
-        probabilities = widened(panoptic.maps[SEMANTICS]).softmax(dim=1)
+        probabilities = widened(panoptic.semantic_logits).softmax(dim=1)
         votes = None
         if VOTES in panoptic.maps:
             things = probabilities[:, list(self.taxonomy.thing_ids)].sum(dim=1)

@@ -2,6 +2,7 @@
 
 import math
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,9 +12,10 @@ from torch import Tensor, nn
 from panoptic3d.backbones.learning_convs import Pointwise
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.geometry.precision import widened, without_autocast
-from panoptic3d.models.clearview.config import RayConfig
+from panoptic3d.models.clearview.config import PixelConfig, RayConfig
 from panoptic3d.models.clearview.rays import ray_slopes
 from panoptic3d.models.clearview.stance import NUM_PLANES, Stance, StanceHead, horizontal_planes
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import Panoptic2D, RayEstimate
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
@@ -57,10 +59,14 @@ class LayeredEstimate(RayEstimate):
 
 
 @dataclass(frozen=True, eq=False)
-class PixelVotes(Panoptic2D):
-    """Classes of pixels, and maybe their votes for the centres of things, which are lengths."""
+class ClassMaps(Panoptic2D):
+    """Class logits of pixels, and maybe their votes for the centres of things, which are lengths."""
 
-    def scaled(self, factor: float) -> "PixelVotes":
+    @property
+    def semantic_logits(self) -> Float[Tensor, "b classes h w"]:
+        return self.maps[SEMANTICS]
+
+    def scaled(self, factor: float) -> "ClassMaps":
         if VOTES not in self.maps:
             return self
         votes = {VOTES: self.maps[VOTES] * factor, VOTE_SPREAD: self.maps[VOTE_SPREAD] + math.log(factor)}
@@ -73,24 +79,36 @@ class PixelClasses(nn.Module):
     Things are found in the volume, hidden ones too: none are named here.
     """
 
+    config_kind: ClassVar = PixelConfig
+
+    @classmethod
+    def built(cls, config: PixelConfig, method: PipelineConfig) -> "PixelClasses":
+        return cls(method.channels[0], len(method.classes), config.has_votes)
+
     def __init__(self, num_in: int, num_classes: int, has_votes: bool = False) -> None:
         super().__init__()
         self.read = Reader(num_in, 32)
         self.classes = faint(Pointwise(32, num_classes))
         self.votes = faint(nn.Conv2d(32, 4, 3, padding=1)) if has_votes else None
 
-    def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> PixelVotes:
+    def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> ClassMaps:
         device = pyramid.stride4.device
         features = self.read(pyramid.stride4, cameras)
         maps = {SEMANTICS: widened(self.classes(features))}
         if self.votes is not None:
             said = widened(self.votes(features))
             maps |= {VOTES: said[:, :3], VOTE_SPREAD: (said[:, 3] - 1).clamp(*_LOG_VOTE_SPREAD)}
-        return PixelVotes(instances=tuple(Instances2D.empty(camera, device) for camera in cameras), maps=maps)
+        return ClassMaps(instances=tuple(Instances2D.empty(camera, device) for camera in cameras), maps=maps)
 
 
 class LayeredRays(nn.Module):
     """Metric depth with its uncertainty, the depth of the room behind the things, and occupancy of planes."""
+
+    config_kind: ClassVar = RayConfig
+
+    @classmethod
+    def built(cls, config: RayConfig, method: PipelineConfig) -> "LayeredRays":
+        return cls(method.channels[0], config)
 
     def __init__(self, num_in: int, config: RayConfig) -> None:
         super().__init__()

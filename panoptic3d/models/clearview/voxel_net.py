@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -9,10 +10,11 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.geometry.precision import widened
-from panoptic3d.models.clearview.config import SeedConfig, VoxelNetConfig
+from panoptic3d.models.clearview.config import VoxelNetConfig
 from panoptic3d.models.clearview.gather import Evidence, Gathered, NumGathered
 from panoptic3d.models.clearview.seeds import Places, SeedHead, VoteHead, Votes, membership, strongest
 from panoptic3d.models.clearview.start import StartFromMaps
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.sparse.joining import prune
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.layers.blocks import ResidualBlock
@@ -50,10 +52,16 @@ class Refined(Levels[LevelPrediction, VotedLevel]):
 
 
 class ClearviewNet(nn.Module):
-    def __init__(self, num_in: NumGathered, config: VoxelNetConfig, seeds: SeedConfig) -> None:
+    config_kind: ClassVar = VoxelNetConfig
+
+    @classmethod
+    def built(cls, config: VoxelNetConfig, method: PipelineConfig) -> "ClearviewNet":
+        return cls(NumGathered(**method.lift.widths(method)), config)
+
+    def __init__(self, num_in: NumGathered, config: VoxelNetConfig) -> None:
         super().__init__()
-        self.config, self.seed_config = config, seeds
-        width = config.channels_64[0]
+        self.config = config
+        width, seeds = config.channels_64[0], config.seeds
         self.squeeze = nn.Linear(num_in.everywhere + num_in.on_cells, 2 * width)
         unet = SparseUNetConfig(num_in=2 * width, channels=config.channels_64, sparse=config.sparse)
         self.coarse = SparseUNet(unet)
@@ -74,7 +82,7 @@ class ClearviewNet(nn.Module):
         if refined.last is None:
             return Levels(refined.coarse, None)
         finest = refined.last
-        logits = membership(finest.votes, finest.voxels, finest.seeds, self.seed_config)
+        logits = membership(finest.votes, finest.voxels, finest.seeds, self.config.seeds)
         said = {name: value for name, value in vars(finest).items() if name != "votes"}
         return Levels(refined.coarse, SeededLevel(**said, instance_logits=logits))
 
@@ -147,7 +155,7 @@ class ClearviewNet(nn.Module):
         return occupancy_logit.sigmoid() > threshold
 
     def _strongest(self, heat_logit: Tensor, cells: SparseVoxels) -> Places:
-        return strongest(heat_logit, cells, self.seed_config)
+        return strongest(heat_logit, cells, self.config.seeds)
 
 
 class Refine(nn.Module):

@@ -4,11 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import PipelineConfig, VoxelNetSlot
 from panoptic3d.sparse.config import SparseConfig
 
 
-class FrustumUNetConfig(Config):
+class FrustumUNetConfig(VoxelNetSlot):
+    name: Literal["frustum-unet"] = "frustum-unet"
     num_features: int = Field(default=80, ge=1)  # of a pixel
     num_instances: int = Field(default=16, ge=2)  # channels, "none" first
     num_classes: int = Field(default=13, ge=2)
@@ -26,3 +27,14 @@ class FrustumUNetConfig(Config):
     threshold_128: float = Field(default=0.5, gt=0, lt=1)
     threshold_256: float = Field(default=0.5, gt=0, lt=1)
     sparse: SparseConfig = SparseConfig(tile=4)
+
+    def misfit(self, method: PipelineConfig) -> str | None:
+        lifted = method.lift.widths(method)
+        for given, read, key in (
+            (lifted["features"], self.num_features, "num_features"),
+            (lifted["instances"], self.num_instances, "num_instances"),
+            (len(method.classes), self.num_classes, "num_classes"),
+        ):
+            if given != read:
+                return f"voxel_net.{key} is {read} where {given} come from the slots before it; make them equal"
+        return None

@@ -6,7 +6,7 @@ their instance and class; the next level is made from all of it (section 3.4 of 
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Generic, TypeVar
+from typing import ClassVar, Generic, TypeVar
 
 import torch
 from jaxtyping import Bool, Float
@@ -26,6 +26,7 @@ from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.frustum_unet.confined import rows_of_bottleneck, rows_of_tail
 from panoptic3d.models.frustum_unet.fast_tail import pays, rows_of_tails
 from panoptic3d.models.frustum_unet.members import batch_of, members_of
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import SurfaceLifted
 from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.joining import join, prune
@@ -52,6 +53,12 @@ class Level(Generic[LevelT]):
 
 
 class FrustumUNet(nn.Module):
+    config_kind: ClassVar = FrustumUNetConfig
+
+    @classmethod
+    def built(cls, config: FrustumUNetConfig, method: PipelineConfig) -> "FrustumUNet":
+        return cls(config)
+
     def __init__(self, config: FrustumUNetConfig) -> None:
         super().__init__()
         self.config = config

@@ -4,11 +4,12 @@ from typing import Literal
 
 from pydantic import Field
 
-from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import PipelineConfig, VoxelNetSlot
 from panoptic3d.sparse.config import SparseConfig
 
 
-class QueryUNetConfig(Config):
+class QueryUNetConfig(VoxelNetSlot):
+    name: Literal["query-unet"] = "query-unet"
     num_features: int = Field(default=512, ge=1)  # of a pixel
     num_classes: int = Field(default=13, ge=1)  # channels of the class map
     num_query_channels: int = Field(default=256, ge=1)
@@ -26,5 +27,16 @@ class QueryUNetConfig(Config):
     threshold_64: float = Field(default=0.5, gt=0, lt=1)
     threshold_128: float = Field(default=0.5, gt=0, lt=1)
     threshold_256: float = Field(default=0.5, gt=0, lt=1)
-    truncation_vox: float = 3.0  # predicted distances are clamped to it
     sparse: SparseConfig = SparseConfig(tile=4)
+
+    def misfit(self, method: PipelineConfig) -> str | None:
+        lifted = method.lift.widths(method)
+        for given, read, key in (
+            (lifted["features"], self.num_features, "num_features"),
+            (method.panoptic.num_query_channels, self.num_query_channels, "num_query_channels"),
+            (lifted["classes"], self.num_classes, "num_classes"),
+            (getattr(method.lift, "scales", "single"), self.scales, "scales"),
+        ):
+            if given != read:
+                return f"voxel_net.{key} is {read} where the slots before it give {given}; make them equal"
+        return None

@@ -5,6 +5,7 @@ voxel belongs to is not passed on to the next level, so the coarse levels' answe
 """
 
 from functools import partial
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float
@@ -17,6 +18,7 @@ from panoptic3d.models.frustum_unet.confined import rows_of_blocks, rows_of_bott
 from panoptic3d.models.frustum_unet.members import batch_of, members_of
 from panoptic3d.models.frustum_unet.net import Generate, Level, down_a_level
 from panoptic3d.models.frustum_unet.query_config import QueryUNetConfig
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import FeatureLifted
 from panoptic3d.sparse.dense import from_dense, to_dense
 from panoptic3d.sparse.joining import Carried, join, prune
@@ -33,6 +35,12 @@ Queries = tuple[Float[Tensor, "_ d"], ...]  # of each member of the batch
 
 
 class QueryUNet(nn.Module):
+    config_kind: ClassVar = QueryUNetConfig
+
+    @classmethod
+    def built(cls, config: QueryUNetConfig, method: PipelineConfig) -> "QueryUNet":
+        return cls(config)
+
     def __init__(self, config: QueryUNetConfig) -> None:
         super().__init__()
         self.config = config

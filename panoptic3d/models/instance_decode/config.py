@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import DecodeSlot
 
 
-class InstanceDecodeConfig(Config):
+class InstanceDecodeConfig(DecodeSlot):
+    name: Literal["instances"] = "instances"
     # Which instance channels may become things: those of all "detections", trusted or not, as the reference does (section
     # 5.1, 2), or those of the "lifted" ones.
     channels: Literal["detections", "lifted"] = "lifted"

@@ -1,6 +1,7 @@
 """Prediction to scenes."""
 
 from dataclasses import replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Float, Int, Int64
@@ -12,6 +13,7 @@ from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.instance_decode.labels import Labelled, panoptic_labels, stuff_classes
 from panoptic3d.models.instance_decode.pieces import is_island
 from panoptic3d.models.instance_decode.scores import detection_scores, likeliest, mean_agreement
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction, SurfaceLevel
@@ -21,6 +23,12 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 class InstanceDecode:
     """Without weights: a function with its thresholds."""
+
+    config_kind: ClassVar = InstanceDecodeConfig
+
+    @classmethod
+    def built(cls, config: InstanceDecodeConfig, method: PipelineConfig) -> "InstanceDecode":
+        return cls(config, method.classes)
 
     def __init__(self, config: InstanceDecodeConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.taxonomy = config, taxonomy

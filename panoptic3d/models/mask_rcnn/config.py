@@ -1,9 +1,12 @@
 """What may be set of the single-level Mask R-CNN. Defaults are PanoRecon's (its appendix B)."""
 
+from typing import Literal
+
 from pydantic import Field
 
 from panoptic3d.backbones.norms import NormName
 from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import PanopticSlot
 
 
 class ProposalConfig(Config):
@@ -29,7 +32,8 @@ class RoiConfig(Config):
     max_detections: int = Field(default=100, ge=1)
 
 
-class MaskRcnnConfig(Config):
+class MaskRcnnConfig(PanopticSlot):
+    name: Literal["mask-rcnn"] = "mask-rcnn"
     proposals: ProposalConfig = ProposalConfig()
     rois: RoiConfig = RoiConfig()
     confident_score: float = 0.5  # above, a detection is lifted

@@ -1,6 +1,7 @@
 """The whole stage: proposals, boxes with classes, masks."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
@@ -13,6 +14,7 @@ from panoptic3d.models.mask_rcnn.mask_paste import paste_masks
 from panoptic3d.models.mask_rcnn.proposals import ProposalNetwork, Proposals
 from panoptic3d.models.mask_rcnn.roi_align import roi_align
 from panoptic3d.models.mask_rcnn.roi_heads import BoxHead, MaskHead
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
@@ -28,6 +30,12 @@ class Boxes:
 
 
 class MaskRcnn(nn.Module):
+    config_kind: ClassVar = MaskRcnnConfig
+
+    @classmethod
+    def built(cls, config: MaskRcnnConfig, method: PipelineConfig) -> "MaskRcnn":
+        return cls(method.channels[2], config)
+
     def __init__(self, num_in: int, config: MaskRcnnConfig) -> None:
         super().__init__()
         self.config = config

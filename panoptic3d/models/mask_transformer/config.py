@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import PanopticSlot, PipelineConfig, RaySlot
 
 
 class PixelDecoderConfig(Config):
@@ -44,7 +45,8 @@ class MergeConfig(Config):
     void: Literal["kept", "dropped"] = "dropped"
 
 
-class MaskTransformerConfig(Config):
+class MaskTransformerConfig(PanopticSlot):
+    name: Literal["mask-transformer"] = "mask-transformer"
     num_classes: int = Field(default=13, ge=1)  # void included; "no object" comes after them
     pixel_decoder: PixelDecoderConfig = PixelDecoderConfig()
     joint_decoder: JointDecoderConfig = JointDecoderConfig()
@@ -58,3 +60,21 @@ class MaskTransformerConfig(Config):
         if self.pixel_decoder.width % self.joint_decoder.num_heads:
             raise ValueError("joint_decoder.num_heads must divide pixel_decoder.width")
         return self
+
+    @property
+    def num_query_channels(self) -> int:
+        return self.pixel_decoder.width
+
+    def misfit(self, method: PipelineConfig) -> str | None:
+        if self.num_classes == len(method.classes):
+            return None
+        return f"panoptic.num_classes is {self.num_classes} and the taxonomy has {len(method.classes)}; make them equal"
+
+
+class SegmentDepthConfig(RaySlot):
+    """Nothing to set: the panoptic stage has composed depth and features."""
+
+    name: Literal["segments"] = "segments"
+
+    def num_lifted(self, method: PipelineConfig) -> int:
+        return 2 * method.panoptic.num_query_channels

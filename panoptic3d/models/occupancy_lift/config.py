@@ -1,14 +1,16 @@
 """The switches of the lift. Section numbers are those of BUOL's specification in docs/buol.md."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from panoptic3d.config import Config
 from panoptic3d.geometry.frustum import FAR_M, NEAR_M
+from panoptic3d.models.pipeline_config import LiftSlot, PipelineConfig
 
 
-class OccupancyLiftConfig(Config):
+class OccupancyLiftConfig(LiftSlot):
+    name: Literal["occupancy"] = "occupancy"
     # Where a voxel's point lies: "released" is the frustum's box with halves of voxels as padding (section 2.1), half a
     # voxel short of the ground truth; "exact" the grid of the ground truth.
     registration: Literal["released", "exact"] = "exact"
@@ -33,3 +35,11 @@ class OccupancyLiftConfig(Config):
     margin_vox: int = Field(default=2, ge=0)  # voxels around the lifted ones that the voxel net may fill
     near_m: float = NEAR_M
     far_m: float = FAR_M
+
+    def widths(self, method: PipelineConfig) -> Mapping[str, int]:
+        return {"classes": len(method.classes), "position": 3}
+
+    def misfit(self, method: PipelineConfig) -> str | None:
+        if getattr(method.rays, "num_planes", 0):
+            return None
+        return "lift 'occupancy' reads planes and rays.num_planes is 0; the published network has 100"

@@ -1,6 +1,7 @@
 """Planes of pixels to voxels: class probabilities, occupancy, and two numbers that say how far behind the surface."""
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from panoptic3d.geometry.thickening import thicken
 from panoptic3d.models.occupancy_lift.config import OccupancyLiftConfig
 from panoptic3d.models.occupancy_lift.projection import VoxelPixels, plane_of_voxels, voxel_pixels
 from panoptic3d.models.occupancy_lift.stuff_depth import eroded, farthest_stuff_m
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import OccupancyLifted, Panoptic2D, RayEstimate
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid, released_grid
@@ -35,6 +37,12 @@ class PlaneRange:
 
 class OccupancyLift:
     """Without weights: a function with its switches."""
+
+    config_kind: ClassVar = OccupancyLiftConfig
+
+    @classmethod
+    def built(cls, config: OccupancyLiftConfig, method: PipelineConfig) -> "OccupancyLift":
+        return cls(config, method.classes)
 
     def __init__(self, config: OccupancyLiftConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.taxonomy = config, taxonomy

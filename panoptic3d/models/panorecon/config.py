@@ -1,53 +1,41 @@
 """The whole method as one config: a filling a slot, and two named sets of switches."""
 
-from typing import Literal
-
-from pydantic import Field, model_validator
+from typing import Annotated, Literal
 
 from panoptic3d.backbones.norms import NormName
-from panoptic3d.config import Config
+from panoptic3d.backbones.pyramid import TrunkConfig
+from panoptic3d.backbones.resnet import ResNet18Config
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.mask_rcnn.config import MaskRcnnConfig
 from panoptic3d.models.panorecon.fit import FitConfig
+from panoptic3d.models.pipeline_config import (
+    DecodeSlot,
+    FitSlot,
+    LiftSlot,
+    PanopticSlot,
+    PipelineConfig,
+    RaySlot,
+    VoxelNetSlot,
+    slot,
+)
 from panoptic3d.models.surface_lift.config import SurfaceLiftConfig
 from panoptic3d.models.up_projection.decoder import UpProjectionConfig
 
 Mode = Literal["faithful", "corrected"]
 
 
-class TrunkConfig(Config):
-    name: Literal["resnet18"] = "resnet18"
-    norm: NormName = "frozen"
-    width: int = Field(default=64, ge=16, multiple_of=16)  # channels of the finest map
-
-
-class PanoReconConfig(Config):
-    """`method` tells this model's files from those of others. Defaults of the switches are the corrected ones."""
+class PanoReconConfig(PipelineConfig):
+    """Defaults of the switches are the corrected ones."""
 
     method: Literal["panorecon"] = "panorecon"
-    taxonomy: Literal["front3d", "matterport3d"] = "front3d"
-    fit: FitConfig = FitConfig()
-    trunk: TrunkConfig = TrunkConfig()
-    panoptic: MaskRcnnConfig = MaskRcnnConfig()
-    rays: UpProjectionConfig = UpProjectionConfig()
-    lift: SurfaceLiftConfig = SurfaceLiftConfig()
-    voxel_net: FrustumUNetConfig = FrustumUNetConfig()
-    decode: InstanceDecodeConfig = InstanceDecodeConfig()
-
-    @model_validator(mode="after")
-    def _slots_agree(self) -> "PanoReconConfig":
-        lifted, read = self.lift.num_instance_channels, self.voxel_net.num_instances
-        if lifted != read:
-            raise ValueError(
-                f"lift.num_instance_channels is {lifted} and voxel_net.num_instances {read}; make them equal"
-            )
-        lifted, read = self.rays.num_features, self.voxel_net.num_features
-        if lifted != read:
-            raise ValueError(
-                f"rays give {lifted} features a pixel and voxel_net.num_features is {read}; make them equal"
-            )
-        return self
+    fit: Annotated[FitSlot, slot("fit", "photo")] = FitConfig()
+    trunk: Annotated[TrunkConfig, slot("trunk", "resnet18")] = ResNet18Config()
+    panoptic: Annotated[PanopticSlot, slot("panoptic", "mask-rcnn")] = MaskRcnnConfig()
+    rays: Annotated[RaySlot, slot("rays", "up-projection")] = UpProjectionConfig()
+    lift: Annotated[LiftSlot, slot("lift", "surface")] = SurfaceLiftConfig()
+    voxel_net: Annotated[VoxelNetSlot, slot("voxel_net", "frustum-unet")] = FrustumUNetConfig()
+    decode: Annotated[DecodeSlot, slot("decode", "instances")] = InstanceDecodeConfig()
 
 
 # What the published weights were trained with (section 10). `corrected` is what `PanoReconConfig` is by default, save for the

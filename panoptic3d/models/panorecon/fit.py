@@ -1,24 +1,24 @@
 """Photos of any size to what the trunk was trained on."""
 
 import math
-from typing import Literal
+from typing import ClassVar, Literal
 
-import torch
 import torch.nn.functional as F
 from jaxtyping import Float, UInt8
 from torch import Tensor
 
-from panoptic3d.config import Config
+from panoptic3d.backbones.pyramid import PixelRange, imagenet_pixels
+from panoptic3d.models.pipeline_config import FitSlot, PipelineConfig
 from panoptic3d.models.slots import FittedImage
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.pixel_map import PixelMap
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of ImageNet, for values in [0, 1]
 _MULTIPLE_PX = 16  # the stride of the detector
 _MIN_PX = 64
 
 
-class FitConfig(Config):
+class FitConfig(FitSlot):
+    name: Literal["photo"] = "photo"
     # "stretched": nearest neighbour to exactly width x height, whatever the aspect, as the released command line does.
     # "scaled": antialiased, about as many pixels, the aspect kept up to whole cells of the detector.
     resize: Literal["stretched", "scaled"] = "scaled"
@@ -31,8 +31,14 @@ class FitConfig(Config):
 class PhotoFit:
     """Without weights: a function with its switches."""
 
-    def __init__(self, config: FitConfig) -> None:
-        self.config = config
+    config_kind: ClassVar = FitConfig
+
+    @classmethod
+    def built(cls, config: FitConfig, method: PipelineConfig) -> "PhotoFit":
+        return cls(config, method.pixel_range)
+
+    def __init__(self, config: FitConfig, pixel_range: PixelRange = "imagenet") -> None:
+        self.config, self.pixel_range = config, pixel_range
 
     def view_of(self, camera: Camera) -> Camera:
         """The size of the training images, upright for an upright photo; stretched photos come as they are."""
@@ -47,7 +53,7 @@ class PhotoFit:
         if (height, width) != tuple(image.shape[2:]):
             pixels = self._resized(pixels, height, width)
         return FittedImage(
-            _normalised(pixels),
+            imagenet_pixels(pixels) if self.pixel_range == "imagenet" else pixels * 2 - 1,
             tuple(self._camera(camera, width, height) for camera in cameras),
             PixelMap.resized((image.shape[3], image.shape[2]), (width, height)),
         )
@@ -67,8 +73,3 @@ class PhotoFit:
 
     def _camera(self, camera: Camera, width: int, height: int) -> Camera:
         return (FRONT3D_CAMERA if self.config.camera == "front3d" else camera).resized(width, height)
-
-
-def _normalised(pixels: Float[Tensor, "b 3 h w"]) -> Float[Tensor, "b 3 h w"]:
-    mean, std = (torch.tensor(v, device=pixels.device)[:, None, None] for v in (_MEAN, _STD))
-    return (pixels - mean) / std

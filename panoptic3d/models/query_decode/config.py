@@ -4,10 +4,11 @@ from typing import Literal
 
 from pydantic import Field
 
-from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import DecodeSlot
 
 
-class QueryDecodeConfig(Config):
+class QueryDecodeConfig(DecodeSlot):
+    name: Literal["queries"] = "queries"
     # What a surface voxel without a label takes: the segment of its best query if that has one ("best"), or that of the best
     # query that has one ("accepted"), so that no surface stays without.
     fill: Literal["best", "accepted"] = "accepted"

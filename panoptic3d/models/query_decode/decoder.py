@@ -1,10 +1,13 @@
 """Prediction to scenes."""
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Float, Int, Int64
 from torch import Tensor
 
 from panoptic3d.geometry.voxels import linear_index
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.query_decode.config import QueryDecodeConfig
 from panoptic3d.models.query_decode.labels import QueryLabels, query_labels
 from panoptic3d.structures.instances import Instances2D
@@ -15,6 +18,12 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 class QueryDecode:
     """Without weights: a function with its thresholds. Which queries count was decided in 2D."""
+
+    config_kind: ClassVar = QueryDecodeConfig
+
+    @classmethod
+    def built(cls, config: QueryDecodeConfig, method: PipelineConfig) -> "QueryDecode":
+        return cls(config, method.classes)
 
     def __init__(self, config: QueryDecodeConfig, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         self.config, self.taxonomy = config, taxonomy

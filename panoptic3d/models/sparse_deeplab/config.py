@@ -5,6 +5,7 @@ from typing import Literal
 from pydantic import Field, model_validator
 
 from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import PipelineConfig, VoxelNetSlot
 from panoptic3d.sparse.config import SparseConfig
 
 
@@ -17,7 +18,8 @@ class PredictorConfig(Config):
     dropout: float = Field(default=0.5, ge=0, lt=1)
 
 
-class SparseDeepLabConfig(Config):
+class SparseDeepLabConfig(VoxelNetSlot):
+    name: Literal["sparse-deeplab"] = "sparse-deeplab"
     num_classes: int = Field(default=13, ge=2)
     stem_channels: int = Field(
         default=16, ge=1
@@ -42,6 +44,14 @@ class SparseDeepLabConfig(Config):
                     f"{name}.skip_channels has {len(seen)} numbers; heads at stride {self.finest_stride} need {wanted}"
                 )
         return self
+
+    def misfit(self, method: PipelineConfig) -> str | None:
+        if self.num_classes != len(method.classes):
+            return f"voxel_net.num_classes is {self.num_classes} and the taxonomy has {len(method.classes)}; make them equal"
+        lifted = getattr(method.lift, "frame", self.frame)
+        if lifted != self.frame:
+            return f"lift.frame is {lifted!r} and voxel_net.frame {self.frame!r}; make them equal"
+        return None
 
     @property
     def strides(self) -> tuple[int, ...]:

@@ -1,11 +1,13 @@
 """Lifted features to semantics, offsets, occupancy and distance at 6 cm."""
 
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 import torch
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import OccupancyLifted
 from panoptic3d.models.sparse_deeplab.config import SparseDeepLabConfig
 from panoptic3d.models.sparse_deeplab.masks import Region, at_stride, region_around
@@ -30,6 +32,12 @@ class Inside:
 
 
 class SparseDeepLab(nn.Module):
+    config_kind: ClassVar = SparseDeepLabConfig
+
+    @classmethod
+    def built(cls, config: SparseDeepLabConfig, method: PipelineConfig) -> "SparseDeepLab":
+        return cls(config)
+
     def __init__(self, config: SparseDeepLabConfig) -> None:
         super().__init__()
         self.config = config

@@ -1,14 +1,16 @@
 """The switches of the lift. Section numbers are those of PanoRecon's specification in docs/panorecon.md."""
 
+from collections.abc import Mapping
 from typing import Literal
 
 from pydantic import Field
 
-from panoptic3d.config import Config
 from panoptic3d.geometry.frustum import FAR_M, NEAR_M
+from panoptic3d.models.pipeline_config import LiftSlot, PipelineConfig
 
 
-class SurfaceLiftConfig(Config):
+class SurfaceLiftConfig(LiftSlot):
+    name: Literal["surface"] = "surface"
     # "released": corner of the frustum's box plus whole padding, rounded down, which sits 0.4 to 1.1 voxels short.
     # "exact": the voxel nearest to the point in the grid of the ground truth.
     registration: Literal["released", "exact"] = "exact"
@@ -26,3 +28,6 @@ class SurfaceLiftConfig(Config):
     num_copies: int = Field(default=7, ge=1)  # voxels along z, an odd number
     near_m: float = NEAR_M
     far_m: float = FAR_M
+
+    def widths(self, method: PipelineConfig) -> Mapping[str, int]:
+        return {"distance": 2, "features": method.rays.num_lifted(method), "instances": self.num_instance_channels}

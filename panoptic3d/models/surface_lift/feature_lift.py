@@ -4,12 +4,15 @@ The distance code and the seven copies of a pixel are those of `lift.py`; instea
 hundreds of features, and the queries go along to be compared with voxels.
 """
 
+from typing import ClassVar
+
 import torch
 from jaxtyping import Bool, Float, Float64, Int64
 from torch import Tensor
 
 from panoptic3d.geometry.pinhole import pixel_grid, unproject
 from panoptic3d.geometry.voxels import linear_index
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import FeatureLifted, Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
 from panoptic3d.models.surface_lift.lift import (
@@ -31,6 +34,12 @@ COARSE_MAPS = {2: "stride8", 4: "stride16", 8: "stride32"}
 
 class FeatureLift:
     """Without weights: a function with its switches."""
+
+    config_kind: ClassVar = FeatureLiftConfig
+
+    @classmethod
+    def built(cls, config: FeatureLiftConfig, method: PipelineConfig) -> "FeatureLift":
+        return cls(config)
 
     def __init__(self, config: FeatureLiftConfig) -> None:
         self.config = config

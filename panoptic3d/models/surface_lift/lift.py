@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 from functools import lru_cache
+from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
@@ -11,6 +12,7 @@ from torch import Tensor
 from panoptic3d.geometry.frustum import frustum_mask
 from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.geometry.voxels import linear_index
+from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.models.slots import Panoptic2D, RayEstimate, SurfaceLifted
 from panoptic3d.models.surface_lift.config import SurfaceLiftConfig
 from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
@@ -34,6 +36,12 @@ class Placed:
 
 class SurfaceLift:
     """Without weights: a function with its switches."""
+
+    config_kind: ClassVar = SurfaceLiftConfig
+
+    @classmethod
+    def built(cls, config: SurfaceLiftConfig, method: PipelineConfig) -> "SurfaceLift":
+        return cls(config)
 
     def __init__(self, config: SurfaceLiftConfig) -> None:
         self.config = config

@@ -1,29 +1,13 @@
-"""A config to a pipeline. The constructor of every filling is given its own config and nothing else's."""
+"""A config to a pipeline, whose types are Uni-3D's: a config with other fillings gives what theirs are."""
 
-from panoptic3d.backbones.resnet50 import ResNet50
-from panoptic3d.models.frustum_unet.query_net import QueryUNet
-from panoptic3d.models.mask_transformer.stage import MaskTransformer, SegmentDepth
 from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.query_decode.decoder import QueryDecode
-from panoptic3d.models.surface_lift.feature_lift import FeatureLift
+from panoptic3d.models.slots import FeatureLifted, Panoptic2D, RayEstimate
 from panoptic3d.models.uni3d.config import Uni3dConfig
-from panoptic3d.models.uni3d.fit import PaddedFit
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY
+from panoptic3d.structures.prediction import InstanceSurface, LevelPrediction, Levels
 
-TAXONOMIES = {"front3d": FRONT3D_TAXONOMY, "matterport3d": MATTERPORT_TAXONOMY}
+Uni3dPipeline = Pipeline[Panoptic2D, RayEstimate, FeatureLifted, Levels[LevelPrediction, InstanceSurface]]
 
 
-def build_uni3d(config: Uni3dConfig) -> Pipeline:
+def build_uni3d(config: Uni3dConfig) -> Uni3dPipeline:
     """With weights as torch draws them; in evaluation mode."""
-    taxonomy = TAXONOMIES[config.taxonomy]
-    trunk = ResNet50(config.trunk.norm, config.trunk.width)
-    pipeline = Pipeline(
-        fit=PaddedFit(config.fit),
-        trunk=trunk,
-        panoptic=MaskTransformer(trunk.channels, config.panoptic, taxonomy),
-        rays=SegmentDepth(),
-        lift=FeatureLift(config.lift),
-        voxel_net=QueryUNet(config.voxel_net),
-        decode=QueryDecode(config.decode, taxonomy),
-    )
-    return pipeline.eval()
+    return config.build()

@@ -19,7 +19,7 @@ def _config_for(state: Mapping[str, Tensor], mode: Mode) -> Uni3dConfig:
 
 
 def _obstacle(config: Uni3dConfig) -> str | None:
-    is_centred = config.voxel_net.even_kernels != "one-sided"
+    is_centred = getattr(config.voxel_net, "even_kernels", None) != "one-sided"
     return "has centred kernels, which the reference does not have" if is_centred else None
 
 

@@ -1,6 +1,6 @@
 """Photos of any size to what the trunk was trained on: the shorter side to 240 pixels, padded to whole cells of stride 32."""
 
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -8,7 +8,7 @@ from jaxtyping import Float, UInt8
 from pydantic import Field
 from torch import Tensor
 
-from panoptic3d.config import Config
+from panoptic3d.models.pipeline_config import FitSlot, PipelineConfig
 from panoptic3d.models.slots import FittedImage
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.pixel_map import PixelMap
@@ -18,7 +18,8 @@ _MULTIPLE_PX = 32  # the coarsest map of the trunk
 _MIN_PX = 32
 
 
-class PaddedFitConfig(Config):
+class PaddedFitConfig(FitSlot):
+    name: Literal["padded"] = "padded"
     # "front3d": every photo is taken for a render of 3D-Front, as the released demo does. "given": its own camera.
     camera: Literal["front3d", "given"] = "given"
     shorter_px: int = Field(default=240, ge=_MIN_PX)
@@ -27,6 +28,12 @@ class PaddedFitConfig(Config):
 
 class PaddedFit:
     """Without weights. The cameras are those of the picture without its padding, which holds the mean colour."""
+
+    config_kind: ClassVar = PaddedFitConfig
+
+    @classmethod
+    def built(cls, config: PaddedFitConfig, method: PipelineConfig) -> "PaddedFit":
+        return cls(config)
 
     def __init__(self, config: PaddedFitConfig) -> None:
         self.config = config

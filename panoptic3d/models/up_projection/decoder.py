@@ -1,6 +1,7 @@
 """Dense metric depth from a pyramid, at half the resolution of the image."""
 
 import itertools
+from typing import ClassVar, Literal
 
 import torch
 import torch.nn.functional as F
@@ -10,20 +11,24 @@ from torch import Tensor, nn
 
 from panoptic3d.backbones.norms import NormName, norm2d
 from panoptic3d.backbones.pyramid import Pyramid
-from panoptic3d.config import Config
 from panoptic3d.geometry.precision import widened, without_autocast
+from panoptic3d.models.pipeline_config import PipelineConfig, RaySlot
 from panoptic3d.models.slots import Panoptic2D, RayEstimate
 from panoptic3d.models.up_projection.enlarged import enlarged_conv
 from panoptic3d.structures.camera import Camera
 
 
-class UpProjectionConfig(Config):
+class UpProjectionConfig(RaySlot):
+    name: Literal["up-projection"] = "up-projection"
     norm: NormName = "frozen"
     num_climbed: int = Field(default=16, ge=1)  # features of the way up from the coarsest map
     num_fused: int = Field(default=16, ge=1)  # features that each map of the pyramid adds to the fused map
     # Occupancy along rays (BUOL, section 4.3): logits of so many planes; plane b begins at depth b * plane_spacing_m.
     num_planes: int = Field(default=0, ge=0)
     plane_spacing_m: float = Field(default=0.06, gt=0)
+
+    def num_lifted(self, method: PipelineConfig) -> int:
+        return self.num_features
 
     @property
     def num_features(self) -> int:
@@ -72,6 +77,12 @@ class DepthDecoder(nn.Module):
 
     Metres along the optical axis, unbounded: nothing keeps the depth positive.
     """
+
+    config_kind: ClassVar = UpProjectionConfig
+
+    @classmethod
+    def built(cls, config: UpProjectionConfig, method: PipelineConfig) -> "DepthDecoder":
+        return cls(method.channels, config)
 
     def __init__(self, trunk_channels: tuple[int, int, int, int], config: UpProjectionConfig) -> None:
         super().__init__()

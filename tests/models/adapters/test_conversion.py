@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
+from panoptic3d.backbones.pretrained import read_state
 from panoptic3d.errors import BadFileError, MissingPartError
 from panoptic3d.models.adapters.detectron2_detector import detectron2_detector, from_detectron2
 from panoptic3d.models.adapters.found import COCO_80, COCO_91, ForeignConfig, boxes_of_masks, instances_of
 from panoptic3d.models.adapters.stage import with_detector
 from panoptic3d.models.adapters.torchvision_detector import from_torchvision, torchvision_detector
-from panoptic3d.models.adapters.weights import read_state
 from panoptic3d.models.panorecon.build import build_panorecon
 from panoptic3d.models.panorecon.config import PanoReconConfig, TrunkConfig
 from panoptic3d.models.panorecon.fit import FitConfig

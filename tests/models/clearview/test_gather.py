@@ -8,8 +8,7 @@ import torch
 
 from panoptic3d.models.clearview.config import LiftConfig, PixelConfig, RayConfig
 from panoptic3d.models.clearview.gather import Evidence, Gather, Gathered, num_gathered
-from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
-from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.models.clearview.maps import SEMANTICS, ClassMaps, LayeredEstimate
 from panoptic3d.sparse.voxels import voxel_set
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.grid import FRONT3D_GRID
@@ -102,7 +101,7 @@ def _wall() -> LayeredEstimate:
 
 
 def _lift_of(rays: LayeredEstimate, config: LiftConfig = LiftConfig()) -> Gathered:  # noqa: B008
-    return Gather(config)(rays, Panoptic2D((), {SEMANTICS: torch.zeros(1, 13, 120, 160)}))
+    return Gather(config)(rays, ClassMaps((), {SEMANTICS: torch.zeros(1, 13, 120, 160)}))
 
 
 def _lifted(**config: float) -> Gathered:

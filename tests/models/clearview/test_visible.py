@@ -7,11 +7,10 @@ import torch
 
 from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.models.clearview.gather import Gather, Gathered, NumGathered, VisibleEvidence
-from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
+from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, ClassMaps, LayeredEstimate
 from panoptic3d.models.clearview.seeds import Votes
 from panoptic3d.models.clearview.start import StartFromMaps
 from panoptic3d.models.clearview.visible import visible_surface
-from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.sparse.voxels import voxel_set
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.grid import FRONT3D_GRID
@@ -64,7 +63,7 @@ def gathered(has_votes: bool = True) -> Gathered:
         log_spread=torch.zeros(1, 120, 160),
         layout_m=None,
     )
-    return Gather()(rays, Panoptic2D((), maps), (FRONT3D_GRID,))
+    return Gather()(rays, ClassMaps((), maps), (FRONT3D_GRID,))
 
 
 def test_votes_fill_the_cell_of_the_centre_and_no_other() -> None:

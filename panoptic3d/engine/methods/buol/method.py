@@ -20,15 +20,18 @@ from panoptic3d.engine.methods.buol.voxels import centres_in_space, voxel_terms
 from panoptic3d.errors import InputError
 from panoptic3d.losses.centre_terms import heat_term, offset_term, plane_term, weighted_class_term
 from panoptic3d.losses.depth_terms import depth_terms
-from panoptic3d.models.buol.build import TAXONOMIES, BuolPipeline, build_buol
+from panoptic3d.models.buol.build import BuolPipeline, build_buol
 from panoptic3d.models.buol.config import BuolConfig
+from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
 from panoptic3d.models.centre_grouping.decoder import pixels_of
 from panoptic3d.models.centre_offsets.stage import HEAT, OFFSETS, SEMANTIC, CentreOffsets, maps_at
+from panoptic3d.models.occupancy_lift.config import OccupancyLiftConfig
 from panoptic3d.models.occupancy_lift.lift import grid_of
 from panoptic3d.models.occupancy_lift.projection import voxel_pixels
 from panoptic3d.models.pipeline import needed
 from panoptic3d.models.slots import OccupancyLifted, Panoptic2D, RayEstimate, Seen
 from panoptic3d.models.sparse_deeplab.net import SparseDeepLab
+from panoptic3d.models.up_projection.decoder import UpProjectionConfig
 from panoptic3d.structures.batch import Batch
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.prediction import CentreLevel, LevelPrediction, Levels
@@ -51,7 +54,7 @@ class BuolMethod(Method):
         self.settings = settings
         self.network = build_buol(settings.network)
         self.network_config = settings.network
-        self.taxonomy = TAXONOMIES[settings.network.taxonomy]
+        self.taxonomy = settings.network.classes
         self.train()
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
@@ -108,7 +111,8 @@ class BuolMethod(Method):
         )
 
     def _plane_targets(self, batch: Batch, member: int, rays: RayEstimate, truth: PhotoTruth) -> PlaneTargets:
-        lift, config = self.settings.network.lift, self.settings.network.rays
+        lift = needed(self.settings.network.lift, OccupancyLiftConfig)
+        config = needed(self.settings.network.rays, UpProjectionConfig)
         table = voxel_pixels(rays.cameras[member], grid_of(rays.cameras[member], lift), lift)
         return plane_targets(
             batch.truths[member], table, truth.depth_m, config.num_planes, config.plane_spacing_m, self.settings.terms
@@ -144,7 +148,7 @@ class BuolMethod(Method):
         return samples
 
     def _voxel_terms(self, batch: Batch, given: Maps, truths: Sequence[PhotoTruth]) -> list[dict[str, Tensor]]:
-        network, decode = needed(self.network.voxel_net, SparseDeepLab), self.settings.network.decode
+        network, decode = needed(self.network.voxel_net, SparseDeepLab), self._decode
         asked: list[Tensor] = []
 
         def net(lifted: OccupancyLifted) -> Levels[LevelPrediction, CentreLevel]:
@@ -164,6 +168,10 @@ class BuolMethod(Method):
             own[:, 0] = 0
             terms.append(voxel_terms(level.of_member(member), own, truth, wanted, decode.resample, self.settings.terms))
         return terms
+
+    @property
+    def _decode(self) -> CentreGroupingConfig:
+        return needed(self.settings.network.decode, CentreGroupingConfig)
 
     def _true_maps(self, seen: Maps, truths: Sequence[PhotoTruth], planes: Sequence[PlaneTargets]) -> Maps:
         """As the 2D stage would say them, at the size at which they are lifted."""

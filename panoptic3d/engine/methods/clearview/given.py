@@ -11,7 +11,7 @@ from panoptic3d.engine.methods.clearview.targets import StanceTruth, ThingTruth,
 from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
 from panoptic3d.models.clearview.stance import Stance
-from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.models.slots import PanopticT
 from panoptic3d.structures.sample import VoxelTruth
 
 MEASURED_LOG_SPREAD = -4.0  # of a depth that was measured, and of votes that are true: errors of two per cent
@@ -29,7 +29,7 @@ def with_true_depth(
     return replace(rays, depth_m=depth_m, log_spread=spread)
 
 
-def with_true_classes(panoptic: Panoptic2D, number: int, labels: Int64[Tensor, "h w"]) -> Panoptic2D:
+def with_true_classes(panoptic: PanopticT, number: int, labels: Int64[Tensor, "h w"]) -> PanopticT:
     logits = panoptic.maps[SEMANTICS].clone()
     is_class = F.one_hot(labels, logits.shape[1]).movedim(-1, 0).bool()
     true = torch.where(is_class, _SURE_LOGIT, -_SURE_LOGIT).to(logits)
@@ -38,14 +38,14 @@ def with_true_classes(panoptic: Panoptic2D, number: int, labels: Int64[Tensor, "
 
 
 def with_true_votes(
-    panoptic: Panoptic2D,
+    panoptic: PanopticT,
     rays: LayeredEstimate,
     number: int,
     truth: VoxelTruth,
     things: ThingTruth,
     true_m: Float[Tensor, "h w"],
     instance: Int64[Tensor, "h w"],
-) -> Panoptic2D:
+) -> PanopticT:
     """For whatever depth the rays have: what counts is where a vote ends."""
     if VOTES not in panoptic.maps:
         return panoptic

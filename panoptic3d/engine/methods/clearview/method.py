@@ -10,8 +10,8 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor, nn
 
-from panoptic3d.backbones.efficientnet_lite import EfficientNetLite, load_imagenet_weights
 from panoptic3d.backbones.feature_pyramid import FeaturePyramid
+from panoptic3d.backbones.pyramid import PretrainedTrunk, Trunk
 from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
 from panoptic3d.engine.methods.clearview.finest import FinestMember, finest_members
@@ -36,11 +36,12 @@ from panoptic3d.engine.methods.clearview.targets import (
 )
 from panoptic3d.losses import ray_terms, seed_terms, stance_terms
 from panoptic3d.models.clearview.build import ClearviewPipeline, build_clearview
-from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate
+from panoptic3d.models.clearview.config import RayConfig
+from panoptic3d.models.clearview.maps import VOTE_SPREAD, VOTES, ClassMaps, LayeredEstimate
 from panoptic3d.models.clearview.seeds import Places, belonging, strongest
 from panoptic3d.models.clearview.voxel_net import ClearviewNet, Refined
 from panoptic3d.models.pipeline import needed
-from panoptic3d.models.slots import Panoptic2D, Seen
+from panoptic3d.models.slots import Seen
 from panoptic3d.randomness import torch_generator
 from panoptic3d.sparse.row_ops import pick
 from panoptic3d.structures.batch import Batch
@@ -53,7 +54,7 @@ _BLOCK_VOX = 8  # the side of the blocks in which the finest level is drawn
 _PLANE_PIXEL = 2  # the planes of every second pixel of every second row are judged: neighbours say the same
 
 
-ClearviewSeen = Seen[Panoptic2D, LayeredEstimate]
+ClearviewSeen = Seen[ClassMaps, LayeredEstimate]
 
 
 class ClearviewMethod(Method):
@@ -65,22 +66,27 @@ class ClearviewMethod(Method):
         self.config, self.taxonomy = config, taxonomy
         self.network, self.network_config = build_clearview(config.network), config.network
         if config.imagenet:
-            trunk = needed(self._pyramid.trunk, EfficientNetLite)
-            load_imagenet_weights(trunk, config.network.trunk.name, config.imagenet_file)
+            needed(self._trunk, PretrainedTrunk).load_pretrained(config.imagenet_file)
 
     def parts(self) -> Mapping[str, Sequence[nn.Module]]:
         """The trunk's own layers, `trunk`, are also a part of `2d`: they came trained and need a lower rate."""
-        network, pyramid = self.network, self._pyramid
-        flat = (pyramid, network.panoptic, network.rays)
+        network = self.network
+        flat = (network.trunk, network.panoptic, network.rays)
         return {
-            "trunk": [cast(nn.Module, pyramid.trunk)],
+            "trunk": [cast(nn.Module, self._trunk)],
             "2d": cast(Sequence[nn.Module], flat),
             "3d": [cast(nn.Module, network.voxel_net)],
         }
 
     @property
-    def _pyramid(self) -> FeaturePyramid:
-        return needed(self.network.trunk, FeaturePyramid)
+    def _trunk(self) -> Trunk:
+        """Without its neck."""
+        trunk = self.network.trunk
+        return trunk.trunk if isinstance(trunk, FeaturePyramid) else trunk
+
+    @property
+    def _net(self) -> ClearviewNet:
+        return needed(self.network.voxel_net, ClearviewNet)
 
     def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
         return self.network.infer(batch.image, batch.cameras)
@@ -90,7 +96,7 @@ class ClearviewMethod(Method):
         network, trains_maps = self.network, self.trains("2d")
         keeps_norms = self.config.imagenet if self.config.keeps_norms is None else self.config.keeps_norms
         if keeps_norms:  # the statistics of a million photos are better than those of a small batch
-            self._pyramid.trunk.eval()
+            cast(nn.Module, self._trunk).eval()
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains_maps):
             seen = network.see(batch.image, batch.cameras)
         batch = replace(batch, truths=tuple(near_surfaces(truth, self._reach_vox(truth)) for truth in batch.truths))
@@ -108,19 +114,19 @@ class ClearviewMethod(Method):
 
     def _reach_vox(self, truth: VoxelTruth) -> float:
         """How far from a surface any term can tell one voxel from another."""
-        planes = self.config.network.rays.plane_spacing_m / truth.grid.voxel_size_m / 2
-        return max(self.config.network.voxel_net.truncation_vox, BAND_VOX, planes)
+        planes = needed(self.config.network.rays, RayConfig).plane_spacing_m / truth.grid.voxel_size_m / 2
+        return max(self._net.config.truncation_vox, BAND_VOX, planes)
 
     def _volume_step(self, step: int) -> int:
         """Counted from where the volume begins to learn."""
         return max(step - self.first_steps.get("3d", 0), 0)
 
     def _map_terms(
-        self, batch: Batch, panoptic: Panoptic2D, rays: LayeredEstimate, things: list[ThingTruth]
+        self, batch: Batch, panoptic: ClassMaps, rays: LayeredEstimate, things: list[ThingTruth]
     ) -> list[tuple[str, Tensor]]:
         """At the resolution of the maps, which is what voxels read."""
         true = _true_maps(batch, rays.depth_m)
-        logits = panoptic.maps[SEMANTICS]
+        logits = panoptic.semantic_logits
         terms = []
         for number, truth in enumerate(batch.truths):
             depth, true_depth = rays.depth_m[number], true.depth_m[number]
@@ -233,7 +239,7 @@ class ClearviewMethod(Method):
             return places
 
         until = 4 if self._volume_step(step) < self.config.steps_64 else 1
-        net = partial(needed(self.network.voxel_net, ClearviewNet).run, up_to_stride=until, keep=keep, seed=seed)
+        net = partial(self._net.run, up_to_stride=until, keep=keep, seed=seed)
         refined = self.network.complete(seen, voxel_net=net).levels
         return refined, numbers[0] if numbers else torch.zeros(0, dtype=torch.int64)
 
@@ -253,7 +259,7 @@ class ClearviewMethod(Method):
     ) -> tuple[Places, Int64[Tensor, " s"]]:
         """A cell near the centre of each thing, and strong places where nothing is (number 0)."""
         rows, numbers = [], []
-        peaks = strongest(heat_logit.detach(), cells, self.config.network.seeds)
+        peaks = strongest(heat_logit.detach(), cells, self._net.config.seeds)
         for number, truth in enumerate(things):
             own = cells.rows_of(number).nonzero()[:, 0]
             middle = (truth.centre_vox - 1.5) / 4
@@ -293,7 +299,7 @@ class ClearviewMethod(Method):
             for logit, target in zip(level.occupancy_logit.split(counts), targets, strict=True):
                 terms.append((name, seed_terms.occupied_term(logit, target)))
         if refined.last is not None:
-            truths = table.at(refined.last.voxels, self.config.network.voxel_net.truncation_vox)
+            truths = table.at(refined.last.voxels, self._net.config.truncation_vox)
             finest = finest_members(refined.last, truths)
             for number, own in enumerate(finest):
                 terms += self._finest_terms(own, things[number], thing_of_seed[own.seed_rows])
@@ -306,7 +312,7 @@ class ClearviewMethod(Method):
         labelled = (truth.semantic > 0).nonzero()[:, 0]
         classes = torch.cat((things.class_ids.new_zeros(1), things.class_ids))[thing_of_seed]
         votes, order, target = own.votes.of(labelled), *_by_thing(thing_of_seed, thing[labelled])
-        logits = belonging(votes, own.seeds.of(order), self.config.network.seeds)
+        logits = belonging(votes, own.seeds.of(order), self._net.config.seeds)
         group = torch.where(thing > 0, thing + len(self.taxonomy), truth.semantic)
         group = spread_groups(own.coords, group)
         class_logits = pick(own.semantic_logits, labelled)

@@ -29,7 +29,7 @@ from panoptic3d.losses.depth_terms import depth_terms
 from panoptic3d.losses.voxel_objective import finest_stride
 from panoptic3d.models.frustum_unet.net import FrustumUNet
 from panoptic3d.models.mask_rcnn.stage import MaskRcnn
-from panoptic3d.models.panorecon.build import TAXONOMIES, PanoReconPipeline, build_panorecon
+from panoptic3d.models.panorecon.build import PanoReconPipeline, build_panorecon
 from panoptic3d.models.panorecon.config import PanoReconConfig
 from panoptic3d.models.pipeline import needed
 from panoptic3d.models.slots import Panoptic2D, RayEstimate, Seen
@@ -56,7 +56,7 @@ class PanoReconMethod(Method):
         self.settings = settings
         self.network = build_panorecon(settings.network)
         self.network_config = settings.network
-        self.taxonomy = TAXONOMIES[settings.network.taxonomy]
+        self.taxonomy = settings.network.classes
         self.train()
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
@@ -176,7 +176,7 @@ class PanoReconMethod(Method):
     @property
     def _num_channels(self) -> int:
         """Without the one that says "no instance"."""
-        return self.settings.network.lift.num_instance_channels - 1
+        return self.settings.network.lift.widths(self.settings.network)["instances"] - 1
 
     def _stream(self, batch: Batch, step: int, what: str, member: int) -> torch.Generator:
         return torch_generator(self.settings.seed, what, step, batch.keys[member])

@@ -24,7 +24,7 @@ from panoptic3d.models.mask_transformer.pixel_decoder import PixelFeatures
 from panoptic3d.models.mask_transformer.stage import MaskTransformer
 from panoptic3d.models.pipeline import Pipeline, needed
 from panoptic3d.models.slots import FeatureLifted, FittedImage, Panoptic2D, RayEstimate, Seen
-from panoptic3d.models.uni3d.build import TAXONOMIES, build_uni3d
+from panoptic3d.models.uni3d.build import build_uni3d
 from panoptic3d.models.uni3d.config import Uni3dConfig
 from panoptic3d.randomness import torch_generator
 from panoptic3d.structures.batch import Batch
@@ -55,7 +55,7 @@ class Uni3dMethod(Method):
         super().__init__()
         self.settings = settings
         self.network, self.network_config = build_uni3d(settings.network), settings.network
-        self.taxonomy = TAXONOMIES[settings.network.taxonomy]
+        self.taxonomy = settings.network.classes
         self.train()
 
     def parts(self) -> Mapping[str, Sequence[nn.Module]]:

@@ -69,7 +69,7 @@ def load_folder(folder: Path, config: PanoReconConfig | None = None) -> Pipeline
 def export_published(folder: Path) -> dict[str, dict[str, Tensor]]:
     """What `torch.save` writes to get the published form back, under the names that the file had, or present ones."""
     origin = _origin(folder)
-    if read_config(folder).voxel_net.even_kernels != "one-sided":
+    if getattr(read_config(folder).voxel_net, "even_kernels", None) != "one-sided":
         message = f"{folder} has centred kernels, which the reference has not; only one-sided ones can be exported."
         raise BadFileError(message, path=str(folder), reason="kernels")
     state = to_their_state(load_folder(folder), only_2d=origin["stages"] == "2d")
