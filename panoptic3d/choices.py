@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic import GetCoreSchemaHandler, SerializeAsAny, ValidationInfo
+from pydantic import GetCoreSchemaHandler, SerializeAsAny
 from pydantic_core import core_schema
 
 from panoptic3d.config import Config
@@ -38,7 +38,7 @@ class Choice:
         any_kind = marker().__get_pydantic_core_schema__(source, handler)
         return core_schema.with_info_before_validator_function(self._read, any_kind)
 
-    def _read(self, value: Any, info: ValidationInfo) -> Config:
+    def _read(self, value: Any, info: Any) -> Config:  # a ValidationInfo, which beartype cannot check
         if isinstance(value, Config):
             return value
         if not isinstance(value, Mapping):

@@ -66,7 +66,7 @@ class DecodeSlot(SlotConfig):
 class NeckConfig(Config):
     """A feature pyramid behind the trunk: all four maps then have `width` channels."""
 
-    width: int = Field(default=64, ge=8)
+    width: int = Field(default=64, ge=8, le=8192)
 
 
 def slot(name: str, default: str) -> Choice:

@@ -23,11 +23,11 @@ from panoptic3d.engine.evaluation import score as evaluation
 from panoptic3d.errors import BadFileError, ConfigError, InputError
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.clearview.build import build_clearview
-from panoptic3d.models.clearview.config import ClearviewConfig, RayConfig, TrunkConfig, VoxelNetConfig
+from panoptic3d.models.clearview.config import ClearviewConfig, NeckConfig, RayConfig, VoxelNetConfig
 from panoptic3d.structures.scene import PanopticScene
 
 _SMALL = ClearviewConfig(
-    trunk=TrunkConfig(width=16),
+    neck=NeckConfig(width=16),
     rays=RayConfig(width=8),
     voxel_net=VoxelNetConfig(channels_64=(8, 8, 8), channels_128=8, channels_256=8),
 )

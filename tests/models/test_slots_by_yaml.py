@@ -55,7 +55,11 @@ def test_clearview_takes_another_trunk_behind_its_neck(tmp_path: Path) -> None:
     ("kind", "text", "message"),
     [
         (ClearviewConfig, "voxel_net: {name: frustum-unet}", "gives Gathered where voxel_net 'frustum-unet' takes"),
-        (PanoReconConfig, "voxel_net: {name: refining-unet}", "gives SurfaceLifted where voxel_net 'refining-unet' takes"),
+        (
+            PanoReconConfig,
+            "voxel_net: {name: refining-unet}",
+            "gives SurfaceLifted where voxel_net 'refining-unet' takes",
+        ),
         (PanoReconConfig, "decode: {name: seeds}", "voxel_net 'frustum-unet' gives .* where decode 'seeds' takes"),
         (PanoReconConfig, "lift: {num_instance_channels: 8}", "num_instances is 16 where 8 come"),
         (PanoReconConfig, "trunk: {name: resnet19}", "there is no trunk 'resnet19'; choose from resnet18"),
@@ -64,15 +68,13 @@ def test_clearview_takes_another_trunk_behind_its_neck(tmp_path: Path) -> None:
         (PanoReconConfig, "trunk: {name: 'elsewhere.nets:Trunk'}", "nothing was imported; .* --trust elsewhere"),
     ],
 )
-def test_what_does_not_fit_is_one_sentence(
-    kind: type[PipelineConfig], tmp_path: Path, text: str, message: str
-) -> None:
+def test_what_does_not_fit_is_one_sentence(kind: type[PipelineConfig], tmp_path: Path, text: str, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         read(kind, tmp_path, text)
 
 
 def test_a_strangers_trunk_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "house_of_trunks.py").write_text('''
+    (tmp_path / "house_of_trunks.py").write_text("""
 from torch import nn
 import torch.nn.functional as F
 from panoptic3d.backbones.pyramid import Pyramid, TrunkConfig
@@ -100,7 +102,7 @@ class House(nn.Module):
 
     def forward(self, image) -> Pyramid:
         return Pyramid(*(F.avg_pool2d(self.scale(image), stride, ceil_mode=True) for stride in (4, 8, 16, 32)))
-''')
+""")
     monkeypatch.syspath_prepend(str(tmp_path))
     text = "trunk: {name: 'house_of_trunks:House', depth: 5}\nneck: {width: 8}\n"
     with pytest.raises(ConfigError, match="--trust house_of_trunks"):

@@ -12,10 +12,10 @@ from safetensors.torch import load_file, save_file
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.clearview.build import build_clearview
-from panoptic3d.models.clearview.config import ClearviewConfig, RayConfig, TrunkConfig, VoxelNetConfig
+from panoptic3d.models.clearview.config import ClearviewConfig, NeckConfig, RayConfig, VoxelNetConfig
 
 _SMALL = ClearviewConfig(
-    trunk=TrunkConfig(width=16),
+    neck=NeckConfig(width=16),
     rays=RayConfig(width=8),
     voxel_net=VoxelNetConfig(channels_64=(8, 8, 8), channels_128=8, channels_256=8),
 )
