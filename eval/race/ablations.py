@@ -40,7 +40,6 @@ WHOLE, AGAIN = "all-ideas", "all-ideas-again"
 _STEPS_OF_SETTINGS = ("true_depth_steps", "steps_64")
 _BEHIND_MAPS = (
     "settings.network.voxel_net",
-    "settings.network.seeds",
     "settings.network.lift",
     "settings.network.rays.has_layout",
     "settings.network.rays.has_planes",

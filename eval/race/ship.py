@@ -1,6 +1,6 @@
 """A run's weights as a checkpoint of the package, in half floats: `python -m eval.race.ship RUN NAME`.
 
-`--set seeds.min_score=0.12` changes what only the decoder reads, chosen on the validation split.
+`--set voxel_net.seeds.min_score=0.12` changes what only the decoder reads, chosen on the validation split.
 """
 
 import argparse

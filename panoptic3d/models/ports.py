@@ -1,5 +1,6 @@
 """What fillings take and give, read from their signatures, and whether two neighbours fit."""
 
+import types
 import typing
 from collections.abc import Mapping
 from typing import Any
@@ -44,6 +45,10 @@ def fits(given: Any, wanted: Any) -> bool:
     """Whether a value of one annotation is one of the other. Parameters of a generic are covariant here: nouns are frozen."""
     if Any in (given, wanted):
         return True
+    if _is_union(given):
+        return all(fits(kind, wanted) for kind in typing.get_args(given))
+    if _is_union(wanted):
+        return any(fits(given, kind) for kind in typing.get_args(wanted))
     given_kind, wanted_kind = typing.get_origin(given) or given, typing.get_origin(wanted) or wanted
     if not issubclass(given_kind, wanted_kind):
         return False
@@ -51,6 +56,10 @@ def fits(given: Any, wanted: Any) -> bool:
     return not arguments or all(
         fits(own, other) for own, other in zip(_arguments(given, wanted_kind), arguments, strict=True)
     )
+
+
+def _is_union(annotation: Any) -> bool:
+    return typing.get_origin(annotation) in (typing.Union, types.UnionType)
 
 
 def _arguments(given: Any, base: type) -> tuple[Any, ...]:
@@ -75,6 +84,8 @@ def _sentence(giver: str, giver_name: str, gives: Any, taker: str, taker_name: s
 
 
 def name_of(annotation: Any) -> str:
+    if _is_union(annotation):
+        return " or ".join(name_of(kind) for kind in typing.get_args(annotation))
     arguments = ", ".join(name_of(argument) for argument in typing.get_args(annotation))
     plain = typing.get_origin(annotation) or annotation
     name = getattr(plain, "__name__", str(plain))

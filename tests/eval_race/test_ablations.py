@@ -25,7 +25,7 @@ from panoptic3d.errors import InputError
 
 # name -> what differs from tiny.yaml, by the path of the key
 _TAKEN_OUT = {
-    "embeddings-only": {"settings.network.seeds.votes"},
+    "embeddings-only": {"settings.network.voxel_net.seeds.votes"},
     "narrow": {f"settings.network.voxel_net.channels_{n}" for n in (64, 128, 256)},
     "no-augmentation": {"loader.augment"},
     "no-imagenet": {"settings.imagenet", "optimizer.rate_of_part"},
@@ -35,7 +35,7 @@ _TAKEN_OUT = {
     "no-shell-term": {"settings.weights.shell"},
     "no-true-depth": {"settings.true_depth"},
     "surface-only": {"settings.network.lift.reach_m"},
-    "votes-only": {"settings.network.seeds.votes"},
+    "votes-only": {"settings.network.voxel_net.seeds.votes"},
 }
 
 

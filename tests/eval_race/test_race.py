@@ -214,10 +214,10 @@ def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path
     (checkpoint / "config.json").write_text(_SMALL.model_dump_json())
     save_file(network.state_dict(), checkpoint / "model.safetensors")
     shipped = tmp_path / "weights" / "small"
-    ship(run_folder, shipped, ["seeds.min_score=0.125"])
-    assert json.loads((shipped / "config.json").read_text())["seeds"]["min_score"] == 0.125
-    with pytest.raises(InputError, match="has no 'seeds"):
-        ship(run_folder, shipped, ["seeds.score=1"])
+    ship(run_folder, shipped, ["voxel_net.seeds.min_score=0.125"])
+    assert json.loads((shipped / "config.json").read_text())["voxel_net"]["seeds"]["min_score"] == 0.125
+    with pytest.raises(InputError, match="has no 'voxel_net.seeds"):
+        ship(run_folder, shipped, ["voxel_net.seeds.score=1"])
     with pytest.raises(BadFileError):
         ship(run_folder, tmp_path / "half", ["voxel_net.channels_128=16"])  # weights of another width
     assert not (tmp_path / "half").exists()

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from panoptic3d.data.packed.sample import encode_sample
 from panoptic3d.models.clearview.build import build_clearview
-from panoptic3d.models.clearview.config import ClearviewConfig, RayConfig, TrunkConfig, VoxelNetConfig
+from panoptic3d.models.clearview.config import ClearviewConfig, NeckConfig, RayConfig, VoxelNetConfig
 from tests.data.conftest import make_sample
 from tests.predictor.echo import Echo
 
@@ -30,7 +30,7 @@ def packed_bytes() -> bytes:
 def checkpoint(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("checkpoint")
     small = VoxelNetConfig(channels_64=(8, 8, 8), channels_128=8, channels_256=8)
-    config = ClearviewConfig(trunk=TrunkConfig(width=16), rays=RayConfig(width=8), voxel_net=small)
+    config = ClearviewConfig(neck=NeckConfig(width=16), rays=RayConfig(width=8), voxel_net=small)
     torch.manual_seed(0)
     save_file(build_clearview(config).state_dict(), folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(json.loads(config.model_dump_json())))

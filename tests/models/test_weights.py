@@ -98,8 +98,8 @@ def test_weights_are_finite_floats(folder: Path, change: Callable, said: str) ->
 @pytest.mark.parametrize(
     ("path", "value"),
     [
-        ("trunk.width", 10_000_000),
-        ("trunk.width", 60_000),
+        ("neck.width", 10_000_000),
+        ("neck.width", 60_000),
         ("fit.width", 10**9),
         ("rays.num_planes", 10**9),
         ("voxel_net.channels_64", []),

@@ -6,7 +6,7 @@ from pydantic import Field
 
 from panoptic3d.backbones.norms import NormName
 from panoptic3d.config import Config
-from panoptic3d.models.pipeline_config import PanopticSlot
+from panoptic3d.models.pipeline_config import PanopticSlot, PipelineConfig
 
 
 class DecoderConfig(Config):
@@ -30,3 +30,8 @@ class CentreOffsetsConfig(PanopticSlot):
     peak_window_px: int = Field(default=7, ge=1)  # an odd number; a peak is the maximum of its window
     max_centres: int = Field(default=200, ge=1)
     min_stuff_px: int = Field(default=64, ge=0)  # of the panoptic image alone: the volume has a limit of its own
+
+    def misfit(self, method: PipelineConfig) -> str | None:
+        if self.num_classes != len(method.classes):
+            return f"panoptic.num_classes is {self.num_classes} and the taxonomy has {len(method.classes)}; make them equal"
+        return None

@@ -135,8 +135,8 @@ class ClearviewConfig(PipelineConfig):
         if trunk is not None and str(trunk.get("name", "lite0")).removeprefix("efficientnet-").startswith("lite"):
             if "name" in trunk:
                 trunk["name"] = f"efficientnet-{str(trunk['name']).removeprefix('efficientnet-')}"
-            if "width" in trunk:
-                tree["neck"] = {"width": trunk.pop("width"), **(tree.get("neck") or {})}
+            if "width" in trunk and "neck" not in tree:
+                tree["neck"] = {"width": trunk.pop("width")}
             tree["trunk"] = trunk
         if "pixels" in tree:
             tree["panoptic"] = {**(tree.get("panoptic") or {}), **tree.pop("pixels")}

@@ -42,4 +42,4 @@ class OccupancyLiftConfig(LiftSlot):
     def misfit(self, method: PipelineConfig) -> str | None:
         if getattr(method.rays, "num_planes", 0):
             return None
-        return "lift 'occupancy' reads planes and rays.num_planes is 0; the published network has 100"
+        return "lift 'occupancy' needs planes and rays.num_planes is 0; the published network has 100"

@@ -7,13 +7,14 @@ import pytest
 import torch
 
 from panoptic3d.backbones.pretrained import read_state
+from panoptic3d.backbones.resnet import ResNet18Config
 from panoptic3d.errors import BadFileError, MissingPartError
 from panoptic3d.models.adapters.detectron2_detector import detectron2_detector, from_detectron2
 from panoptic3d.models.adapters.found import COCO_80, COCO_91, ForeignConfig, boxes_of_masks, instances_of
 from panoptic3d.models.adapters.stage import with_detector
 from panoptic3d.models.adapters.torchvision_detector import from_torchvision, torchvision_detector
 from panoptic3d.models.panorecon.build import build_panorecon
-from panoptic3d.models.panorecon.config import PanoReconConfig, TrunkConfig
+from panoptic3d.models.panorecon.config import PanoReconConfig
 from panoptic3d.models.panorecon.fit import FitConfig
 from panoptic3d.models.slots import PanopticStage
 from panoptic3d.optional import is_installed
@@ -94,7 +95,7 @@ def test_the_photo_reaches_the_detector_unharmed() -> None:
         seen.append(photo)
         return tuple(Instances2D.empty(camera) for camera in cameras)
 
-    config = PanoReconConfig(fit=FitConfig(width=64, height=64), trunk=TrunkConfig(width=16))
+    config = PanoReconConfig(fit=FitConfig(width=64, height=64), trunk=ResNet18Config(width=16))
     own = build_panorecon(config)
     network = with_detector(own, detect)
     assert isinstance(network.panoptic, PanopticStage)
