@@ -216,7 +216,7 @@ def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path
     shipped = tmp_path / "weights" / "small"
     ship(run_folder, shipped, ["voxel_net.seeds.min_score=0.125"])
     assert json.loads((shipped / "config.json").read_text())["voxel_net"]["seeds"]["min_score"] == 0.125
-    with pytest.raises(InputError, match="has no 'voxel_net.seeds"):
+    with pytest.raises(InputError, match=r"has no 'voxel_net\.seeds"):
         ship(run_folder, shipped, ["voxel_net.seeds.score=1"])
     with pytest.raises(BadFileError):
         ship(run_folder, tmp_path / "half", ["voxel_net.channels_128=16"])  # weights of another width

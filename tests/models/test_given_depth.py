@@ -7,8 +7,8 @@ import torch
 
 from panoptic3d.errors import InputError
 from panoptic3d.models.clearview.build import build_clearview
-from panoptic3d.models.clearview.config import ClearviewConfig, PixelConfig, RayConfig, TrunkConfig, VoxelNetConfig
-from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, LayeredEstimate, PixelVotes
+from panoptic3d.models.clearview.config import ClearviewConfig, NeckConfig, PixelConfig, RayConfig, VoxelNetConfig
+from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, ClassMaps, LayeredEstimate
 from panoptic3d.models.given_depth import at_map, fitted_depth, with_given_depth
 from panoptic3d.models.hints import with_hint
 from panoptic3d.models.slots import Seen
@@ -22,12 +22,12 @@ NAN = float("nan")
 
 
 @pytest.fixture(scope="module")
-def seen() -> Seen[PixelVotes, LayeredEstimate]:
+def seen() -> Seen[ClassMaps, LayeredEstimate]:
     small = VoxelNetConfig(channels_64=(8, 8, 8), channels_128=8, channels_256=8)
     config = ClearviewConfig(
-        trunk=TrunkConfig(width=16),
+        neck=NeckConfig(width=16),
         rays=RayConfig(width=8, has_stance=True),
-        pixels=PixelConfig(has_votes=True),
+        panoptic=PixelConfig(has_votes=True),
         voxel_net=small,
     )
     torch.manual_seed(0)
