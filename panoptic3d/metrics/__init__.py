@@ -1,7 +1,20 @@
 """Scores: PRQ in every dialect, geometry, depth, voxels, scenes and instances. Names load their home on first use."""
 
 import importlib
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from panoptic3d.metrics.average_precision import average_precision
+    from panoptic3d.metrics.depth import depth_scores
+    from panoptic3d.metrics.labelled import LabelledVoxels, PixelLabels
+    from panoptic3d.metrics.panoptic_quality import SampleScore, Truth, score_sample
+    from panoptic3d.metrics.protocol import Protocol, load_protocol
+    from panoptic3d.metrics.prq_metric import PanopticReconstructionQuality
+    from panoptic3d.metrics.scene_quality import scene_quality
+    from panoptic3d.metrics.surface import surface_scores
+    from panoptic3d.metrics.surface_protocol import load_surface_protocol
+    from panoptic3d.metrics.tally import Tally, scores_of
+    from panoptic3d.metrics.voxel_iou import voxel_confusion
 
 _HOMES = {
     "LabelledVoxels": "panoptic3d.metrics.labelled",
@@ -42,10 +55,12 @@ __all__ = [
 ]
 
 
-def __getattr__(name: str) -> Any:
-    if name not in _HOMES:
-        raise AttributeError(f"module 'panoptic3d.metrics' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+if not TYPE_CHECKING:  # a checker would take this for the type of any name
+
+    def __getattr__(name: str) -> Any:
+        if name not in _HOMES:
+            raise AttributeError(f"module 'panoptic3d.metrics' has no attribute {name!r}")
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:

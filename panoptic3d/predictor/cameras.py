@@ -22,7 +22,7 @@ class GivenCamera:
 
     camera: Camera | None = None  # of the photo at its own or any other size
     intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy in pixels of the stored photo, upright
-    fov_deg: float | None = None  # horizontal
+    fov_deg: float | int | None = None  # horizontal
 
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.camera, self.intrinsics, self.fov_deg)) > 1:

@@ -52,6 +52,8 @@ class HintedNetwork(SceneNetwork, Protocol):
 class PipelineNetwork:
     """On CUDA the trunk and the detector run in bfloat16, all that is metric in float32 (`Pipeline.infer`)."""
 
+    folder: Path | None = None  # of its checkpoint
+
     def __init__(self, pipeline: Pipeline, checkpoint: dict[str, Any], device: torch.device) -> None:
         self.pipeline, self.checkpoint, self.device = pipeline.to(device), checkpoint, device
         self.dtype_2d = torch.bfloat16 if device.type == "cuda" else torch.float32
@@ -88,7 +90,9 @@ class PipelineNetwork:
 def open_network(checkpoint: str | Path | None, device: str) -> PipelineNetwork:
     folder = find_checkpoint(checkpoint)
     chosen = choose_device(device)
-    return PipelineNetwork(load_network(folder), checkpoint_facts(folder), chosen)
+    network = PipelineNetwork(load_network(folder), checkpoint_facts(folder), chosen)
+    network.folder = folder
+    return network
 
 
 def checkpoint_facts(folder: Path) -> dict[str, Any]:

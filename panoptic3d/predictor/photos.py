@@ -48,7 +48,15 @@ class Photo:
 def load_photo(path: str | os.PathLike[str]) -> Photo:
     """The content decides what a file is, not its ending. Of an animation the first picture counts."""
     path = Path(path)
-    data = _read(path)
+    return replace(photo_from_bytes(_read(path), path), file=path.name)
+
+
+def photo_from_bytes(data: bytes, path: Path = Path("the picture")) -> Photo:
+    """A file that is in memory already, such as an upload; `path` stands for it in messages."""
+    if not data:
+        raise _bad(path, "is empty; it may not have been copied to its end", "empty")
+    if len(data) > MAX_BYTES:
+        raise _bad(path, f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read, save it smaller", "too_large")
     formats: tuple[str, ...] = _FORMATS
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
         require("pillow_heif", f"{path} is HEIC: reading it").register_heif_opener()
@@ -68,7 +76,7 @@ def _decoded(path: Path, data: bytes, formats: tuple[str, ...]) -> Photo:
         if opened.format == "PNG":
             check_png(data, is_strict=False)
         sha256 = hashlib.sha256(data).hexdigest()
-        return replace(_upright(path, opened), file=path.name, num_bytes=len(data), sha256=sha256)
+        return replace(_upright(path, opened), num_bytes=len(data), sha256=sha256)
 
 
 def _explained(path: Path, error: BadFileError) -> BadFileError:
@@ -88,26 +96,45 @@ def _bad(path: Path, what: str, reason: str) -> BadFileError:
 
 
 def photo_from_array(image: np.ndarray | Tensor | Image.Image) -> Photo:
-    """An upright sRGB picture in memory: uint8 (h, w, 3), (h, w), or a Pillow image."""
+    """An upright sRGB picture in memory: a Pillow image, or numbers of shape (h, w), (h, w, channels) or (channels, h, w),
+    as uint8 or as floats from 0 to 1.
+    """
+    place = Path("the picture")
     if isinstance(image, Image.Image):
-        _check_size(Path("the picture"), image.size)
-        return _upright(Path("the picture"), image)
-    if isinstance(image, Tensor):
-        image = _dense(image)
-    array = np.asarray(image)
-    if array.dtype != np.uint8 or array.ndim not in (2, 3) or (array.ndim == 3 and array.shape[2] not in (3, 4)):
-        found = f"{array.dtype} {tuple(array.shape)}"
-        raise InputError(f"a picture in memory is uint8 of shape (height, width, 3), this is {found}; convert it.")
-    return photo_from_array(Image.fromarray(array))
+        _check_size(place, image.size)
+        return _upright(place, image)
+    array = _channels_last(_dense(image) if isinstance(image, Tensor) else np.asarray(image))
+    if array.dtype != np.uint8:
+        array = _bytes_of_floats(array)
+    return photo_from_array(Image.fromarray(np.ascontiguousarray(array)))
 
 
-def _dense(tensor: Tensor) -> Tensor:
-    if tensor.layout != torch.strided or tensor.is_meta or tensor.dtype != torch.uint8:
+def _dense(tensor: Tensor) -> np.ndarray:
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
         found = f"{tensor.dtype} {tensor.layout} {tuple(tensor.shape)} on {tensor.device}"
+        raise InputError(f"a picture in memory is a dense tensor of uint8 or floats, this is {found}; convert it.")
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
+
+
+def _channels_last(array: np.ndarray) -> np.ndarray:
+    if array.ndim == 3 and array.shape[2] not in (1, 3, 4) and array.shape[0] in (1, 3, 4):
+        array = array.transpose(1, 2, 0)
+    is_picture = array.ndim == 2 or (array.ndim == 3 and array.shape[2] in (1, 3, 4))
+    if not is_picture or not (array.dtype == np.uint8 or np.issubdtype(array.dtype, np.floating)):
+        found = f"{array.dtype} {tuple(array.shape)}"
         raise InputError(
-            f"a picture in memory is a dense uint8 tensor of shape (height, width, 3), this is {found}; convert it."
+            "a picture in memory is uint8, or floats from 0 to 1, of shape (height, width, 3) or (3, height, width), "
+            f"this is {found}; convert it, and give several pictures as a list."
         )
-    return tensor.cpu()
+    return array[:, :, 0] if array.ndim == 3 and array.shape[2] == 1 else array
+
+
+def _bytes_of_floats(array: np.ndarray) -> UInt8[np.ndarray, "..."]:
+    low, high = (float(f(array)) for f in (np.min, np.max)) if array.size else (0.0, 0.0)
+    if not (low >= 0 and high <= 1):  # which is so for NaN, too
+        raise InputError(f"a picture of floats has values from 0 to 1, this one from {low:g} to {high:g}; scale it.")
+    return np.round(array.astype(np.float64) * 255).astype(np.uint8)
 
 
 def _read(path: Path) -> bytes:
@@ -130,8 +157,6 @@ def _read(path: Path) -> bytes:
         ) from error
     except ValueError as error:
         raise _bad(path, f"is no name of a file ({error}); check it", "unreadable") from error
-    if not data:
-        raise _bad(path, "is empty; it may not have been copied to its end", "empty")
     return data
 
 

@@ -1,27 +1,27 @@
 """A photo in, a scene out, whatever the network."""
 
 import os
+import shutil
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from pathlib import Path
+from typing import Any, overload
 
-import numpy as np
 import torch
-from PIL import Image
-from torch import Tensor
 
 from panoptic3d.errors import InputError, Panoptic3dError
+from panoptic3d.models.checkpoints.hub import FILES, find_or_fetch, push
+from panoptic3d.predictor.any_photo import AnyPhoto, are_many, as_photo, given_cameras, given_depths
 from panoptic3d.predictor.cameras import CameraChoice, GivenCamera, choose_camera
 from panoptic3d.predictor.canonical import CanonicalView, seen_by, within_photo
 from panoptic3d.predictor.depths import AnyDepth, DepthOptions, LoadedDepth, load_depth, placed_depth
+from panoptic3d.predictor.least_score import check_min_score, without_unsure
 from panoptic3d.predictor.network import HintedNetwork, SceneNetwork, open_network
-from panoptic3d.predictor.photos import Photo, load_photo, photo_from_array
+from panoptic3d.predictor.photos import Photo
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.given_depth import SceneHint
 from panoptic3d.structures.scene import PanopticScene
-
-AnyPhoto = Photo | str | os.PathLike[str] | np.ndarray | Tensor | Image.Image
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,7 +40,7 @@ class PhotoHint:
     """What is known of a scene beside its photo: depth, or how high the camera was held."""
 
     depth: LoadedDepth | None = None
-    camera_height_m: float | None = None
+    camera_height_m: float | int | None = None
 
     def __post_init__(self) -> None:
         if self.camera_height_m is not None and not 0.05 <= self.camera_height_m <= 20:
@@ -57,6 +57,12 @@ class Predictor:
     """A checkpoint on a device, ready for photos. The same photo, checkpoint, device and number of threads give the same bits
     (1 against 2 threads: distances differ by up to 3.5e-6 voxel, labels do not).
 
+    >>> predictor = Predictor.from_pretrained("tiny", device="cpu")
+    >>> predictor.network.checkpoint["name"]
+    'tiny'
+
+    Call it with a photo: `scene = predictor("room.jpg")`, or with a list of photos.
+
     Threads may share one. A process that was forked from this one may not, as OpenMP would wait there for threads that are
     gone; start processes by `spawn`, or call `torch.set_num_threads(1)` first.
     """
@@ -64,38 +70,126 @@ class Predictor:
     def __init__(
         self,
         checkpoint: str | os.PathLike[str] | None = None,
-        device: str = "auto",
+        device: str | torch.device = "auto",
         *,
         network: SceneNetwork | None = None,
     ) -> None:
         """`checkpoint` is a folder or a shipped name, the shipped one by default; `network` stands in for both."""
-        name = None if checkpoint is None else os.fspath(checkpoint)
-        self.network: SceneNetwork = open_network(name, device) if network is None else network
+        self.network: SceneNetwork = _opened(checkpoint, device) if network is None else network
         self._process = os.getpid()
 
+    @classmethod
+    def from_pretrained(
+        cls,
+        name: str | os.PathLike[str],
+        device: str | torch.device = "auto",
+        *,
+        revision: str | None = None,
+        token: str | None = None,
+        cache_dir: str | os.PathLike[str] | None = None,
+    ) -> "Predictor":
+        """A shipped name, a folder, or `org/name` on the Hugging Face hub. The last needs the extra `[hub]`, and the network
+        on first use.
+        """
+        cache = None if cache_dir is None else Path(cache_dir)
+        folder = find_or_fetch(_name_of(name), revision, token, cache)
+        made = cls(folder, device)
+        if folder.name not in os.fspath(name):  # the hub's cache calls it by its commit
+            made.network.checkpoint |= {"name": os.fspath(name), "revision": folder.name}
+        return made
+
+    def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
+        """Copy the checkpoint to a new folder, which `from_pretrained` opens."""
+        target = Path(folder)
+        if target.exists() and any(target.iterdir()):
+            raise InputError(f"{target} is there already and not empty; give another name.")
+        target.mkdir(parents=True, exist_ok=True)
+        for pattern in FILES:
+            for path in sorted(self._folder().glob(pattern)):
+                shutil.copyfile(path, target / path.name)
+
+    def push_to_hub(self, repository: str, *, private: bool = False, token: str | None = None) -> str:
+        """Upload the checkpoint to `org/name` on the Hugging Face hub and return its address. Needs the extra `[hub]`."""
+        return push(self._folder(), repository, private, token)
+
+    def _folder(self) -> Path:
+        folder = getattr(self.network, "folder", None)
+        if folder is None:
+            raise InputError("this Predictor was made of a network without a checkpoint folder; save that first.")
+        return folder
+
+    @overload
     def __call__(
         self,
         photo: AnyPhoto,
         camera: Camera | None = None,
-        fov_deg: float | None = None,
+        fov_deg: float | int | None = None,
         *,
         depth: AnyDepth | None = None,
         depth_options: DepthOptions | None = None,
-        camera_height_m: float | None = None,
-    ) -> PanopticScene:
-        """A file, or an upright picture in memory. Without a camera EXIF says, and then `FALLBACK_FOV_DEG`.
+        camera_height_m: float | int | None = None,
+        min_score: float | int = 0.0,
+    ) -> PanopticScene: ...
 
-        `depth` is registered to the photo, at any size: a file, or an array of metres with 0 or NaN where nothing is known;
-        `depth_options` say it if it is not metric or not along the axis. `camera_height_m` is above the floor.
+    @overload
+    def __call__(
+        self,
+        photo: Sequence[AnyPhoto],
+        camera: Camera | None = None,
+        fov_deg: float | int | None = None,
+        *,
+        cameras: Sequence[Camera | None] | None = None,
+        depth: Sequence[AnyDepth | None] | None = None,
+        depth_options: DepthOptions | None = None,
+        camera_height_m: float | int | None = None,
+        min_score: float | int = 0.0,
+        batch_size: int = 1,
+    ) -> list[PanopticScene]: ...
+
+    def __call__(
+        self,
+        photo: AnyPhoto | Sequence[AnyPhoto],
+        camera: Camera | None = None,
+        fov_deg: float | int | None = None,
+        *,
+        cameras: Sequence[Camera | None] | None = None,
+        depth: AnyDepth | Sequence[AnyDepth | None] | None = None,
+        depth_options: DepthOptions | None = None,
+        camera_height_m: float | int | None = None,
+        min_score: float | int = 0.0,
+        batch_size: int = 1,
+    ) -> PanopticScene | list[PanopticScene]:
+        """One photo gives one scene, a list of photos a list of scenes.
+
+        A photo is a path, the bytes of a file, a Pillow image, or an array or tensor of shape (h, w, 3) or (3, h, w) in uint8
+        or in floats from 0 to 1.
+
+        Without a camera EXIF says, and then `FALLBACK_FOV_DEG`. Things that score less than `min_score` are left out.
+        `batch_size` photos go through the network together.
+
+        `depth` is registered to the photo, at any size: a file, or an array of metres with 0 or NaN where nothing is known.
+        For several photos it is a list. `depth_options` say if it is not metric or not along the axis. `camera_height_m` is above
+        the floor.
         """
-        loaded = None if depth is None else load_depth(depth, depth_options or DepthOptions())
-        hints = [PhotoHint(loaded, camera_height_m)]
-        return self.batch([photo], GivenCamera(camera=camera, fov_deg=fov_deg), hints)[0]
+        check_min_score(min_score)
+        if not isinstance(batch_size, int) or batch_size < 1:
+            raise InputError(f"batch_size is {batch_size!r}; give a whole number of at least 1.")
+        photos: Sequence[AnyPhoto] = photo if are_many(photo) else [photo]  # pyright: ignore[reportAssignmentType]
+        given = given_cameras(len(photos), camera, fov_deg, cameras)
+        options = depth_options or DepthOptions()
+        depths = given_depths(len(photos), depth, are_many(photo))
+        scenes: list[PanopticScene] = []
+        for start in range(0, len(photos), batch_size):
+            rows = slice(start, start + batch_size)
+            hints = [_hint(one, options, camera_height_m) for one in depths[rows]]
+            scenes += self.batch(photos[rows], given[rows], hints)
+        scenes = [without_unsure(scene, min_score) for scene in scenes]
+        return scenes if are_many(photo) else scenes[0]
 
     def batch(
         self,
         photos: Sequence[AnyPhoto],
-        given: GivenCamera | None = None,
+        given: GivenCamera | Sequence[GivenCamera] | None = None,
         hints: Sequence[PhotoHint] | None = None,
     ) -> list[PanopticScene]:
         """The photos may differ in size: those whose views have one size go through the network together."""
@@ -104,9 +198,10 @@ class Predictor:
                 "this Predictor was made before its process was forked, in which torch's threads are gone; make one after "
                 "the fork, start processes by `spawn`, or call torch.set_num_threads(1)."
             )
+        each = [given or GivenCamera()] * len(photos) if given is None or isinstance(given, GivenCamera) else given
         watch = Stopwatch()
         told = [PhotoHint()] * len(photos) if hints is None else hints
-        ready = [self._ready(p, given or GivenCamera(), hint) for p, hint in zip(photos, told, strict=True)]
+        ready = [self._ready(*row) for row in zip(photos, each, told, strict=True)]
         watch.lap("load")
         share_s = round(watch.seconds["load"] / max(len(ready), 1), 4)
         scenes: dict[int, PanopticScene] = {}
@@ -169,20 +264,29 @@ def predict(
     photo: AnyPhoto,
     camera: Camera | None = None,
     *,
-    fov_deg: float | None = None,
+    fov_deg: float | int | None = None,
     checkpoint: str | os.PathLike[str] | None = None,
-    device: str = "auto",
+    device: str | torch.device = "auto",
+    min_score: float | int = 0.0,
 ) -> PanopticScene:
     """One photo's scene. It loads the checkpoint each time: for several photos make a `Predictor`."""
-    return Predictor(checkpoint, device)(photo, camera, fov_deg)
+    return Predictor(checkpoint, device)(photo, camera, fov_deg, min_score=min_score)
 
 
-def as_photo(photo: AnyPhoto) -> Photo:
-    if isinstance(photo, Photo):
-        return photo
-    if isinstance(photo, np.ndarray | Tensor | Image.Image):
-        return photo_from_array(photo)
-    return load_photo(photo)
+def _hint(depth: AnyDepth | None, options: DepthOptions, camera_height_m: float | int | None) -> PhotoHint:
+    return PhotoHint(None if depth is None else load_depth(depth, options), camera_height_m)
+
+
+def _opened(checkpoint: str | os.PathLike[str] | None, device: str | torch.device) -> SceneNetwork:
+    if not isinstance(device, str | torch.device):
+        raise InputError(f"the device is a name or a torch.device, not {type(device).__name__}.")
+    return open_network(None if checkpoint is None else _name_of(checkpoint), str(device))
+
+
+def _name_of(checkpoint: str | os.PathLike[str]) -> str:
+    if not isinstance(checkpoint, str | os.PathLike):
+        raise InputError(f"a checkpoint is a name or the path of a folder, not {type(checkpoint).__name__}.")
+    return os.fspath(checkpoint)
 
 
 def _of_one_size(ready: Sequence[_Ready]) -> list[list[int]]:

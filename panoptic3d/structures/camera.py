@@ -12,7 +12,14 @@ from panoptic3d.errors import InputError
 
 @dataclass(frozen=True)
 class Camera:
-    """x right, y down, z forward. Pixel centres lie at integers: the centre of the top-left pixel is (0, 0)."""
+    """x right, y down, z forward. Pixel centres lie at integers: the centre of the top-left pixel is (0, 0).
+
+    >>> camera = Camera.from_fov(60, width=640, height=480)
+    >>> round(camera.fx_px, 1), camera.cx_px
+    (554.3, 319.5)
+    >>> camera.resized(320, 240).cx_px
+    159.5
+    """
 
     fx_px: float
     fy_px: float
@@ -29,7 +36,7 @@ class Camera:
             raise InputError(f"a camera needs an image of at least 1x1 pixels, got {self.width}x{self.height}.")
 
     @classmethod
-    def from_fov(cls, horizontal_fov_deg: float, width: int, height: int) -> "Camera":
+    def from_fov(cls, horizontal_fov_deg: float | int, width: int, height: int) -> "Camera":
         """Square pixels, the axis through the middle of the image."""
         if not 0 < horizontal_fov_deg < 180:
             raise InputError(f"a field of view lies between 0 and 180 degrees, got {horizontal_fov_deg}.")
