@@ -168,8 +168,8 @@ class Predictor:
         `batch_size` photos go through the network together.
 
         `depth` is registered to the photo, at any size: a file, or an array of metres with 0 or NaN where nothing is known.
-        For several photos it is a list. `depth_options` say if it is not metric or not along the axis. `camera_height_m` is above
-        the floor.
+        For several photos it is a list. `depth_options` say if it is not metric, or not along the axis.
+        `camera_height_m` is above the floor.
         """
         check_min_score(min_score)
         if not isinstance(batch_size, int) or batch_size < 1:
