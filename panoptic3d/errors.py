@@ -80,7 +80,7 @@ def reading(
 def _bad_file(
     path: str | os.PathLike[str], expected: str, key: str | None, advice: str, error: Exception
 ) -> BadFileError:
-    reason, found = "corrupt", f"{type(error).__name__}: {error}"
+    reason, found = "corrupt", f"{type(error).__name__}: {' '.join(str(error).split())}"
     if isinstance(error, InputError):
         found = str(error).rstrip(".")
     elif isinstance(error, FileNotFoundError | NotADirectoryError):

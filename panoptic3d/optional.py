@@ -50,6 +50,7 @@ PARTS: dict[str, OptionalPart] = {
         OptionalPart("detectron2", "detectron2", "build it from its own repository", "2D adapters"),
         OptionalPart("wandb", "wandb", _extra("wandb"), "tracking of training runs"),
         OptionalPart("tensorboard", "tensorboard", _extra("train"), "tracking of training runs"),
+        OptionalPart("onnxruntime", "onnxruntime", _extra("teachers"), "depth networks from elsewhere"),
         OptionalPart("embreex", "embreex", "pip install embreex (no wheels for Linux on ARM)", "making rooms"),
         OptionalPart("mitsuba", "mitsuba", _extra("photo"), "photoreal rooms"),
         OptionalPart("pyoidn", "pyoidn", _extra("photo"), "denoising photoreal rooms"),

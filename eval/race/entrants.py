@@ -91,7 +91,7 @@ def predictions_of(entrant: Entrant, device: torch.device) -> Path | NetworkPred
         case "network":
             checkpoint = checkpoint_of(path)
             return (
-                GivenTruthPredictions(checkpoint, device, entrant.given)
+                GivenTruthPredictions(checkpoint, device, given=entrant.given)
                 if entrant.given
                 else NetworkPredictions(checkpoint, device)
             )

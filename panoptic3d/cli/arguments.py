@@ -4,8 +4,12 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from panoptic3d.errors import InputError
+
+if TYPE_CHECKING:
+    from panoptic3d.data.given_depths import DepthOptions
 
 
 def at_least(minimum: int) -> Callable[[str], int]:
@@ -39,3 +43,28 @@ def number_in(environment: Mapping[str, str], name: str) -> int:
     if not (word.isascii() and word.isdecimal()):
         raise InputError(f"the environment's {name} is {word!r} and no whole number; give --shard I/N.")
     return int(word)
+
+
+def add_depth_arguments(parser: argparse.ArgumentParser) -> None:
+    """What the numbers of depth files mean."""
+    kinds = ("metric", "scale", "affine", "disparity")
+    told = "metres; metres times a factor; up to scale and shift, of depth or of 1 by depth (metric)"
+    parser.add_argument("--depth-kind", choices=kinds, default="metric", help=told)
+    parser.add_argument(
+        "--depth-along", choices=("axis", "ray"), default="axis", help="what it is measured along (axis)"
+    )
+    parser.add_argument("--depth-unit", metavar="U", help="mm, cm, m, or metres of a step (whole numbers: mm, else m)")
+    parser.add_argument(
+        "--depth-intrinsics", metavar="FX,FY,CX,CY", help="of the depth, to check that it is registered"
+    )
+
+
+def depth_options(arguments: argparse.Namespace) -> "DepthOptions":
+    from panoptic3d.data.depth_files import parse_unit
+    from panoptic3d.data.given_depths import DepthOptions
+    from panoptic3d.predictor.cameras import parse_intrinsics
+
+    unit_m = None if arguments.depth_unit is None else parse_unit(arguments.depth_unit)
+    text = arguments.depth_intrinsics
+    intrinsics = None if text is None else parse_intrinsics(text, "--depth-intrinsics")
+    return DepthOptions(arguments.depth_kind, arguments.depth_along, unit_m, intrinsics)

@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from panoptic3d.cli.arguments import at_least, output_file
+from panoptic3d.cli.arguments import add_depth_arguments, at_least, depth_options, output_file
 
 _DEFAULT_PROTOCOL = "strict"
 _ORACLES = ("geometry", "semantics", "masks", "layout", "depth")  # the first four: metrics/perturbations.py
@@ -17,6 +17,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--predictions", metavar="DIR", help="score the files of any method: <scene>_<NNNN>.npz")
     source.add_argument("--rescore", metavar="RECORDS", help="score again from the records of an earlier run")
     source.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"), help="paired test between two results")
+    parser.add_argument(
+        "--depth",
+        metavar="truth|CARD|FOLDER",
+        help="hand depth in beside the photos: a column of its own",
+    )
+    add_depth_arguments(parser)
     parser.add_argument("--protocol", action="append", metavar="NAME", help="name or YAML file; repeatable (strict)")
     parser.add_argument("--json", type=output_file, metavar="FILE")
     parser.add_argument("--markdown", type=output_file, metavar="FILE", help="all tables")
@@ -53,8 +59,10 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("evaluate needs --data ROOT and --split FILE_OR_NAME; see `panoptic3d evaluate --help`.")
     if "depth" in (arguments.oracle or ()):
         raise InputError(
-            "--oracle depth would lift true depth with a network, which is not built yet; geometry can be exchanged instead."
+            "--oracle exchanges parts of finished predictions, which have no depth; --depth truth hands it to the network."
         )
+    if arguments.depth is not None and arguments.checkpoint is None:
+        raise InputError("--depth goes to a network, beside the photos; give --checkpoint.")
     return _evaluate(arguments)
 
 
@@ -67,6 +75,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         predictions=arguments.predictions,
         rescore=arguments.rescore,
         checkpoint=arguments.checkpoint,
+        depth=arguments.depth,
+        depth_options=depth_options(arguments),
         protocols=tuple(arguments.protocol or [_DEFAULT_PROTOCOL]),
         oracles=tuple(arguments.oracle or ()),
         surfaces=tuple(arguments.surface or ()),

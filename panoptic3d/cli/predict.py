@@ -5,16 +5,18 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from panoptic3d.cli.arguments import add_depth_arguments, depth_options
 from panoptic3d.errors import InputError, printable
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from panoptic3d.data.given_depths import DepthPlace
     from panoptic3d.predictor.cameras import GivenCamera
-    from panoptic3d.predictor.depths import DepthPlace
     from panoptic3d.predictor.folder_run import Outcome
     from panoptic3d.predictor.photo_list import Order
     from panoptic3d.predictor.predictor import Predictor
+    from panoptic3d.teachers.onnx_depth import DepthTeacher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -24,20 +26,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--fov-deg", type=float, metavar="F", help="horizontal field of view")
     camera.add_argument("--intrinsics", metavar="FX,FY,CX,CY", help="in pixels of the photo")
-    parser.add_argument("--depth", metavar="FILE_OR_FOLDER", help="measured depth: .exr, .npy, .npz, 16-bit PNG, TIFF")
-    parser.add_argument(
-        "--depth-kind",
-        choices=("metric", "scale", "affine", "disparity"),
-        default="metric",
-        help="metres; metres times a factor; up to scale and shift, of depth or of 1 by depth (metric)",
-    )
-    parser.add_argument(
-        "--depth-along", choices=("axis", "ray"), default="axis", help="what it is measured along (axis)"
-    )
-    parser.add_argument("--depth-unit", metavar="U", help="mm, cm, m, or metres of a step (whole numbers: mm, else m)")
-    parser.add_argument(
-        "--depth-intrinsics", metavar="FX,FY,CX,CY", help="of the depth, to check that it is registered"
-    )
+    depth = parser.add_mutually_exclusive_group()
+    depth.add_argument("--depth", metavar="FILE_OR_FOLDER", help="measured depth: .exr, .npy, .npz, 16-bit PNG, TIFF")
+    depth.add_argument("--depth-model", metavar="CARD", help="another network's depth: the JSON beside its ONNX file")
+    add_depth_arguments(parser)
     parser.add_argument("--camera-height-m", type=float, metavar="H", help="above the floor: gives the scene its scale")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="photos that go through together (1)")
@@ -63,6 +55,7 @@ def run(arguments: argparse.Namespace) -> int:
     from panoptic3d.predictor.predictor import PhotoHint, Predictor
     from panoptic3d.predictor.ranks import device_of_rank, join_ranks
     from panoptic3d.predictor.scene_index import check_index
+    from panoptic3d.teachers.onnx_depth import open_teacher
 
     if arguments.batch_size < 1:
         raise InputError(f"--batch-size is {arguments.batch_size}; give at least 1.")
@@ -80,10 +73,11 @@ def run(arguments: argparse.Namespace) -> int:
         load_photo(orders[0].photo)
         if depth is not None:
             depth.load(orders[0].photo, orders[0].scene)
+    teacher = None if arguments.depth_model is None else open_teacher(Path(arguments.depth_model))
     find_checkpoint(arguments.checkpoint)
     join_ranks()
     predictor = Predictor(arguments.checkpoint, device_of_rank(arguments.device))
-    exit_code = _carry_out(orders, predictor, out, given, depth, arguments)
+    exit_code = _carry_out(orders, predictor, out, given, depth or teacher, arguments)
     if distributed.is_distributed():
         distributed.leave(exit_code)
     return exit_code
@@ -91,14 +85,9 @@ def run(arguments: argparse.Namespace) -> int:
 
 def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":
     """Where depth comes from, by the options of the call."""
-    from panoptic3d.data.depth_files import parse_unit
-    from panoptic3d.predictor.cameras import parse_intrinsics
-    from panoptic3d.predictor.depths import DepthOptions, DepthPlace
+    from panoptic3d.data.given_depths import DepthOptions, DepthPlace
 
-    unit_m = None if arguments.depth_unit is None else parse_unit(arguments.depth_unit)
-    text = arguments.depth_intrinsics
-    intrinsics = None if text is None else parse_intrinsics(text, "--depth-intrinsics")
-    options = DepthOptions(arguments.depth_kind, arguments.depth_along, unit_m, intrinsics)
+    options = depth_options(arguments)
     if arguments.depth is None:
         if options != DepthOptions():
             raise InputError("--depth-kind, -along, -unit and -intrinsics say what --depth holds; give that, too.")
@@ -120,7 +109,7 @@ def _carry_out(
     predictor: "Predictor",
     out: Path,
     given: "GivenCamera",
-    depth: "DepthPlace | None",
+    depth: "DepthPlace | DepthTeacher | None",
     arguments: argparse.Namespace,
 ) -> int:
     from panoptic3d import distributed

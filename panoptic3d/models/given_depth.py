@@ -1,5 +1,6 @@
 """Depth from elsewhere between the two halves of the drive: fitted to the network's own, its holes filled by it."""
 
+import math
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -11,7 +12,7 @@ from panoptic3d.errors import InputError
 from panoptic3d.geometry.affine_depth import median_log_ratio, robust_affine_fit
 from panoptic3d.geometry.hole_filling import filled
 from panoptic3d.models.slots import Seen
-from panoptic3d.structures.given_depth import DepthKind, GivenDepth
+from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth
 from panoptic3d.structures.pixel_map import PixelMap
 
 _NEAREST_M, _FARTHEST_M = 0.05, 100.0  # what a fit pushes beyond is no depth of a room
@@ -51,7 +52,8 @@ def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any
         factor = float(median_log_ratio(own_m[fit.is_measured].double(), fit.depth_m[fit.is_measured].double()).exp())
         seen, facts = seen.scaled(factor), facts | {"scale_of_own": _short(factor)}
     depth_m = filled(fit.depth_m, fit.is_measured, seen.rays.depth_m[0])
-    rays = seen.rays.with_depth(depth_m[None], fit.is_measured[None], given.log_spread)
+    told = max(math.log(max(fit.residual, 1e-3)), MEASURED_LOG_SPREAD) if given.log_spread is None else given.log_spread
+    rays = seen.rays.with_depth(depth_m[None], fit.is_measured[None], told)
     return replace(seen, rays=rays), facts
 
 

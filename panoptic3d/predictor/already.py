@@ -7,10 +7,10 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from panoptic3d.data.given_depths import DepthPlace
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.files import sha256_of_file
 from panoptic3d.predictor.cameras import GivenCamera
-from panoptic3d.predictor.depths import DepthPlace
 from panoptic3d.predictor.photo_list import Order
 from panoptic3d.structures.scene_files import FACTS, changed_files, missing_files, read_facts
 

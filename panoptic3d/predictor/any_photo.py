@@ -7,11 +7,12 @@ import numpy as np
 from PIL import Image
 from torch import Tensor
 
+from panoptic3d.data.given_depths import AnyDepth
 from panoptic3d.errors import InputError
 from panoptic3d.predictor.cameras import GivenCamera
-from panoptic3d.predictor.depths import AnyDepth
 from panoptic3d.predictor.photos import Photo, load_photo, photo_from_array, photo_from_bytes
 from panoptic3d.structures.camera import Camera
+from panoptic3d.teachers.onnx_depth import DepthTeacher
 
 AnyPhoto = Photo | str | os.PathLike[str] | bytes | np.ndarray | Tensor | Image.Image
 
@@ -54,11 +55,11 @@ def given_cameras(
 
 
 def given_depths(
-    num_photos: int, depth: AnyDepth | Sequence[AnyDepth | None] | None, are_several: bool
-) -> Sequence[AnyDepth | None]:
-    """The depth of each photo: a list for a list of photos."""
-    if depth is None:
-        return [None] * num_photos
+    num_photos: int, depth: AnyDepth | DepthTeacher | Sequence[AnyDepth | None] | None, are_several: bool
+) -> Sequence[AnyDepth | DepthTeacher | None]:
+    """The depth of each photo: a list for a list of photos, or one teacher for all."""
+    if depth is None or isinstance(depth, DepthTeacher):
+        return [depth] * num_photos
     if are_several != isinstance(depth, list | tuple):
         raise InputError("one photo has one depth, and a list of photos a list of depths with one, or None, for each.")
     depths: Sequence[AnyDepth | None] = depth if are_several else [depth]  # pyright: ignore[reportAssignmentType]

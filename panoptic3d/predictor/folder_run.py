@@ -7,17 +7,19 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from panoptic3d.data.given_depths import DepthPlace
 from panoptic3d.errors import Panoptic3dError, printable
 from panoptic3d.export.folder import OutputError, check_place, recover_scenes, would_meet_all
 from panoptic3d.files import claimed
 from panoptic3d.predictor.already import Wanted, num_segments_there
 from panoptic3d.predictor.cameras import GivenCamera
-from panoptic3d.predictor.depths import DepthPlace
 from panoptic3d.predictor.photo_list import Order
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.predictor.predictor import PhotoHint, Predictor
 from panoptic3d.predictor.scene_index import update_index
+from panoptic3d.predictor.taught import teacher_facts
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.teachers.onnx_depth import DepthTeacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -67,11 +69,11 @@ class _Asking:
 
     predictor: Predictor
     given: GivenCamera
-    depth: DepthPlace | None
+    depth: DepthPlace | DepthTeacher | None
     camera_height_m: float | None
 
     def load(self, order: Order) -> tuple[Photo, PhotoHint]:
-        depth = None if self.depth is None else self.depth.load(order.photo, order.scene)
+        depth = self.depth.load(order.photo, order.scene) if isinstance(self.depth, DepthPlace) else self.depth
         return load_photo(order.photo), PhotoHint(depth, self.camera_height_m)
 
     def scenes(self, loaded: Sequence[tuple[Photo, PhotoHint]]) -> list[PanopticScene]:
@@ -88,14 +90,17 @@ def predict_folder(
     overwrite: bool = False,
     simplify_vox: float = 0.0,
     maps: bool = False,
-    depth: DepthPlace | None = None,
+    depth: DepthPlace | DepthTeacher | None = None,
     camera_height_m: float | None = None,
 ) -> Iterator[Outcome]:
     """One outcome an order: first those that need nothing done, then batch by batch. Only a place that takes nothing at all
     ends it early. What another process is making at the same time comes last, when that is done.
     """
-    options = {"simplify_vox": simplify_vox, "maps": maps, "camera_height_m": camera_height_m}
-    wanted = Wanted.by(predictor.network.checkpoint, given, depth, **options)
+    options: dict[str, Any] = {"simplify_vox": simplify_vox, "maps": maps, "camera_height_m": camera_height_m}
+    files = depth if isinstance(depth, DepthPlace) else None
+    if isinstance(depth, DepthTeacher):
+        options["depth_model"] = teacher_facts(depth)
+    wanted = Wanted.by(predictor.network.checkpoint, given, files, **options)
     writing = _Writing(out, overwrite, simplify_vox, maps, wanted)
     asking = _Asking(predictor, given, depth, camera_height_m)
     for parent in {(out / order.scene).parent for order in orders}:

@@ -9,19 +9,21 @@ from typing import Any, overload
 
 import torch
 
+from panoptic3d.data.given_depths import AnyDepth, DepthOptions, LoadedDepth, load_depth, placed_depth
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.models.checkpoints.hub import FILES, find_or_fetch, push
 from panoptic3d.predictor.any_photo import AnyPhoto, are_many, as_photo, given_cameras, given_depths
 from panoptic3d.predictor.cameras import CameraChoice, GivenCamera, choose_camera
 from panoptic3d.predictor.canonical import CanonicalView, seen_by, within_photo
-from panoptic3d.predictor.depths import AnyDepth, DepthOptions, LoadedDepth, load_depth, placed_depth
 from panoptic3d.predictor.least_score import check_min_score, without_unsure
 from panoptic3d.predictor.network import HintedNetwork, SceneNetwork, open_network
 from panoptic3d.predictor.photos import Photo
 from panoptic3d.predictor.stopwatch import Stopwatch
+from panoptic3d.predictor.taught import taught_depth
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.given_depth import SceneHint
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.teachers.onnx_depth import DepthTeacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +41,7 @@ class _Ready:
 class PhotoHint:
     """What is known of a scene beside its photo: depth, or how high the camera was held."""
 
-    depth: LoadedDepth | None = None
+    depth: LoadedDepth | DepthTeacher | None = None
     camera_height_m: float | int | None = None
 
     def __post_init__(self) -> None:
@@ -125,7 +127,7 @@ class Predictor:
         camera: Camera | None = None,
         fov_deg: float | int | None = None,
         *,
-        depth: AnyDepth | None = None,
+        depth: AnyDepth | DepthTeacher | None = None,
         depth_options: DepthOptions | None = None,
         camera_height_m: float | int | None = None,
         min_score: float | int = 0.0,
@@ -139,7 +141,7 @@ class Predictor:
         fov_deg: float | int | None = None,
         *,
         cameras: Sequence[Camera | None] | None = None,
-        depth: Sequence[AnyDepth | None] | None = None,
+        depth: DepthTeacher | Sequence[AnyDepth | None] | None = None,
         depth_options: DepthOptions | None = None,
         camera_height_m: float | int | None = None,
         min_score: float | int = 0.0,
@@ -153,7 +155,7 @@ class Predictor:
         fov_deg: float | int | None = None,
         *,
         cameras: Sequence[Camera | None] | None = None,
-        depth: AnyDepth | Sequence[AnyDepth | None] | None = None,
+        depth: AnyDepth | DepthTeacher | Sequence[AnyDepth | None] | None = None,
         depth_options: DepthOptions | None = None,
         camera_height_m: float | int | None = None,
         min_score: float | int = 0.0,
@@ -169,7 +171,7 @@ class Predictor:
 
         `depth` is registered to the photo, at any size: a file, or an array of metres with 0 or NaN where nothing is known.
         For several photos it is a list. `depth_options` say if it is not metric, or not along the axis.
-        `camera_height_m` is above the floor.
+        A `DepthTeacher` is asked about each photo. `camera_height_m` is above the floor.
         """
         check_min_score(min_score)
         if not isinstance(batch_size, int) or batch_size < 1:
@@ -227,9 +229,10 @@ class Predictor:
         if not told.says_something:
             return _Ready(loaded, choice, view, None, {})
         depth, facts = None, {}
-        if told.depth is not None:
-            depth = placed_depth(told.depth, loaded, choice.camera).seen_from(view.from_photo.inverse())
-            facts = {**told.depth.facts, "size": [depth.values.shape[1], depth.values.shape[0]]}
+        known = taught_depth(told.depth, loaded) if isinstance(told.depth, DepthTeacher) else told.depth
+        if known is not None:
+            depth = placed_depth(known, choice.camera).seen_from(view.from_photo.inverse())
+            facts = {**known.facts, "size": [depth.values.shape[1], depth.values.shape[0]]}
         return _Ready(loaded, choice, view, SceneHint(depth, told.camera_height_m), facts)
 
     def _finished(
@@ -273,8 +276,11 @@ def predict(
     return Predictor(checkpoint, device)(photo, camera, fov_deg, min_score=min_score)
 
 
-def _hint(depth: AnyDepth | None, options: DepthOptions, camera_height_m: float | int | None) -> PhotoHint:
-    return PhotoHint(None if depth is None else load_depth(depth, options), camera_height_m)
+def _hint(
+    depth: AnyDepth | DepthTeacher | None, options: DepthOptions, camera_height_m: float | int | None
+) -> PhotoHint:
+    known = depth if depth is None or isinstance(depth, DepthTeacher) else load_depth(depth, options)
+    return PhotoHint(known, camera_height_m)
 
 
 def _opened(checkpoint: str | os.PathLike[str] | None, device: str | torch.device) -> SceneNetwork:

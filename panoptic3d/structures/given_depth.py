@@ -22,7 +22,8 @@ class GivenDepth:
     values: Float32[Tensor, "h w"]
     from_image: PixelMap  # from the pixels of the image that a network is given to those of `values`
     kind: DepthKind = "metric"
-    log_spread: float = MEASURED_LOG_SPREAD  # how sure it is: the scale of a Laplace distribution of the log depth
+    # How sure it is: the scale of a Laplace distribution of the log depth. None: as far as it is from the network's own.
+    log_spread: float | None = MEASURED_LOG_SPREAD
 
     def seen_from(self, before: PixelMap) -> "GivenDepth":
         """The same depth for an image from which `before` leads to the one that it was given for."""

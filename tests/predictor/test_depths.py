@@ -11,8 +11,8 @@ import torch
 
 from panoptic3d.cli.main import main
 from panoptic3d.data.front3d_writer import exr_bytes
+from panoptic3d.data.given_depths import DepthOptions, DepthPlace, load_depth, placed_depth
 from panoptic3d.errors import InputError
-from panoptic3d.predictor.depths import DepthOptions, DepthPlace, load_depth, placed_depth
 from panoptic3d.predictor.photos import photo_from_array
 from panoptic3d.predictor.predictor import PhotoHint, Predictor
 from panoptic3d.structures.camera import Camera
@@ -36,7 +36,7 @@ def _wall() -> np.ndarray:
 
 def test_depth_of_any_size_lies_where_the_photo_has_it() -> None:
     whole = _wall()
-    given = placed_depth(load_depth(np.repeat(np.repeat(whole, 3, 0), 3, 1)), PHOTO, CAMERA)
+    given = placed_depth(load_depth(np.repeat(np.repeat(whole, 3, 0), 3, 1)), CAMERA)
     at_photo = given.from_image.read(given.values, 80, 60, float("nan"))
     assert np.array_equal(np.nan_to_num(at_photo.numpy()), whole)
 
@@ -44,7 +44,7 @@ def test_depth_of_any_size_lies_where_the_photo_has_it() -> None:
 def test_along_the_ray_is_longer_than_along_the_axis() -> None:
     """By hand: at pixel (u, v) by the root of 1 + x^2 + y^2, which is 1 in the middle."""
     ray = np.full((60, 80), 3.0, np.float32)
-    values = placed_depth(load_depth(ray, DepthOptions(along="ray")), PHOTO, CAMERA).values
+    values = placed_depth(load_depth(ray, DepthOptions(along="ray")), CAMERA).values
     assert float(values[31, 38]) == pytest.approx(3.0)
     x, y = (79 - 38) / 70, (59 - 31) / 72
     assert float(values[59, 79]) == pytest.approx(3.0 / (1 + x * x + y * y) ** 0.5)
@@ -53,16 +53,16 @@ def test_along_the_ray_is_longer_than_along_the_axis() -> None:
 @pytest.mark.parametrize("size", [(60, 83), (80, 60), (120, 80), (30, 30)])
 def test_depth_of_another_frame_is_refused(size: tuple[int, int]) -> None:
     with pytest.raises(InputError, match="another frame"):
-        placed_depth(load_depth(np.ones(size, np.float32)), PHOTO, CAMERA)
+        placed_depth(load_depth(np.ones(size, np.float32)), CAMERA)
 
 
 def test_another_lens_is_refused_with_what_to_do() -> None:
     values = np.ones((120, 160), np.float32)
     twice = CAMERA.resized(160, 120)
     right = (twice.fx_px, twice.fy_px, twice.cx_px, twice.cy_px)
-    placed_depth(load_depth(values, DepthOptions(intrinsics=right)), PHOTO, CAMERA)
+    placed_depth(load_depth(values, DepthOptions(intrinsics=right)), CAMERA)
     with pytest.raises(InputError, match="register the depth to the photo"):
-        placed_depth(load_depth(values, DepthOptions(intrinsics=(120.0, 120.0, 79.5, 59.5))), PHOTO, CAMERA)
+        placed_depth(load_depth(values, DepthOptions(intrinsics=(120.0, 120.0, 79.5, 59.5))), CAMERA)
 
 
 def test_negative_and_implausible_depths_are_refused_where_they_are_metres() -> None:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from panoptic3d.engine.evaluation.result import sums_from_rows
-from panoptic3d.engine.evaluation.tables import Table
+from panoptic3d.engine.evaluation.tables import Table, depth_source
 from panoptic3d.errors import InputError
 from panoptic3d.metrics.bootstrap import paired_test
 from panoptic3d.metrics.tally import Tally, scores_of
@@ -52,8 +52,16 @@ def _compare_one(a: Mapping[str, Any], b: Mapping[str, Any], names: tuple[str, s
             label = key.upper() if group == "all" else f"{key.upper()} {group}"
             rows.append([label, f"{100 * first:.2f}", f"{100 * second:.2f}", f"{100 * (second - first):+.2f}"])
     return Table(
-        f"{a['protocol']}: A = {names[0]}, B = {names[1]}", ("", "A", "B", "B - A"), rows, _notes(sums_a, sums_b, a)
+        f"{a['protocol']}: A = {_told(a, names[0])}, B = {_told(b, names[1])}",
+        ("", "A", "B", "B - A"),
+        rows,
+        _notes(sums_a, sums_b, a),
     )
+
+
+def _told(result: Mapping[str, Any], name: str) -> str:
+    given = depth_source(result)
+    return name if given is None else f"{name} with depth ({given})"
 
 
 def _notes(sums_a: np.ndarray, sums_b: np.ndarray, result: Mapping[str, Any]) -> list[str]:

@@ -1,5 +1,6 @@
 """Predictions of a checkpoint, made where a score asks for them: the sample's photo and camera in, no file in between."""
 
+import json
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -9,10 +10,15 @@ import torch
 
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
+from panoptic3d.engine.evaluation.depth_supply import DepthSupply
 from panoptic3d.files import sha256_of_file
 from panoptic3d.models.checkpoints.load import load_network
+from panoptic3d.models.given_depth import with_given_depth
 from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.slots import Seen
 from panoptic3d.structures.moving import moved
+from panoptic3d.structures.sample import Sample
+from panoptic3d.structures.scene import PanopticScene
 
 _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 
@@ -21,6 +27,7 @@ _WEIGHTS, _CONFIG = "model.safetensors", "config.json"
 class NetworkPredictions:
     folder: Path
     device: torch.device
+    depth: DepthSupply | None = None  # handed in beside the photos: no score of a photo alone
 
     @cached_property
     def network(self) -> Pipeline:
@@ -35,10 +42,19 @@ class NetworkPredictions:
     @property
     def stamp(self) -> str:
         """Changes with weights and thresholds: what was scored with others is scored again."""
-        return f"{self.facts['sha256']} {self.facts['config_sha256']}"
+        with_depth = "" if self.depth is None else f" {json.dumps(self.depth.facts, sort_keys=True)}"
+        return f"{self.facts['sha256']} {self.facts['config_sha256']}{with_depth}"
 
     def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
         """Raises `BadFileError` where the photo cannot be read."""
         sample = data.read(key, has_voxels=False)
-        (scene,) = self.network.infer(sample.image[None].to(self.device), (sample.camera,))
-        return PredictedVoxels.from_scene(moved(scene, "cpu"))
+        return PredictedVoxels.from_scene(self.scene(sample))
+
+    def scene(self, sample: Sample) -> PanopticScene:
+        """On the CPU."""
+
+        def exchange(seen: Seen, _: int) -> Seen:
+            return seen if self.depth is None else with_given_depth(seen, self.depth.of(sample))[0]
+
+        (scene,) = self.network.infer(sample.image[None].to(self.device), (sample.camera,), exchange=exchange)
+        return moved(scene, "cpu")

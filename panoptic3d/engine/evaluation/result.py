@@ -30,6 +30,7 @@ def result_of(
     source: Mapping[str, Any],
     checkpoint: Mapping[str, Any] = MappingProxyType({}),
     oracles: Sequence[str] = (),
+    depth: Mapping[str, Any] | None = None,
     taxonomy: Taxonomy = FRONT3D_TAXONOMY,
 ) -> dict[str, Any]:
     """One protocol's object of the evaluation file (docs/evaluation.md lists its keys)."""
@@ -61,6 +62,7 @@ def result_of(
         "mean_over": protocol.mean_over,
         "source": dict(source),
         "oracles": list(oracles),
+        "depth": None if depth is None else dict(depth),
         "num_skipped": sum(record.protocols[protocol.name].score.is_skipped for record in scored),
         "num_bad_truth": len(bad_truth),
         "failures": failures,

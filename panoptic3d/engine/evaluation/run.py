@@ -10,8 +10,10 @@ from typing import Any, Literal
 import torch
 
 from panoptic3d import distributed
+from panoptic3d.data.given_depths import DepthOptions
 from panoptic3d.data.roots import DataRoot, open_root
 from panoptic3d.data.splits import Split, find_split
+from panoptic3d.engine.evaluation.depth_supply import depth_supply
 from panoptic3d.engine.evaluation.html import write_report
 from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.engine.evaluation.records import SampleRecord, read_records, rescored
@@ -43,6 +45,8 @@ class EvaluationOrder:
     rescore: str | None
     protocols: tuple[str, ...]
     checkpoint: str | None = None
+    depth: str | None = None  # `truth`, a card, or a folder: handed in beside the photos
+    depth_options: DepthOptions = DepthOptions()  # noqa: RUF009  frozen
     oracles: tuple[OracleName, ...] = ()
     surfaces: tuple[str, ...] = ()
     num_sensitivity: int = 0
@@ -83,8 +87,10 @@ def carry_out(order: EvaluationOrder) -> int:
     source = {"predictions": order.predictions, "rescored_from": order.rescore}
     network = plan.predictions if plan is not None and isinstance(plan.predictions, NetworkPredictions) else None
     checkpoint = network.facts if network is not None else {}
+    depth = None if network is None or network.depth is None else network.depth.facts
     results = [
-        result_of(records, p, split, source=source, checkpoint=checkpoint, oracles=order.oracles) for p in protocols
+        result_of(records, p, split, source=source, checkpoint=checkpoint, oracles=order.oracles, depth=depth)
+        for p in protocols
     ]
     if distributed.is_main():
         _write(order, plan, records, results)
@@ -121,7 +127,8 @@ def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredicti
     if order.checkpoint is not None:
         has_cuda = order.device != "cpu" and torch.cuda.is_available()
         device = torch.device("cuda", distributed.local_rank()) if has_cuda else torch.device("cpu")
-        predictions = NetworkPredictions(find_checkpoint(order.checkpoint), device)
+        depth = None if order.depth is None else depth_supply(order.depth, order.depth_options)
+        predictions = NetworkPredictions(find_checkpoint(order.checkpoint), device, depth)
         _ = predictions.network  # what is wrong with it is said before the first image
         return predictions
     assert order.predictions is not None

@@ -58,7 +58,15 @@ def _main_table(result: Mapping[str, Any]) -> Table:
         _score_row(name if score["in_mean"] else f"{name} (not in the mean)", score)
         for name, score in result["per_class"].items()
     ]
-    return Table(f"{result['protocol']}: panoptic reconstruction quality", _HEADER, rows, notes_of(result))
+    given = depth_source(result)
+    column = "" if given is None else f" with depth ({given})"
+    return Table(f"{result['protocol']}{column}: panoptic reconstruction quality", _HEADER, rows, notes_of(result))
+
+
+def depth_source(result: Mapping[str, Any]) -> str | None:
+    """Where the depth of a result came from; None for scores of photos alone."""
+    depth = result.get("depth")
+    return None if depth is None else str(depth["source"])
 
 
 def notes_of(result: Mapping[str, Any]) -> list[str]:
@@ -78,6 +86,8 @@ def notes_of(result: Mapping[str, Any]) -> list[str]:
         if score["num_voxels"]:
             shares = ", ".join(f"{k} {_percent(score[k])}" for k in ("precision", "recall"))
             notes.append(f"surfaces {what}: F1 at a voxel {_percent(score['f1'])} ({shares})")
+    if (given := depth_source(result)) is not None:
+        notes.append(f"NOT a score of photos alone: depth was handed in ({given})")
     if result["oracles"]:
         notes.append(f"NOT a score of the method: {', '.join(result['oracles'])} taken from the ground truth")
     if result["num_failed"]:

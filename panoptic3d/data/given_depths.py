@@ -1,4 +1,4 @@
-"""Depth that comes with a photo: which file, in which unit, along what, and whether it is of this photo at all."""
+"""Depth that comes with a photo: which file, in which unit, along what, and whether it is of this photo's frame at all."""
 
 import os
 from dataclasses import asdict, dataclass, field
@@ -14,9 +14,8 @@ from panoptic3d.data.depth_files import DEPTH_ENDINGS, depth_array, read_depth_f
 from panoptic3d.errors import InputError
 from panoptic3d.files import sha256_of_file
 from panoptic3d.geometry.pinhole import unproject_depth_map
-from panoptic3d.predictor.photos import Photo
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.given_depth import DepthKind, GivenDepth
+from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth
 from panoptic3d.structures.pixel_map import PixelMap
 
 AnyDepth = str | os.PathLike[str] | np.ndarray | Tensor
@@ -45,6 +44,8 @@ class LoadedDepth:
     values: Float32[np.ndarray, "h w"]  # NaN where nothing is known
     options: DepthOptions = DepthOptions()
     facts: dict[str, Any] = field(default_factory=dict)  # for scene.json
+    log_spread: float | None = MEASURED_LOG_SPREAD  # None: as far as it is from the network's own
+    is_stretched: bool = False  # the whole picture in pixels of any shape, as networks of one input size say it
 
 
 def load_depth(depth: AnyDepth, options: DepthOptions = DepthOptions()) -> LoadedDepth:
@@ -74,23 +75,24 @@ def _checked(values: Float32[np.ndarray, "h w"], name: str, options: DepthOption
     return values
 
 
-def placed_depth(loaded: LoadedDepth, photo: Photo, camera: Camera) -> GivenDepth:
-    """For the photo as it is in memory. `InputError` where it cannot be registered to it."""
+def placed_depth(loaded: LoadedDepth, camera: Camera) -> GivenDepth:
+    """For the picture that `camera` took. `InputError` where the depth is not registered to it."""
     height, width = loaded.values.shape
-    own_height, own_width = photo.image.shape[1:]
-    scale = max(width / own_width, height / own_height)
-    if abs(width / own_width - height / own_height) > 1 / min(own_width, own_height) * max(scale, 1.0):
-        turned = ", turned as the photo is" if (width > height) != (own_width > own_height) else ""
+    scale = max(width / camera.width, height / camera.height)
+    rounding = max(scale, 1.0) / min(camera.width, camera.height)
+    if not loaded.is_stretched and abs(width / camera.width - height / camera.height) > rounding:
+        turned = ", turned as the photo is" if (width > height) != (camera.width > camera.height) else ""
         raise InputError(
-            f"the depth is {width}x{height} and the photo {photo.full_size[0]}x{photo.full_size[1]}, which is another frame; "
-            f"give depth that is registered to this photo, pixel by pixel at any size{turned}."
+            f"the depth is {width}x{height} and the photo {camera.width}x{camera.height} as it is read, which is another "
+            f"frame; give depth that is registered to this photo, pixel by pixel at any size{turned}."
         )
     own = camera.resized(width, height)
     _refuse_other_lens(loaded.options.intrinsics, own)
     values = torch.from_numpy(loaded.values)
     if loaded.options.along == "ray":
         values = values / _ray_length(own)
-    return GivenDepth(values, PixelMap.resized((own_width, own_height), (width, height)), loaded.options.kind)
+    way = PixelMap.resized((camera.width, camera.height), (width, height))
+    return GivenDepth(values, way, loaded.options.kind, loaded.log_spread)
 
 
 def _ray_length(camera: Camera) -> Tensor:
