@@ -4,7 +4,7 @@ import hashlib
 import json
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 
@@ -17,6 +17,7 @@ from panoptic3d.structures.sample import Sample
 from panoptic3d.teachers.onnx_depth import DepthTeacher, open_teacher
 
 
+@runtime_checkable
 class DepthSupply(Protocol):
     @property
     def facts(self) -> dict[str, Any]:
