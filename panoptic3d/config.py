@@ -45,8 +45,8 @@ def load_config(
     """
     tree: dict[str, Any] = dict(base or {})
     if path is not None:
-        tree = _merge(tree, read_yaml_tree(path))
-    tree = _merge(tree, parse_overrides(overrides))
+        tree = merged(tree, read_yaml_tree(path))
+    tree = merged(tree, parse_overrides(overrides))
     return validate_config(kind, tree, str(path) if path is not None else "the command line", trust)
 
 
@@ -88,7 +88,7 @@ def read_yaml_tree(path: str | os.PathLike[str], _seen: tuple[Path, ...] = ()) -
         return tree
     if not isinstance(parent, str):
         raise ConfigError(f"{path}: `extends` is {_kind_of(parent)}; give the path of another YAML file.")
-    return _merge(read_yaml_tree(path.parent / parent, (*_seen, path.resolve())), tree)
+    return merged(read_yaml_tree(path.parent / parent, (*_seen, path.resolve())), tree)
 
 
 def parse_yaml(text: str, origin: str) -> Any:
@@ -128,16 +128,15 @@ def _set_path(tree: dict[str, Any], parts: Sequence[str], value: Any, key: str) 
     tree[parts[-1]] = value
 
 
-def _merge(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
+def merged(under: Mapping[str, Any], over: Mapping[str, Any]) -> dict[str, Any]:
     """A mapping with `extends: null` replaces the one underneath, as another filling of a slot needs to."""
     if _EXTENDS in over and over[_EXTENDS] is None:
         return {key: value for key, value in over.items() if key != _EXTENDS}
-    merged = dict(under)
+    together = dict(under)
     for key, value in over.items():
-        merged[key] = (
-            _merge(merged.get(key) or {}, value) if _is_tree(value) and _is_tree(merged.get(key, {})) else value
-        )
-    return merged
+        below = together.get(key, {})
+        together[key] = merged(below or {}, value) if _is_tree(value) and _is_tree(below) else value
+    return together
 
 
 def _is_tree(value: Any) -> bool:

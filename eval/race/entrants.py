@@ -2,12 +2,13 @@
 
 import re
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 from pydantic import Field, model_validator
 
 from eval.race.budget import checkpoint_of
+from eval.race.exchange import exchanged
 from eval.race.given_truth import GivenTruthPredictions, MapName
 from eval.race.mean_room import MeanRoomPredictions
 from eval.race.visible_surface import TrueSurfacePredictions, VisibleSurfacePredictions
@@ -24,6 +25,8 @@ class Entrant(Config):
     kind: Literal["network", "visible-surface", "true-surface", "mean-room", "files"] = "network"
     path: str = ""
     given: tuple[MapName, ...] = ()  # maps of a network that are taken from the truth: no score
+    # Laid over the config of the checkpoint: other fillings of slots, or other thresholds.
+    network: dict[str, Any] = Field(default_factory=dict)
     oracles: tuple[OracleName, ...] = ()  # parts of the prediction that are taken from the truth: no score
     split: str | None = "train"  # of the mean room's data
     num_samples: int = Field(default=500, ge=1)  # of the mean room
@@ -32,6 +35,8 @@ class Entrant(Config):
     def _is_meant(self) -> "Entrant":
         if self.given and self.kind != "network":
             raise ValueError(f"an entrant of kind {self.kind} has no maps to exchange; leave `given` out")
+        if self.network and not self.has_network:
+            raise ValueError(f"an entrant of kind {self.kind} has no network to change; leave `network` out")
         if not self.path and self.kind != "true-surface":
             raise ValueError(f"an entrant of kind {self.kind} needs a `path`")
         return self
@@ -77,7 +82,14 @@ def folder_name(entrant: str) -> str:
     return re.sub(r"[^a-z0-9]+", "-", entrant.lower()).strip("-")
 
 
-def predictions_of(entrant: Entrant, device: torch.device) -> Path | NetworkPredictions:
+def network_of(entrant: Entrant, folder: Path) -> Path:
+    """Its checkpoint, or that with other fillings, made in `folder`."""
+    checkpoint = checkpoint_of(Path(entrant.path))
+    return exchanged(checkpoint, entrant.network, folder / "checkpoint") if entrant.network else checkpoint
+
+
+def predictions_of(entrant: Entrant, device: torch.device, folder: Path) -> Path | NetworkPredictions:
+    """`folder` is the entrant's own."""
     path = Path(entrant.path)
     match entrant.kind:
         case "files":
@@ -87,9 +99,9 @@ def predictions_of(entrant: Entrant, device: torch.device) -> Path | NetworkPred
         case "mean-room":
             return MeanRoomPredictions(path, device, split=entrant.split, num_samples=entrant.num_samples)
         case "visible-surface":
-            return VisibleSurfacePredictions(checkpoint_of(path), device)
+            return VisibleSurfacePredictions(network_of(entrant, folder), device)
         case "network":
-            checkpoint = checkpoint_of(path)
+            checkpoint = network_of(entrant, folder)
             return (
                 GivenTruthPredictions(checkpoint, device, given=entrant.given)
                 if entrant.given

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
+from panoptic3d.data.targets import instances_of_maps
 from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.engine.methods.clearview.given import (
     with_true_classes,
@@ -25,12 +26,22 @@ from panoptic3d.engine.methods.clearview.targets import layout_depth, plane_trut
 from panoptic3d.errors import InputError
 from panoptic3d.models.clearview.maps import VOTES, LayeredEstimate
 from panoptic3d.models.slots import Panoptic2D, RayEstimate, Seen
+from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.moving import moved
 from panoptic3d.structures.sample import Sample
 
-MapName = Literal["depth", "classes", "layout", "planes", "votes", "stance"]
+MapName = Literal["depth", "classes", "layout", "planes", "votes", "stance", "instances"]
+_MIN_PIXELS = 20
 _SURE_LOGIT = 6.0  # of a plane: about what a network that is right says
-_ORDER = ("depth", "classes", "layout", "planes", "votes", "stance")  # votes go out from the depth that is there
+_ORDER = (
+    "depth",
+    "classes",
+    "layout",
+    "planes",
+    "votes",
+    "stance",
+    "instances",
+)  # votes go out from the depth that is there
 
 
 @dataclass(frozen=True)
@@ -77,6 +88,8 @@ def with_truth(
                     raise InputError("this network has no votes for centres; leave `votes` out.")
                 things = thing_truth(sample.truth, sample.taxonomy)
                 panoptic = with_true_votes(panoptic, rays, 0, sample.truth, things, true_m, instance)
+            case "instances":
+                panoptic = replace(panoptic, instances=(true_instances(sample),))
             case "stance":
                 if rays.stance is None or sample.world_from_camera is None:
                     raise InputError("this network or this sample knows no pose of the camera; leave `stance` out.")
@@ -85,6 +98,20 @@ def with_truth(
                     rays, 0, stance_truth(sample.world_from_camera, true_m, labels, camera, ceiling)
                 )
     return panoptic, rays
+
+
+def true_instances(sample: Sample) -> Instances2D:
+    """What a perfect detector would say of the photo. Things of a few pixels count."""
+    found = instances_of_maps(sample.semantic_2d, sample.instance_2d, sample.taxonomy, _MIN_PIXELS, None)
+    device = sample.depth_m.device
+    return Instances2D(
+        camera=sample.camera,
+        boxes_px=found.boxes.float(),
+        class_ids=torch.tensor(found.classes, dtype=torch.int64, device=device),
+        scores=torch.ones(len(found.ids), device=device),
+        masks=found.masks.float(),
+        is_confident=torch.ones(len(found.ids), dtype=torch.bool, device=device),
+    )
 
 
 def _with_layout(rays: LayeredEstimate, sample: Sample) -> LayeredEstimate:

@@ -20,7 +20,7 @@ import torch
 
 from eval.race.budget import budget_of, checkpoint_of
 from eval.race.cost import measured_apart
-from eval.race.entrants import Entrant, RaceConfig, folder_name, predictions_of
+from eval.race.entrants import Entrant, RaceConfig, folder_name, network_of, predictions_of
 from eval.race.mean_room import MeanRoomPredictions
 from eval.race.table import race_table
 from panoptic3d.config import load_config
@@ -71,10 +71,10 @@ def prefix(split: Split, num_samples: int | None) -> Split:
 
 def scored(config: RaceConfig, name: str, entrant: Entrant, split: Split) -> list[dict[str, Any]]:
     """One result of the evaluator a protocol; what was scored before is taken from the records."""
-    predictions = predictions_of(entrant, torch.device(config.device))
+    folder = folder_of(config, name)
+    predictions = predictions_of(entrant, torch.device(config.device), folder)
     if isinstance(predictions, Path):
         check_predictions_folder(predictions, split)
-    folder = folder_of(config, name)
     folder.mkdir(parents=True, exist_ok=True)
     protocols = tuple(load_protocol(protocol) for protocol in config.protocols)
     plan = EvaluationPlan(open_root(config.data), predictions, protocols, entrant.oracles)
@@ -97,7 +97,7 @@ def entry(config: RaceConfig, name: str, entrant: Entrant, results: Sequence[Map
     """An entrant's scores, and what it is."""
     checkpoint = checkpoint_of(Path(entrant.path)) if entrant.has_network else None
     made: dict[str, Any] = {
-        **entrant.model_dump(mode="json", include={"kind", "given", "oracles"}),
+        **entrant.model_dump(mode="json", include={"kind", "given", "oracles", "network"}),
         "is_score": entrant.is_score,
         "results": {result["protocol"]: {key: result[key] for key in _SCORES} for result in results},
         "visibility": results[0]["visibility"],
@@ -106,11 +106,10 @@ def entry(config: RaceConfig, name: str, entrant: Entrant, results: Sequence[Map
     }
     if checkpoint is not None and entrant.kind == "network" and made["is_score"]:
         made["checkpoint"] = results[0]["checkpoint"]
-        made |= _once(
-            folder_of(config, name) / "cost.json", results[0]["checkpoint"], partial(_cost, config, checkpoint)
-        )
+        folder, stamp = folder_of(config, name), results[0]["checkpoint"]
+        made |= _once(folder / "cost.json", stamp, lambda: _cost(config, network_of(entrant, folder)))
     if entrant.kind == "mean-room":
-        predictions = predictions_of(entrant, torch.device(config.device))
+        predictions = predictions_of(entrant, torch.device(config.device), folder_of(config, name))
         assert isinstance(predictions, MeanRoomPredictions)
         made |= _once(folder_of(config, name) / "made.json", predictions.stamp, lambda: {"made": predictions.made[1]})
     return made

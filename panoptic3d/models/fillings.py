@@ -29,6 +29,7 @@ FILLINGS = {
     "lift": {
         "surface": f"{_MODELS}.surface_lift.lift:SurfaceLift",
         "occupancy": f"{_MODELS}.occupancy_lift.lift:OccupancyLift",
+        "occupancy-instances": f"{_MODELS}.occupancy_lift.instance_lift:InstanceOccupancyLift",
         "gather": f"{_MODELS}.clearview.gather:Gather",
         "features": f"{_MODELS}.surface_lift.feature_lift:FeatureLift",
     },

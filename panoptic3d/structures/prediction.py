@@ -104,6 +104,7 @@ class SeededLevel(SurfaceLevel):
     """Things were found in the volume: the instance logits after the first one ("no thing") are of `seeds`."""
 
     seeds: ThingSeeds
+    voted_vox: Float[Tensor, "n 3"] | None = None  # where a voxel takes the centre of its thing to be, in finest voxels
 
     def of_member(self, member: int) -> "SeededLevel":
         own = (self.seeds.member == member).nonzero()[:, 0]

@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 from eval.race.budget import budget_of, checkpoint_of
 from eval.race.curves import curves_of, draw
-from eval.race.entrants import RaceConfig
+from eval.race.entrants import RaceConfig, predictions_of
+from eval.race.exchange import exchanged
 from eval.race.race import run
 from eval.race.ship import ship
 from eval.race.table import ablation_table, race_table
@@ -20,7 +21,9 @@ from panoptic3d.config import validate_config
 from panoptic3d.data.predictions import prediction_path, write_prediction
 from panoptic3d.data.roots import open_root
 from panoptic3d.engine.evaluation import score as evaluation
+from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.errors import BadFileError, ConfigError, InputError
+from panoptic3d.models.centre_grouping.decoder import CentreGrouping
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.clearview.build import build_clearview
 from panoptic3d.models.clearview.config import ClearviewConfig, NeckConfig, RayConfig, VoxelNetConfig
@@ -205,6 +208,28 @@ def test_the_table_of_ablations_has_a_row_an_idea(race: dict[str, Any]) -> None:
     for column, side in ((4, "seen"), (6, "hidden")):
         assert mean_room[column].startswith(f"{100 * change['visibility'][side]['f1']['difference']:+.2f} ")
     assert mean_room[4] != mean_room[6]
+
+
+def test_an_entrant_with_another_filling_has_the_same_weights(rooms: Path, folder: Path, tmp_path: Path) -> None:
+    """BUOL's grouping behind clearview's voxels: a row by YAML alone."""
+    checkpoint = tmp_path / "checkpoint"
+    checkpoint.mkdir()
+    (checkpoint / "config.json").write_text(_SMALL.model_dump_json())
+    save_file(build_clearview(_SMALL).state_dict(), checkpoint / "model.safetensors")
+    grouped = {"decode": {"extends": None, "name": "centres", "centres": "seeds"}}
+    row = {"path": str(checkpoint), "network": grouped}
+    entrants = {"grouped": row, "given": row | {"given": ["depth", "classes", "instances"]}}
+    config = _config(rooms, folder, entrants=entrants)
+    for name, entrant in config.entrants.items():
+        assert entrant.is_score == (name == "grouped")
+        predictions = predictions_of(entrant, torch.device("cpu"), tmp_path / name)
+        assert isinstance(predictions, NetworkPredictions)
+        assert isinstance(predictions.network.decode, CentreGrouping)
+        predictions.predict(open_root(rooms), _KEYS[0])
+    with pytest.raises(ConfigError, match="there is no decode 'centers'"):
+        exchanged(checkpoint, {"decode": {"name": "centers"}}, tmp_path / "wrong")
+    with pytest.raises(ConfigError, match="has no network to change"):
+        _config(rooms, folder, entrants={"a": {"kind": "true-surface", "network": grouped}})
 
 
 def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path) -> None:

@@ -106,18 +106,18 @@ def instances(masks: torch.Tensor) -> Instances2D:
 def test_instance_channels() -> None:
     masks = torch.zeros(2, 4, 6)
     masks[0, :2], masks[1, :, :2] = 0.5, 0.25
-    channels = instance_channels(instances(masks), (2, 3), CORRECTED)
+    channels = instance_channels(instances(masks), (2, 3), 16, "shared")
     assert channels[0].tolist() == [[0, 0, 0], [0, 1, 1]]
     assert channels[1].tolist() == [[0.5] * 3, [0] * 3]
     assert channels[2].tolist() == [[0.25, 0, 0]] * 2
-    assert instance_channels(instances(masks[:0]), (2, 3), CORRECTED)[0].tolist() == [[1, 1, 1]] * 2
+    assert instance_channels(instances(masks[:0]), (2, 3), 16, "shared")[0].tolist() == [[1, 1, 1]] * 2
 
 
 def test_more_instances_than_channels() -> None:
     masks = torch.zeros(40, 4, 40)
     masks[torch.arange(40), :, torch.arange(40)] = 0.5
-    first = instance_channels(instances(masks), (4, 40), FAITHFUL)
-    shared = instance_channels(instances(masks), (4, 40), CORRECTED)
+    first = instance_channels(instances(masks), (4, 40), 16, "first")
+    shared = instance_channels(instances(masks), (4, 40), 16, "shared")
     assert first[1:].sum() == 15 * 4 * 0.5
     assert shared[1:].sum() == 40 * 4 * 0.5
     assert first[0].sum() == 25 * 4

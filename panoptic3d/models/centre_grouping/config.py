@@ -5,12 +5,15 @@ from typing import Literal
 from pydantic import Field
 
 from panoptic3d.geometry.frustum import FAR_M, NEAR_M
-from panoptic3d.models.pipeline_config import DecodeSlot
+from panoptic3d.models.pipeline_config import DecodeSlot, PipelineConfig
 from panoptic3d.sparse.resampling import Placement
 
 
 class CentreGroupingConfig(DecodeSlot):
     name: Literal["centres"] = "centres"
+    # Whose centres voxels join: those of the instances in the "image", or the "seeds" that a voxel net has found in the
+    # volume, as the image would show them.
+    centres: Literal["image", "seeds"] = "image"
     # Where a voxel's point lies: "released" is the frustum's box with whole padding (section 2.1), "exact" the grid.
     registration: Literal["released", "exact"] = "exact"
     # Where the values of a coarse level lie in its cells: "corners" stretches them over the grid (section 6.3).
@@ -26,3 +29,8 @@ class CentreGroupingConfig(DecodeSlot):
     truncation_vox: float = 3.0
     near_m: float = NEAR_M
     far_m: float = FAR_M
+
+    def misfit(self, method: PipelineConfig) -> str | None:
+        if self.centres == "image" or hasattr(method.voxel_net, "seeds"):
+            return None
+        return f"decode.centres is 'seeds' and voxel_net {method.voxel_net.name!r} finds none; choose 'image'"

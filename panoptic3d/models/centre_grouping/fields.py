@@ -8,7 +8,7 @@ from torch import Tensor
 
 from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
 from panoptic3d.sparse.resampling import resampled, resampled_box, resampling_mix
-from panoptic3d.structures.prediction import CentreLevel, SurfaceLevel
+from panoptic3d.structures.prediction import CentreLevel, SeededLevel, SurfaceLevel
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 FREE_OCCUPANCY, FREE_DISTANCE = -1.0, 3.0  # of voxels about which a coarse level says nothing
@@ -22,7 +22,8 @@ class Fields:
     distance_vox: Float[Tensor, " n"]
     surface: Int64[Tensor, " s"]
     semantic_logits: Float[Tensor, "s classes"]
-    centre_offsets: Float[Tensor, "s 3"] | None  # None: every voxel points at its own pixel
+    centre_offsets: Float[Tensor, "s 3"] | None = None  # without any, every voxel points at its own pixel,
+    voted_vox: Float[Tensor, "s 3"] | None = None  # or at that of the place for which it votes
 
 
 def fields_of(level: CentreLevel | SurfaceLevel, member: int, config: CentreGroupingConfig) -> Fields:
@@ -30,6 +31,7 @@ def fields_of(level: CentreLevel | SurfaceLevel, member: int, config: CentreGrou
     coords = level.voxels.coords[rows]
     coords[:, 0] = 0
     offsets = level.centre_offsets[rows] if isinstance(level, CentreLevel) else None
+    votes = level.voted_vox if isinstance(level, SeededLevel) else None
     if level.voxels.stride == 1:
         distance = level.distance_vox[rows]
         surface = _near(distance, config).nonzero()[:, 0]
@@ -39,6 +41,7 @@ def fields_of(level: CentreLevel | SurfaceLevel, member: int, config: CentreGrou
             surface=surface,
             semantic_logits=level.semantic_logits[rows][surface],
             centre_offsets=None if offsets is None else offsets[surface],
+            voted_vox=None if votes is None else votes[rows][surface],
         )
     coarse = SparseVoxels(coords, 1, level.voxels.shape, level.voxels.stride)
     cells = occupied_cells(coarse, level.occupancy_logit[rows], config)

@@ -21,6 +21,7 @@ class Centres:
 
     pixels: Float[Tensor, "n 2"]
     class_ids: Int64[Tensor, " n"]
+    scores: Float[Tensor, " n"]
 
     @classmethod
     def of(cls, instances: Instances2D) -> "Centres":
@@ -32,7 +33,7 @@ class Centres:
             height, width = weight.shape[1:]
             v, u = (torch.arange(n, dtype=weight.dtype, device=weight.device) for n in (height, width))
             pixels = torch.stack(((weight.sum(dim=1) * u).sum(dim=1), (weight.sum(dim=2) * v).sum(dim=1)), dim=1)
-        return cls(pixels, found.class_ids)
+        return cls(pixels, found.class_ids, found.scores)
 
 
 def panoptic_ids(

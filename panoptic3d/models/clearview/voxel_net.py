@@ -84,7 +84,7 @@ class ClearviewNet(nn.Module):
         finest = refined.last
         logits = membership(finest.votes, finest.voxels, finest.seeds, self.config.seeds)
         said = {name: value for name, value in vars(finest).items() if name != "votes"}
-        return Levels(refined.coarse, SeededLevel(**said, instance_logits=logits))
+        return Levels(refined.coarse, SeededLevel(**said, instance_logits=logits, voted_vox=finest.votes.centre_vox))
 
     def run(
         self, lifted: Gathered, up_to_stride: int = 1, keep: Keep | None = None, seed: Seed | None = None

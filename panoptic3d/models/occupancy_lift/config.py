@@ -42,4 +42,4 @@ class OccupancyLiftConfig(LiftSlot):
     def misfit(self, method: PipelineConfig) -> str | None:
         if getattr(method.rays, "num_planes", 0):
             return None
-        return "lift 'occupancy' needs planes and rays.num_planes is 0; the published network has 100"
+        return f"lift {self.name!r} needs planes and rays.num_planes is 0; the published network of BUOL has 100"

@@ -67,20 +67,22 @@ class OccupancyLift:
             rows.append(F.pad(features, (0, 0, 0, len(around))))
         frustum = torch.stack([table.frustum for table in tables]).to(rays.depth_m.device)
         voxels, features = stacked(coords, rows, grids[0].shape, config)
-        return OccupancyLifted(grids, voxels, features, _coarse(frustum), frustum=frustum)
+        return OccupancyLifted(grids, voxels, features, coarse_cells(frustum), frustum=frustum)
 
 
 def plane_range(
     rays: RayEstimate, semantic_logits: Float[Tensor, "b c h w"], config: OccupancyLiftConfig, taxonomy: Taxonomy
 ) -> PlaneRange:
     """From a little before the surface to a little behind the stuff."""
-    assert rays.occupancy_logits is not None
+    class_map = semantic_logits.detach().argmax(dim=1)
+    return planes_up_to_stuff(rays, torch.isin(class_map, class_map.new_tensor(taxonomy.stuff_ids)), config)
+
+
+def planes_up_to_stuff(rays: RayEstimate, is_stuff: Bool[Tensor, "b h w"], config: OccupancyLiftConfig) -> PlaneRange:
+    assert rays.occupancy_logits is not None  # the config of the method says that these lifts need planes
     assert rays.plane_spacing_m is not None
     num_planes = rays.occupancy_logits.shape[1]
     depth_m = rays.depth_m.detach().clamp(max=config.far_m)
-    class_map = semantic_logits.detach().argmax(dim=1)
-    stuff_ids = [c.id for c in taxonomy.classes if c.kind == "stuff"]
-    is_stuff = torch.isin(class_map, torch.tensor(stuff_ids, device=class_map.device))
     limit_m = farthest_stuff_m(depth_m, eroded(is_stuff, config.erosion_px))
     if config.without_stuff == "farthest":
         has_stuff = limit_m.flatten(1).amax(dim=1) > 0
@@ -124,17 +126,25 @@ def lifted_features(
     member: int,
 ) -> Float[Tensor, "n f"]:
     """Class probabilities of the pixel, occupancy of its plane, and the plane's place behind the surface: sign and metres."""
+    pixel, position = lifted_positions(coords, table, planes, rays, member)
+    probability = semantic_logits[member].softmax(dim=0).flatten(1).t()
+    return torch.cat((probability[pixel], position), dim=1)
+
+
+def lifted_positions(
+    coords: Int64[Tensor, "n 3"], table: VoxelPixels, planes: PlaneRange, rays: RayEstimate, member: int
+) -> tuple[Int64[Tensor, " n"], Float[Tensor, "n 3"]]:
+    """The pixel of each voxel; the occupancy of its plane, and the side and the metres between that and the surface."""
     assert rays.occupancy_logits is not None
     assert rays.plane_spacing_m is not None
     num_planes, device = rays.occupancy_logits.shape[1], coords.device
     i, j, k = coords.unbind(1)
     pixel = table.row.to(device)[j, k] * rays.depth_m.shape[2] + table.column.to(device)[i, k]
     plane = plane_of_voxels(table, num_planes, rays.plane_spacing_m).to(device)[k]
-    probability = semantic_logits[member].softmax(dim=0).flatten(1).t()
-    occupancy = rays.occupancy_logits[member].reshape(-1)[plane * semantic_logits[0, 0].numel() + pixel].sigmoid()
+    occupancy = rays.occupancy_logits[member].reshape(-1)[plane * rays.depth_m[0].numel() + pixel].sigmoid()
     behind = (plane - planes.surface[member].reshape(-1)[pixel]).to(occupancy.dtype)
     metres = behind.abs() / num_planes * round(num_planes * rays.plane_spacing_m, 6)
-    return torch.cat((probability[pixel], torch.stack((occupancy, behind.sign(), metres), dim=1)), dim=1)
+    return pixel, torch.stack((occupancy, behind.sign(), metres), dim=1)
 
 
 def padding_voxels(
@@ -186,6 +196,6 @@ def grid_of(camera: Camera, config: OccupancyLiftConfig) -> VoxelGrid:
     return released_grid(camera.intrinsics, (camera.width, camera.height), config.near_m, config.far_m)
 
 
-def _coarse(frustum: Bool[Tensor, "b x y z"]) -> Bool[Tensor, "b x4 y4 z4"]:
+def coarse_cells(frustum: Bool[Tensor, "b x y z"]) -> Bool[Tensor, "b x4 y4 z4"]:
     pairs = frustum.unflatten(1, (-1, 4)).unflatten(3, (-1, 4)).unflatten(5, (-1, 4))
     return pairs.any(dim=6).any(dim=4).any(dim=2)

@@ -15,6 +15,7 @@ from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.frustum_box import FrustumBox, released_frustum_mask
 from panoptic3d.structures.grid import VoxelGrid
 
+_READ = {"registration", "pixel", "frustum", "near_m", "far_m"}  # what the tables depend on
 Box = tuple[tuple[int, int, int], tuple[int, int, int]]  # half open
 
 
@@ -32,7 +33,7 @@ class VoxelPixels:
 
 def voxel_pixels(camera: Camera, grid: VoxelGrid, config: OccupancyLiftConfig) -> VoxelPixels:
     """On the CPU; the last cameras are remembered."""
-    return _voxel_pixels(camera, grid, config.model_dump_json())
+    return _voxel_pixels(camera, grid, config.model_dump_json(include=_READ))
 
 
 @lru_cache(maxsize=4)  # 34 MB each

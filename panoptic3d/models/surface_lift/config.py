@@ -8,6 +8,9 @@ from pydantic import Field
 from panoptic3d.geometry.frustum import FAR_M, NEAR_M
 from panoptic3d.models.pipeline_config import LiftSlot, PipelineConfig
 
+# Of more detections than channels: "first" lifts as many as fit, "shared" lets several use one (the decoder parts them).
+Overflow = Literal["first", "shared"]
+
 
 class SurfaceLiftConfig(LiftSlot):
     name: Literal["surface"] = "surface"
@@ -18,8 +21,7 @@ class SurfaceLiftConfig(LiftSlot):
     winner: Literal["first", "nearest"] = "nearest"
     # "free" trusts the network (what leaves the grid is dropped), "clamped" moves depth to the ends of the frustum.
     depth: Literal["free", "clamped"] = "clamped"
-    # More detections than channels: "first" lifts as many as fit, "shared" lets several use one (the decoder parts them).
-    overflow: Literal["first", "shared"] = "shared"
+    overflow: Overflow = "shared"
     # Which cells of stride 4 are asked: "released" is the shipped mask with its thin pooling, "exact" the camera's view.
     frustum: Literal["released", "exact"] = "exact"
     # Where the grid lies: that of 3D-Front for every camera, or the one that the releases would give to this camera.

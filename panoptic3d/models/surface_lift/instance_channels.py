@@ -5,12 +5,12 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panoptic3d.models.surface_lift.config import SurfaceLiftConfig
+from panoptic3d.models.surface_lift.config import Overflow
 from panoptic3d.structures.instances import Instances2D
 
 
 def instance_channels(
-    instances: Instances2D, size: tuple[int, int], config: SurfaceLiftConfig
+    instances: Instances2D, size: tuple[int, int], num_channels: int, overflow: Overflow
 ) -> Float[Tensor, "channels h w"]:
     """Channel 0 is 1 where no mask says anything. Confident detection j has channel j + 1, as long as there are channels.
 
@@ -18,11 +18,11 @@ def instance_channels(
     stands.
     """
     masks = instances.confident.masks
-    num_ids = config.num_instance_channels - 1
-    channels = masks.new_zeros(config.num_instance_channels, *size)
+    num_ids = num_channels - 1
+    channels = masks.new_zeros(num_channels, *size)
     if len(masks):
         masks = F.interpolate(masks[:, None], size=size, mode="nearest")[:, 0]
-        if config.overflow == "first":
+        if overflow == "first":
             masks = masks[:num_ids]
         for start in range(0, len(masks), num_ids):
             some = masks[start : start + num_ids]

@@ -55,7 +55,7 @@ class SurfaceLift:
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
         rows = []
         for member, at in enumerate(placed):
-            masks = instance_channels(panoptic.instances[member], size, config)
+            masks = instance_channels(panoptic.instances[member], size, config.num_instance_channels, config.overflow)
             pixels = torch.cat((rays.features[member], masks)).flatten(1)[:, at.point // config.num_copies]
             distance = torch.stack((at.offset_vox.sign(), at.offset_vox.abs()), dim=1)
             rows.append(torch.cat((distance.to(pixels.dtype), pixels.t()), dim=1))

@@ -116,7 +116,9 @@ def test_as_many_voxels_as_the_reference_keeps() -> None:
 
 
 def test_voxels_of_a_class_part_by_the_centres_of_that_class() -> None:
-    centres = Centres(torch.tensor([[10.0, 5.0], [30.0, 5.0], [12.0, 5.0]]), torch.tensor([CHAIR, CHAIR, SOFA]))
+    centres = Centres(
+        torch.tensor([[10.0, 5.0], [30.0, 5.0], [12.0, 5.0]]), torch.tensor([CHAIR, CHAIR, SOFA]), torch.ones(3)
+    )
     pointed_at = torch.tensor([[12.0, 5.0], [29.0, 9.0], [90.0, 5.0], [20.0, 5.0], [0.0, 0.0], [0.0, 0.0]])
     semantic = torch.tensor([CHAIR, CHAIR, SOFA, CHAIR, WALL, 1])
     ids = panoptic_ids(pointed_at, semantic, centres, FRONT3D_TAXONOMY)

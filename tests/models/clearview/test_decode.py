@@ -8,7 +8,10 @@ import torch.nn.functional as F
 
 from panoptic3d.data.dataset import open_dataset
 from panoptic3d.metrics import PanopticReconstructionQuality
-from panoptic3d.models.clearview.config import DecodeConfig
+from panoptic3d.models.buol.config import BuolConfig
+from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
+from panoptic3d.models.centre_grouping.decoder import CentreGrouping
+from panoptic3d.models.clearview.config import ClearviewConfig, DecodeConfig
 from panoptic3d.models.clearview.decode import SeedDecode, _softmax
 from panoptic3d.sparse.voxels import voxel_set
 from panoptic3d.structures.prediction import Levels, Prediction, SeededLevel, ThingSeeds
@@ -49,6 +52,39 @@ def perfect(sample: Sample) -> Prediction:
         ),
     )
     return Prediction((sample.camera,), (truth.grid,), sample.depth_m[None], (), Levels((), level))
+
+
+def voting(sample: Sample) -> Prediction:
+    """The same with seeds at the true centres, for which the voxels vote."""
+    prediction, truth = perfect(sample), sample.truth
+    assert truth is not None
+    level = prediction.levels.finest
+    column, coords = level.instance_logits.argmax(dim=1), level.voxels.coords[:, 1:].float()
+    sums = torch.zeros(len(level.seeds) + 1, 3).index_add(0, column, coords)
+    middle = sums / torch.bincount(column, minlength=len(sums))[:, None]
+    level = replace(level, seeds=replace(level.seeds, centre_vox=middle[1:]), voted_vox=middle[column])
+    return replace(prediction, levels=Levels((), level))
+
+
+def test_voxels_with_votes_are_grouped_by_centres_as_the_image_shows_them(sample: Sample) -> None:
+    """BUOL's decoder behind this net. Without seeds there are no things."""
+    decode = CentreGrouping(CentreGroupingConfig(centres="seeds", fill="nearest"))
+    (scene,) = decode(voting(sample))
+    metric = PanopticReconstructionQuality("strict")
+    metric.update([scene], [sample])
+    assert float(metric.compute()["prq"]) > 0.98
+    level = voting(sample).levels.finest
+    nothing = replace(level, seeds=level.seeds.of(torch.zeros(0, dtype=torch.int64)))
+    (scene,) = decode(replace(voting(sample), levels=Levels((), nothing)))
+    assert int(scene.instance.max()) == 0
+    assert int(scene.semantic.max()) > 0
+
+
+def test_seeds_that_nobody_finds_are_refused() -> None:
+    config = {"name": "centres", "centres": "seeds"}
+    assert ClearviewConfig.model_validate({"decode": config}).decode.name == "centres"
+    with pytest.raises(ValueError, match="voxel_net 'sparse-deeplab' finds none"):
+        BuolConfig.model_validate({"decode": config})
 
 
 def test_a_perfect_prediction_becomes_the_truth(sample: Sample) -> None:

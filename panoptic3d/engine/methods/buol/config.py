@@ -8,6 +8,10 @@ from panoptic3d.config import Config
 from panoptic3d.data.centre_targets import CentreScale
 from panoptic3d.models.buol.config import BuolConfig
 
+# Of the voxels that fall into one cell of a plane: that of the "last" one in the released order counts (section 3.2), or
+# "any" that is occupied.
+PlaneTarget = Literal["last", "any"]
+
 
 class BuolObjectiveConfig(Config):
     """Weights of the twelve terms, and what the targets are."""
@@ -23,9 +27,7 @@ class BuolObjectiveConfig(Config):
     offset_weight: float = Field(default=0.01, ge=0)
     distance_weight: float = Field(default=1.0, ge=0)
     small_thing_weight: float = Field(default=3.0, ge=0)  # of its pixels' classes; 1 on Matterport3D
-    # Of the voxels that fall into one cell of a plane: that of the "last" one in the released order counts (section 3.2), or
-    # "any" that is occupied.
-    plane_target: Literal["last", "any"] = "any"
+    plane_target: PlaneTarget = "any"
     # Centres of the image on the map of half its size: "halved" is a quarter of a pixel off, "exact" is not.
     centres: CentreScale = "exact"
 

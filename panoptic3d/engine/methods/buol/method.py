@@ -114,8 +114,9 @@ class BuolMethod(Method):
         lift = needed(self.settings.network.lift, OccupancyLiftConfig)
         config = needed(self.settings.network.rays, UpProjectionConfig)
         table = voxel_pixels(rays.cameras[member], grid_of(rays.cameras[member], lift), lift)
+        target = self.settings.terms.plane_target
         return plane_targets(
-            batch.truths[member], table, truth.depth_m, config.num_planes, config.plane_spacing_m, self.settings.terms
+            batch.truths[member], table, truth.depth_m, config.num_planes, config.plane_spacing_m, target
         )
 
     def _image_terms(

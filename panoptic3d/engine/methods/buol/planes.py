@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
-from panoptic3d.engine.methods.buol.config import BuolObjectiveConfig
+from panoptic3d.engine.methods.buol.config import PlaneTarget
 from panoptic3d.models.occupancy_lift.projection import VoxelPixels, plane_of_voxels
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
 
@@ -27,7 +27,7 @@ def plane_targets(
     depth_m: Float[Tensor, "h w"],
     num_planes: int,
     spacing_m: float,
-    config: BuolObjectiveConfig,
+    target: PlaneTarget,
 ) -> PlaneTargets:
     height, width = depth_m.shape
     (x0, y0, z0), (x1, y1, z1) = table.box
@@ -37,7 +37,7 @@ def plane_targets(
     row, column = table.row.to(depth_m.device)[j, k], table.column.to(depth_m.device)[i, k]
     cell = (plane * height + row) * width + column
     near = truth.dense(truth.distance_vox.abs() < DISTANCE_TRUNCATION_VOX, False)[i, j, k].long()
-    key = near if config.plane_target == "any" else 2 * _released_order(truth, i, j, k) + near
+    key = near if target == "any" else 2 * _released_order(truth, i, j, k) + near
     last = torch.zeros(num_planes * height * width, dtype=torch.int64, device=depth_m.device)
     last.scatter_reduce_(0, cell, key, "amax")
     occupied = (last % 2).view(1, num_planes, height, width).float()

@@ -20,6 +20,7 @@ class ImageObjectiveConfig(Config):
 
     depth_weight: float = Field(default=1.0, ge=0)
     detection_weight: float = Field(default=1.0, ge=0)
+    planes_weight: float = Field(default=0.1, ge=0)  # BUOL's; for rays that have planes
     anchors: AnchorMatchingConfig = AnchorMatchingConfig()
     rois: RoiMatchingConfig = RoiMatchingConfig()
     # Of the classes of a box, background first. The reference takes those of voxels, where background weighs 0.001: its
@@ -32,6 +33,8 @@ class SupplyConfig(Config):
     """What the 3D stage is given in place of photos of the wide world."""
 
     depth: Literal["network", "truth"] = "network"
+    # Of rays that have planes (a lift by occupancy reads them): the network's own, or those of the volume.
+    planes: Literal["network", "truth"] = "network"
     # "matched": detections that cover a true mask by more than half, under its number; others are not lifted. "truth": the
     # masks themselves.
     instances: Literal["matched", "truth"] = "matched"

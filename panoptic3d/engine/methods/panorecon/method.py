@@ -23,6 +23,7 @@ from panoptic3d.engine.methods.panorecon.image_truth import (
     numbered,
     shuffled_numbers,
 )
+from panoptic3d.engine.methods.panorecon.planes import plane_terms, with_true_planes
 from panoptic3d.engine.methods.panorecon.voxels import voxel_terms_of_samples
 from panoptic3d.errors import InputError
 from panoptic3d.losses.depth_terms import depth_terms
@@ -91,8 +92,9 @@ class PanoReconMethod(Method):
         seen = self.network.see(batch.image, batch.cameras, panoptic=_nobody)
         truths = self._image_truths(batch, seen)
         found = tuple(self._true_instances(truth, truth.things.numbers()) for truth in truths)
-        depth_m = torch.stack([truth.depth_m for truth in truths])
-        return replace(seen, rays=replace(seen.rays, depth_m=depth_m), panoptic=Panoptic2D(found))
+        rays = replace(seen.rays, depth_m=torch.stack([truth.depth_m for truth in truths]))
+        rays = with_true_planes(batch, rays, truths, self.settings.network)
+        return replace(seen, rays=rays, panoptic=Panoptic2D(found))
 
     def train(self, mode: bool = True) -> "PanoReconMethod":
         super().train(mode)
@@ -114,11 +116,11 @@ class PanoReconMethod(Method):
         config = self.settings.image_terms
         stream = partial(self._stream, batch, step)
         found = detection_terms(self._detector, seen.pyramid.stride16, truths, config, stream)
-        terms = []
+        terms = plane_terms(batch, seen.rays, truths, self.settings.network, config.planes_weight)
         for member, truth in enumerate(truths):
             depth = depth_terms(seen.rays.depth_m[member][None], truth.depth_m[None])
-            weighted = {name: config.depth_weight * term for name, term in depth.items()}
-            terms.append(weighted | {name: config.detection_weight * term for name, term in found[member].items()})
+            terms[member] |= {name: config.depth_weight * term for name, term in depth.items()}
+            terms[member] |= {name: config.detection_weight * term for name, term in found[member].items()}
         return terms
 
     def _voxel_terms(
@@ -130,16 +132,18 @@ class PanoReconMethod(Method):
         net = partial(
             needed(self.network.voxel_net, FrustumUNet), up_to_stride=finest_stride(step, self.settings.curriculum)
         )
-        levels = self.network.complete(self._supplied(seen, truths, numbers), voxel_net=net).levels
+        levels = self.network.complete(self._supplied(batch, seen, truths, numbers), voxel_net=net).levels
         channels = [{i: channel_of(n, self._num_channels) for i, n in each.items()} for each in numbers]
         return voxel_terms_of_samples(levels, batch.truths, channels, self.settings.voxel_terms)
 
     def _supplied(
-        self, seen: PanoReconSeen, truths: Sequence[ImageTruth], numbers: Sequence[Mapping[int, int]]
+        self, batch: Batch, seen: PanoReconSeen, truths: Sequence[ImageTruth], numbers: Sequence[Mapping[int, int]]
     ) -> PanoReconSeen:
         supply, rays = self.settings.supply, seen.rays
         if supply.depth == "truth":
             rays = replace(rays, depth_m=torch.stack([truth.depth_m for truth in truths]))
+        if supply.planes == "truth":
+            rays = with_true_planes(batch, rays, truths, self.settings.network)
         if supply.instances == "truth":
             given = tuple(self._true_instances(t, n) for t, n in zip(truths, numbers, strict=True))
         else:
