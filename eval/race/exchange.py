@@ -2,8 +2,8 @@
 
     python -m eval.race.exchange CHECKPOINT EXCHANGE.yaml --out DIR
 
-EXCHANGE.yaml is laid over the network's config, slot by slot: `decode: {extends: null, name: centres}`. DIR is a checkpoint
-like any other: `panoptic3d predict --checkpoint DIR`.
+EXCHANGE.yaml is laid over the network's config, slot by slot: one with a name is filled anew (`decode: {name: centres}`), of
+one without the given keys change. DIR is a checkpoint like any other: `panoptic3d predict --checkpoint DIR`.
 """
 
 import argparse
@@ -23,7 +23,10 @@ from panoptic3d.models.checkpoints.weights import CONFIG, WEIGHTS, read_config_t
 def exchanged(checkpoint: Path, changes: Mapping[str, Any], out: Path) -> Path:
     """`out`, where the weights lie beside the changed config. They must fit it to the tensor."""
     out.mkdir(parents=True, exist_ok=True)
-    tree = merged(read_config_tree(checkpoint), changes)
+    tree = read_config_tree(checkpoint)
+    for slot, change in changes.items():
+        is_filled_anew = not isinstance(change, Mapping) or "name" in change
+        tree[slot] = change if is_filled_anew else merged(tree.get(slot) or {}, change)
     write_text_atomically(out / CONFIG, json.dumps(tree, indent=2) + "\n")
     shutil.copyfile(checkpoint / WEIGHTS, out / WEIGHTS)
     load_network(out)

@@ -216,7 +216,7 @@ def test_an_entrant_with_another_filling_has_the_same_weights(rooms: Path, folde
     checkpoint.mkdir()
     (checkpoint / "config.json").write_text(_SMALL.model_dump_json())
     save_file(build_clearview(_SMALL).state_dict(), checkpoint / "model.safetensors")
-    grouped = {"decode": {"extends": None, "name": "centres", "centres": "seeds"}}
+    grouped = {"decode": {"name": "centres", "centres": "seeds"}}
     row = {"path": str(checkpoint), "network": grouped}
     entrants = {"grouped": row, "given": row | {"given": ["depth", "classes", "instances"]}}
     config = _config(rooms, folder, entrants=entrants)
@@ -226,6 +226,8 @@ def test_an_entrant_with_another_filling_has_the_same_weights(rooms: Path, folde
         assert isinstance(predictions, NetworkPredictions)
         assert isinstance(predictions.network.decode, CentreGrouping)
         predictions.predict(open_root(rooms), _KEYS[0])
+    kept = exchanged(checkpoint, {"voxel_net": {"keep_64": 0.5}}, tmp_path / "kept")
+    assert json.loads((kept / "config.json").read_text())["voxel_net"]["channels_128"] == 8
     with pytest.raises(ConfigError, match="there is no decode 'centers'"):
         exchanged(checkpoint, {"decode": {"name": "centers"}}, tmp_path / "wrong")
     with pytest.raises(ConfigError, match="has no network to change"):
