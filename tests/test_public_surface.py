@@ -11,7 +11,17 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 _FLAGS = {
     "predict": {
-        *("--out", "--checkpoint", "--fov-deg", "--intrinsics", "--device", "--batch-size", "--overwrite"),
+        *(
+            "--out",
+            "--checkpoint",
+            "--fov-deg",
+            "--intrinsics",
+            "--device",
+            "--batch-size",
+            "--overwrite",
+            "--cameras",
+            "--min-score",
+        ),
         *("--depth", "--depth-kind"),
     },
     "view": set(),

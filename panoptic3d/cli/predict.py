@@ -1,4 +1,4 @@
-"""`panoptic3d predict IMAGE... --out DIR`."""
+"""`panoptic3d predict IMAGE... [--out DIR]`."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from panoptic3d.data.given_depths import DepthPlace
-    from panoptic3d.predictor.cameras import GivenCamera
+    from panoptic3d.predictor.camera_files import CameraPlace
     from panoptic3d.predictor.folder_run import Outcome
     from panoptic3d.predictor.photo_list import Order
     from panoptic3d.predictor.predictor import Predictor
@@ -21,11 +21,12 @@ if TYPE_CHECKING:
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="photos, or folders of photos")
-    parser.add_argument("--out", required=True, metavar="DIR", help="a folder; each photo gets one in it")
+    parser.add_argument("--out", default="scenes", metavar="DIR", help="each photo gets a folder in it (scenes)")
     parser.add_argument("--checkpoint", metavar="NAME_OR_PATH", help="default: the shipped one")
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--fov-deg", type=float, metavar="F", help="horizontal field of view")
-    camera.add_argument("--intrinsics", metavar="FX,FY,CX,CY", help="in pixels of the photo")
+    camera.add_argument("--intrinsics", metavar="FX,FY,CX,CY", help="in pixels of the photo at its full size")
+    camera.add_argument("--cameras", metavar="FILE", help="JSON: a camera for all photos, or one for each by its name")
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument("--depth", metavar="FILE_OR_FOLDER", help="measured depth: .exr, .npy, .npz, 16-bit PNG, TIFF")
     depth.add_argument("--depth-model", metavar="CARD", help="another network's depth: the JSON beside its ONNX file")
@@ -41,6 +42,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="VOXELS",
         help="merge mesh vertices in cubes of this side (0: none)",
     )
+    parser.add_argument(
+        "--min-score", type=float, default=0.0, metavar="S", help="leave out things that score less, from 0 to 1 (0)"
+    )
     parser.add_argument("--maps", action="store_true", help="also depth.exr, panoptic.png and .json, points.ply")
     parser.set_defaults(run=run)
 
@@ -49,7 +53,8 @@ def run(arguments: argparse.Namespace) -> int:
     """What can be wrong with the call is said before a checkpoint is loaded."""
     from panoptic3d import distributed
     from panoptic3d.models.checkpoints.find import find_checkpoint
-    from panoptic3d.predictor.cameras import GivenCamera, parse_intrinsics
+    from panoptic3d.predictor.cameras import choose_camera
+    from panoptic3d.predictor.least_score import check_min_score
     from panoptic3d.predictor.photo_list import list_orders
     from panoptic3d.predictor.photos import load_photo
     from panoptic3d.predictor.predictor import PhotoHint, Predictor
@@ -61,8 +66,8 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"--batch-size is {arguments.batch_size}; give at least 1.")
     if not 0 <= arguments.simplify < 100:
         raise InputError(f"--simplify is {arguments.simplify}; give 0 (not at all) to 100 voxels.")
-    intrinsics = parse_intrinsics(arguments.intrinsics) if arguments.intrinsics is not None else None
-    given = GivenCamera(intrinsics=intrinsics, fov_deg=arguments.fov_deg)
+    check_min_score(arguments.min_score)
+    cameras = camera_place(arguments)
     depth = depth_place(arguments)
     PhotoHint(camera_height_m=arguments.camera_height_m)  # nonsense is refused before a checkpoint is loaded
     out = Path(arguments.out)
@@ -70,17 +75,28 @@ def run(arguments: argparse.Namespace) -> int:
     if len(orders) > 1:
         check_index(out)
     if len(orders) == 1:
-        load_photo(orders[0].photo)
+        choose_camera(load_photo(orders[0].photo), cameras.of(orders[0].photo))
         if depth is not None:
             depth.load(orders[0].photo, orders[0].scene)
     teacher = None if arguments.depth_model is None else open_teacher(Path(arguments.depth_model))
     find_checkpoint(arguments.checkpoint)
     join_ranks()
     predictor = Predictor(arguments.checkpoint, device_of_rank(arguments.device))
-    exit_code = _carry_out(orders, predictor, out, given, depth or teacher, arguments)
+    exit_code = _carry_out(orders, predictor, out, cameras, depth or teacher, arguments)
     if distributed.is_distributed():
         distributed.leave(exit_code)
     return exit_code
+
+
+def camera_place(arguments: argparse.Namespace) -> "CameraPlace":
+    """What the options of the call say of the cameras."""
+    from panoptic3d.predictor.camera_files import CameraPlace, read_camera_file
+    from panoptic3d.predictor.cameras import GivenCamera, parse_intrinsics
+
+    if arguments.cameras is not None:
+        return read_camera_file(Path(arguments.cameras))
+    intrinsics = None if arguments.intrinsics is None else parse_intrinsics(arguments.intrinsics)
+    return CameraPlace(GivenCamera(intrinsics=intrinsics, fov_deg=arguments.fov_deg))
 
 
 def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":
@@ -108,7 +124,7 @@ def _carry_out(
     orders: "list[Order]",
     predictor: "Predictor",
     out: Path,
-    given: "GivenCamera",
+    cameras: "CameraPlace",
     depth: "DepthPlace | DepthTeacher | None",
     arguments: argparse.Namespace,
 ) -> int:
@@ -118,11 +134,12 @@ def _carry_out(
 
     own = distributed.shard(orders)
     options = {
-        "given": given,
+        "cameras": cameras,
         "batch_size": arguments.batch_size,
         "overwrite": arguments.overwrite,
         "simplify_vox": arguments.simplify,
         "maps": arguments.maps,
+        "min_score": arguments.min_score,
         "depth": depth,
         "camera_height_m": arguments.camera_height_m,
     }
@@ -154,13 +171,24 @@ def _tell(outcome: "Outcome", out: Path, is_only: bool) -> None:
         if not is_only:
             name = printable(str(outcome.order.photo))
             print(f"panoptic3d: {name} failed: {explain(outcome.failure)}", file=sys.stderr)
-    elif is_only:
-        note = " (was there already; --overwrite replaces it)" if outcome.was_there else ""
-        print(f"{printable(str(out / outcome.order.scene))}: {outcome.num_segments} segments{note}")
+        return
+    assert outcome.found is not None, "a scene without a failure"
+    if not is_only and sys.stderr.isatty():
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # over the line that says how far the call is
+    folder = printable(str(out / outcome.order.scene))
+    note = " (was there already; --overwrite makes it anew)" if outcome.was_there else ""
+    print(f"{folder}: {printable(str(outcome.found))}{note}", flush=True)
+    if outcome.found.is_nothing:
+        print(f"panoptic3d: warning: nothing was found in {folder}; is it a photo of a room?", file=sys.stderr)
+    elif outcome.found.num_sure == 0:
+        print(f"panoptic3d: warning: no thing is sure in {folder}; look at its preview.png.", file=sys.stderr)
+    if is_only:
+        print(f"to look at it: panoptic3d view {folder}")
 
 
 def _summary(outcomes: "Sequence[Outcome]", out: Path) -> str:
     num_failed = sum(outcome.failure is not None for outcome in outcomes)
     num_there = sum(outcome.was_there for outcome in outcomes)
     made = len(outcomes) - num_failed - num_there
-    return f"{made:,} made, {num_there:,} were there already, {num_failed:,} failed; {out / 'index.jsonl'} lists them."
+    counts = f"{made:,} made, {num_there:,} were there already, {num_failed:,} failed"
+    return f"{counts}; {out / 'index.jsonl'} lists them. To look at them: panoptic3d view {out}"

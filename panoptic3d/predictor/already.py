@@ -33,21 +33,21 @@ class Wanted:
         return cls(checkpoint, json.loads(json.dumps(kept)), depth)
 
 
-def num_segments_there(order: Order, out: Path, wanted: Wanted) -> int | None:
-    """Of the scene that is there already; None where nothing is. `InputError` for anything else than what is wanted."""
+def is_there(order: Order, out: Path, wanted: Wanted) -> bool:
+    """Whether the scene is there already. `InputError` for anything else in its place than what is wanted."""
     folder = out / order.scene
     _check_parents(order, out)
     if not os.path.lexists(folder):
-        return None
+        return False
     if not folder.is_dir():
         raise _refusal(folder, "is there already and no folder")
     if missing := missing_files(folder):
         raise _refusal(folder, f"is there already and lacks {missing[0]}")
     try:
         facts = read_facts(folder)
-        segments, hashes, provenance = facts["segments"], facts["sha256"], facts["provenance"]
+        hashes, provenance = facts["sha256"], facts["provenance"]
         changed = changed_files(folder, hashes)
-        sha256, options, num_segments = provenance["photo"]["sha256"], provenance["options"], len(segments)
+        sha256, options = provenance["photo"]["sha256"], provenance["options"]
     except (BadFileError, OSError, KeyError, TypeError, AttributeError) as error:
         raise _refusal(folder, f"is there already and does not say how it was made ({type(error).__name__})") from None
     if changed:
@@ -62,7 +62,7 @@ def num_segments_there(order: Order, out: Path, wanted: Wanted) -> int | None:
         depth = sha256_of_file(wanted.depth.file_for(order.photo, order.scene))
         if provenance.get("depth", {}).get("sha256") != depth:
             raise _refusal(folder, "was made with another depth")
-    return num_segments
+    return True
 
 
 def _sha256_of_photo(photo: Path) -> str:

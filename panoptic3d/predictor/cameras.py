@@ -13,6 +13,7 @@ _PLANE_X_RESOLUTION, _PLANE_UNIT, _PIXEL_X_DIMENSION = 0xA20E, 0xA210, 0xA002
 _MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 _DIAGONAL_OF_35MM = math.hypot(36.0, 24.0)
 _SANE_FOV_DEG = (5.0, 150.0)  # of EXIF, which is often wrong
+_FARTHEST_CENTRE = 0.12  # of a side: a principal point so far from the middle is that of another size
 _POSSIBLE_FOV_DEG = (1.0, 175.0)  # of what a user says
 
 
@@ -23,6 +24,7 @@ class GivenCamera:
     camera: Camera | None = None  # of the photo at its own or any other size
     intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy in pixels of the stored photo, upright
     fov_deg: float | int | None = None  # horizontal
+    source: str | None = None  # where it was read, for scene.json; None where the call itself said it
 
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.camera, self.intrinsics, self.fov_deg)) > 1:
@@ -61,6 +63,16 @@ def check_plausible(camera: Camera) -> None:
         )
 
 
+def _check_centre(camera: Camera) -> None:
+    """Four numbers do not say for which size they are: those of a smaller or larger copy are refused."""
+    centre = (camera.cx_px, camera.cy_px)
+    if any(abs(c - (n - 1) / 2) > _FARTHEST_CENTRE * n for c, n in zip(centre, _size(camera), strict=True)):
+        raise InputError(
+            f"the intrinsics have their principal point at ({camera.cx_px:g}, {camera.cy_px:g}), not near the middle "
+            f"of a photo of {camera.width}x{camera.height}; give those of this size, or --cameras with a size."
+        )
+
+
 def _size(camera: Camera) -> tuple[int, int]:
     return camera.width, camera.height
 
@@ -73,12 +85,13 @@ def _chosen(photo: Photo, given: GivenCamera) -> CameraChoice:
     height, width = photo.image.shape[1:]
     full_width, full_height = photo.full_size
     if given.camera is not None:
-        return CameraChoice(_resized(given.camera, photo), "given camera")
+        return CameraChoice(_resized(given.camera, photo), given.source or "given camera")
     if given.intrinsics is not None:
         camera = Camera(*given.intrinsics, full_width, full_height)
+        _check_centre(camera)
         return CameraChoice(camera.resized(width, height), "given intrinsics")
     if given.fov_deg is not None:
-        return CameraChoice(Camera.from_fov(given.fov_deg, width, height), "given field of view")
+        return CameraChoice(Camera.from_fov(given.fov_deg, width, height), given.source or "given field of view")
     for focal_px, source in (_from_35mm(photo), _from_focal_plane(photo)):
         if focal_px is not None and _is_sane(focal_px, max(photo.full_size)):
             camera = Camera(focal_px, focal_px, (full_width - 1) / 2, (full_height - 1) / 2, full_width, full_height)

@@ -11,8 +11,11 @@ from panoptic3d.data.given_depths import DepthPlace
 from panoptic3d.errors import Panoptic3dError, printable
 from panoptic3d.export.folder import OutputError, check_place, recover_scenes, would_meet_all
 from panoptic3d.files import claimed
-from panoptic3d.predictor.already import Wanted, num_segments_there
+from panoptic3d.predictor.already import Wanted, is_there
+from panoptic3d.predictor.camera_files import CameraPlace
 from panoptic3d.predictor.cameras import GivenCamera
+from panoptic3d.predictor.found import Found
+from panoptic3d.predictor.least_score import without_unsure
 from panoptic3d.predictor.photo_list import Order
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.predictor.predictor import PhotoHint, Predictor
@@ -27,7 +30,7 @@ class Outcome:
     """What became of one photo: a scene made now, one that was there already, or a failure with its reason."""
 
     order: Order
-    num_segments: int = 0
+    found: Found | None = None  # in the scene; None where there is none
     seconds: float = 0.0
     was_there: bool = False
     failure: Exception | None = None
@@ -47,7 +50,7 @@ class Outcome:
             "photo": str(self.order.photo),
             "scene": None if error else self.order.scene,
             "error": error,
-            "num_segments": self.num_segments,
+            "num_segments": 0 if self.found is None else self.found.num_segments,
             "seconds": round(self.seconds, 3),
         }
 
@@ -60,7 +63,21 @@ class _Writing:
     overwrite: bool
     simplify_vox: float
     maps: bool
-    wanted: Wanted
+    min_score: float | int
+    asking: "_Asking"
+
+    def wanted_of(self, order: Order) -> Wanted:
+        asking = self.asking
+        given = asking.cameras.of(order.photo)
+        options: dict[str, Any] = {"simplify_vox": self.simplify_vox, "maps": self.maps, "min_score": self.min_score}
+        options |= {"camera_height_m": asking.camera_height_m}
+        if isinstance(asking.depth, DepthTeacher):
+            options["depth_model"] = teacher_facts(asking.depth)
+        files = asking.depth if isinstance(asking.depth, DepthPlace) else None
+        return Wanted.by(asking.predictor.network.checkpoint, given, files, **options)
+
+
+_Loaded = tuple[Photo, GivenCamera, PhotoHint]
 
 
 @dataclass(frozen=True)
@@ -68,16 +85,17 @@ class _Asking:
     """What photos are asked with."""
 
     predictor: Predictor
-    given: GivenCamera
+    cameras: CameraPlace
     depth: DepthPlace | DepthTeacher | None
     camera_height_m: float | None
 
-    def load(self, order: Order) -> tuple[Photo, PhotoHint]:
+    def load(self, order: Order) -> _Loaded:
         depth = self.depth.load(order.photo, order.scene) if isinstance(self.depth, DepthPlace) else self.depth
-        return load_photo(order.photo), PhotoHint(depth, self.camera_height_m)
+        return load_photo(order.photo), self.cameras.of(order.photo), PhotoHint(depth, self.camera_height_m)
 
-    def scenes(self, loaded: Sequence[tuple[Photo, PhotoHint]]) -> list[PanopticScene]:
-        return self.predictor.batch([photo for photo, _ in loaded], self.given, [hint for _, hint in loaded])
+    def scenes(self, loaded: Sequence[_Loaded]) -> list[PanopticScene]:
+        photos, cameras, hints = zip(*loaded, strict=True)
+        return self.predictor.batch(photos, cameras, hints)
 
 
 def predict_folder(
@@ -85,24 +103,20 @@ def predict_folder(
     predictor: Predictor,
     out: Path,
     *,
-    given: GivenCamera,
+    cameras: CameraPlace | None = None,
     batch_size: int = 1,
     overwrite: bool = False,
     simplify_vox: float = 0.0,
     maps: bool = False,
     depth: DepthPlace | DepthTeacher | None = None,
     camera_height_m: float | None = None,
+    min_score: float | int = 0.0,
 ) -> Iterator[Outcome]:
     """One outcome an order: first those that need nothing done, then batch by batch. Only a place that takes nothing at all
     ends it early. What another process is making at the same time comes last, when that is done.
     """
-    options: dict[str, Any] = {"simplify_vox": simplify_vox, "maps": maps, "camera_height_m": camera_height_m}
-    files = depth if isinstance(depth, DepthPlace) else None
-    if isinstance(depth, DepthTeacher):
-        options["depth_model"] = teacher_facts(depth)
-    wanted = Wanted.by(predictor.network.checkpoint, given, files, **options)
-    writing = _Writing(out, overwrite, simplify_vox, maps, wanted)
-    asking = _Asking(predictor, given, depth, camera_height_m)
+    asking = _Asking(predictor, cameras or CameraPlace(), depth, camera_height_m)
+    writing = _Writing(out, overwrite, simplify_vox, maps, min_score, asking)
     for parent in {(out / order.scene).parent for order in orders}:
         recover_scenes(parent)
     open_orders = []
@@ -142,10 +156,16 @@ def _without_work(order: Order, writing: _Writing) -> Outcome | None:
     if writing.overwrite:
         problem = _attempt(check_place, writing.out / order.scene, True)
         return Outcome(order, failure=problem) if problem is not None else None
-    there = _attempt(num_segments_there, order, writing.out, writing.wanted)
-    if isinstance(there, Exception):
-        return Outcome(order, failure=there)
-    return None if there is None else Outcome(order, num_segments=there, was_there=True)
+    found = _attempt(_found_there, order, writing)
+    if isinstance(found, Exception):
+        return Outcome(order, failure=found)
+    return None if found is None else Outcome(order, found, was_there=True)
+
+
+def _found_there(order: Order, writing: _Writing) -> Found | None:
+    if not is_there(order, writing.out, writing.wanted_of(order)):
+        return None
+    return Found.in_scene(writing.out / order.scene)
 
 
 def _batches(orders: Sequence[Order], size: int) -> Iterator[Sequence[Order]]:
@@ -177,7 +197,7 @@ def _predict_claimed(
 
 
 def _predict_some(orders: Sequence[Order], asking: _Asking, writing: _Writing) -> Iterator[Outcome]:
-    loaded: list[tuple[Order, tuple[Photo, PhotoHint]]] = []
+    loaded: list[tuple[Order, _Loaded]] = []
     for order in orders:
         photo = _attempt(asking.load, order)
         if isinstance(photo, Exception):
@@ -202,13 +222,20 @@ def _predict_some(orders: Sequence[Order], asking: _Asking, writing: _Writing) -
 
 def _saved(order: Order, scene: PanopticScene, writing: _Writing, seconds: float) -> Outcome:
     start_s = time.perf_counter()
-    scene = replace(scene, provenance={**scene.provenance, "options": dict(writing.wanted.options)})
-    how = (writing.overwrite, writing.simplify_vox, writing.maps)
-    failure = _attempt(scene.save, writing.out / order.scene, *how)
-    if isinstance(failure, OutputError) and would_meet_all(failure, writing.out):
-        raise failure
+    found = _attempt(_found_when_saved, order, scene, writing)
+    if isinstance(found, OutputError) and would_meet_all(found, writing.out):
+        raise found
     seconds += time.perf_counter() - start_s
-    return Outcome(order, num_segments=len(scene.segments), seconds=seconds, failure=failure)
+    if isinstance(found, Exception):
+        return Outcome(order, seconds=seconds, failure=found)
+    return Outcome(order, found, seconds)
+
+
+def _found_when_saved(order: Order, scene: PanopticScene, writing: _Writing) -> Found:
+    provenance = {**scene.provenance, "options": dict(writing.wanted_of(order).options)}
+    scene = replace(without_unsure(scene, writing.min_score), provenance=provenance)
+    scene.save(writing.out / order.scene, writing.overwrite, writing.simplify_vox, writing.maps)
+    return Found.in_scene(writing.out / order.scene)
 
 
 def _attempt(work: Any, *arguments: Any) -> Any:

@@ -13,6 +13,7 @@ from panoptic3d.data.given_depths import AnyDepth, DepthOptions, LoadedDepth, lo
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.models.checkpoints.hub import FILES, find_or_fetch, push
 from panoptic3d.predictor.any_photo import AnyPhoto, are_many, as_photo, given_cameras, given_depths
+from panoptic3d.predictor.camera_files import camera_beside
 from panoptic3d.predictor.cameras import CameraChoice, GivenCamera, choose_camera
 from panoptic3d.predictor.canonical import CanonicalView, seen_by, within_photo
 from panoptic3d.predictor.least_score import check_min_score, without_unsure
@@ -224,6 +225,8 @@ class Predictor:
 
     def _ready(self, photo: AnyPhoto, given: GivenCamera, told: PhotoHint) -> _Ready:
         loaded = as_photo(photo)
+        if given == GivenCamera() and isinstance(photo, str | os.PathLike):
+            given = camera_beside(Path(photo)) or given
         choice = choose_camera(loaded, given)
         view = seen_by(loaded.image, choice.camera, self.network.view_of(choice.camera))
         if not told.says_something:

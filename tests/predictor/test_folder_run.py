@@ -14,6 +14,7 @@ from panoptic3d.errors import InputError
 from panoptic3d.export.facts import scene_facts
 from panoptic3d.export.folder import OutputError
 from panoptic3d.files import claimed
+from panoptic3d.predictor.camera_files import CameraPlace
 from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.predictor.folder_run import Outcome, predict_folder, write_index
 from panoptic3d.predictor.photo_list import list_orders
@@ -69,7 +70,6 @@ def _run(photos: Path, out: Path, network: Echo, **options: object) -> list[Outc
 
 
 def _running(photos: Path, out: Path, network: Echo, **options: object) -> Iterator[Outcome]:
-    options = {"given": GivenCamera(), **options}
     return predict_folder(list_orders([photos], out), Predictor(network=network), out, **options)  # pyright: ignore
 
 
@@ -119,7 +119,7 @@ def test_a_second_run_does_what_is_left_and_never_mixes(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "said"),
     [
-        ({"given": GivenCamera(fov_deg=20.0)}, 'other options (none; now {"fov_deg": 20.0})'),
+        ({"cameras": CameraPlace(GivenCamera(fov_deg=20.0))}, 'other options (none; now {"fov_deg": 20.0})'),
         ({"simplify_vox": 2.0}, "simplify_vox"),
         ({}, ""),
     ],
