@@ -8,9 +8,12 @@ from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from panoptic3d.engine.generation.plan import load_recipe
+import yaml
+
+from panoptic3d.engine.generation.plan import SplitRecipe, load_recipe
 from panoptic3d.engine.generation.run import read_records
 from panoptic3d.errors import Panoptic3dError
+from panoptic3d.files import write_text_atomically
 
 _POLL_S = 0.5
 
@@ -49,19 +52,24 @@ class GrowingRooms(AbstractContextManager):
         self._process.wait()
 
 
-def training_words(num_samples: int, first_room: int) -> list[str]:
-    """Of rooms-v1's training rooms those from the given one on: no call makes the rooms of another."""
-    plan = load_recipe("rooms-v1").plan("train", num_samples)
-    words = {"num": num_samples, "seed": plan.first_seed + first_room, "views": plan.config.views}
-    return [f"--{name}={value}" for name, value in (words | {"renderer": plan.config.renderer}).items()]
+def training_words(num_samples: int, first_room: int, recipe: str, scratch: Path) -> list[str]:
+    """Of the recipe's training rooms those from the given one on: no call makes the rooms of another."""
+    whole = load_recipe(recipe)
+    train = whole.splits["train"]
+    rest = SplitRecipe(first_seed=train.first_seed + first_room, num=train.num)
+    part = scratch / "training-rooms.yaml"
+    scratch.mkdir(parents=True, exist_ok=True)
+    tree = whole.model_copy(update={"splits": {"train": rest}}).model_dump(mode="json")
+    write_text_atomically(part, yaml.safe_dump(tree))
+    return [f"--recipe={part}", "--split=train", f"--num={num_samples}"]
 
 
-def test_words(num_samples: int) -> list[str]:
-    return ["--recipe=rooms-v1", "--split=test", f"--num={num_samples}"]
+def test_words(num_samples: int, recipe: str) -> list[str]:
+    return [f"--recipe={recipe}", "--split=test", f"--num={num_samples}"]
 
 
-def next_room(folder: Path, first_room: int) -> int:
+def next_room(folder: Path, first_room: int, recipe: str) -> int:
     """The training room after the last one of which anything is there."""
-    first_seed = load_recipe("rooms-v1").splits["train"].first_seed
+    first_seed = load_recipe(recipe).splits["train"].first_seed
     names = [path.name for path in folder.glob("room-*")]
     return max((int(name.rpartition("-")[2]) - first_seed + 1 for name in names), default=first_room)

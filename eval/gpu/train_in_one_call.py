@@ -109,9 +109,11 @@ def carry_out(asked: argparse.Namespace) -> int:
     carried.num_calls += 1
     signal.signal(signal.SIGUSR1, lambda number, frame: None)  # a round's end that comes a moment late ends nothing
     with ExitStack() as stack:
-        words = [*training_words(asked.train_samples, carried.next_room), *(f"--{word}" for word in asked.generate)]
+        words = training_words(asked.train_samples, carried.next_room, asked.recipe, call.work)
         rooms = stack.enter_context(GrowingRooms(call.rooms, words, asked.room_workers))
-        tests = stack.enter_context(GrowingRooms(call.work / "test", test_words(asked.test_samples), 2))
+        tests = stack.enter_context(
+            GrowingRooms(call.work / "test", test_words(asked.test_samples, asked.test_recipe), 2)
+        )
         if _train(call, carried, rooms):
             return EXIT_TO_BE_RESTARTED
         tests.wait_for(asked.test_samples, call.end_s - asked.reserve_s / 2)
@@ -148,7 +150,8 @@ def _train(call: Call, carried: Carried, rooms: GrowingRooms) -> bool:
         if code not in (0, EXIT_TO_BE_RESTARTED):
             raise Panoptic3dError(f"the training ended with exit code {code}; {call.run}/train.log says why.")
         keys, seconds = rooms.keys(), float(asked.round_s)
-        carried.next_room, carried.samples_made = next_room(call.rooms, carried.next_room), made_before + len(keys)
+        carried.next_room = next_room(call.rooms, carried.next_room, asked.recipe)
+        carried.samples_made = made_before + len(keys)
         _keep(call, carried)
         if code == 0 or not end.is_due:
             return code != 0
@@ -279,7 +282,10 @@ def parse(words: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--work", default="out/one-call", metavar="DIR", help="rooms and run; may be lost afterwards")
     parser.add_argument("--reserve-s", type=float, default=75.0, help="of the call, for the state and the race (75)")
     parser.add_argument("--room-workers", type=int, default=10, metavar="N", help="cores that make rooms (10)")
-    parser.add_argument("--generate", nargs="+", default=[], metavar="KEY=VALUE", help="further options of the rooms")
+    parser.add_argument(
+        "--recipe", default="rooms-v1", help="of the rooms to train on, by name or as a YAML (rooms-v1)"
+    )
+    parser.add_argument("--test-recipe", default="rooms-v1", help="of the rooms to race on (rooms-v1)")
     parser.add_argument("--train-samples", type=int, default=20000, metavar="N", help="at most, in this call")
     parser.add_argument("--first-samples", type=int, default=64, metavar="N", help="with which training begins (64)")
     parser.add_argument(

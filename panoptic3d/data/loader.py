@@ -22,7 +22,7 @@ from panoptic3d.data.order import Place, Position, evaluation_indices, num_train
 from panoptic3d.data.ssd_augment import SsdAugmentConfig, ssd_augmented
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.randomness import derive_seed, torch_generator
-from panoptic3d.structures.batch import Batch, collate
+from panoptic3d.structures.batch import Batch, collate_by_size
 from panoptic3d.structures.sample import Sample
 
 _LOG = logging.getLogger(__name__)
@@ -96,21 +96,20 @@ class TrainingLoader:
         """Batches of an epoch, the same on every rank."""
         return num_training_steps(len(self.dataset), self.config.batch_size, self.world_size)
 
-    def batches(self, position: Position = Position()) -> Iterator[tuple[Batch, Position]]:  # noqa: B008 - frozen
-        """Each batch with the position after it, which is the one to keep in a checkpoint."""
+    def batches(self, position: Position = Position()) -> Iterator[tuple[tuple[Batch, ...], Position]]:  # noqa: B008 - frozen
+        """The samples of each step, with the position after it, which is the one to keep in a checkpoint."""
         while True:
-            for batch in self.epoch(position):
+            for parts in self.epoch(position):
                 step = position.step + 1
                 position = Position(position.epoch, step) if step < self.num_steps else Position(position.epoch + 1)
-                yield batch, position
+                yield parts, position
 
-    def epoch(self, position: Position) -> Iterator[Batch]:
-        """What is left of one epoch."""
+    def epoch(self, position: Position) -> Iterator[tuple[Batch, ...]]:
+        """What is left of one epoch. `batch_size` samples at a time, in one batch for each size of their photos."""
         self._order.position = position
-        for batch, replacements in self._loader:
+        for parts, replacements in self._loader:
             self._count(replacements)
-            assert batch is not None
-            yield batch
+            yield parts
 
     @property
     def bad_keys(self) -> set[str]:
@@ -223,7 +222,7 @@ class _AttemptingDataset(Dataset[Sample | FailedSample]):
 
 def _collate(
     items: Sequence[tuple[Sample | None, tuple[Replacement, ...]]],
-) -> tuple[Batch | None, tuple[Replacement, ...]]:
+) -> tuple[tuple[Batch, ...], tuple[Replacement, ...]]:
     samples = [sample for sample, _ in items if sample is not None]
     replacements = tuple(replacement for _, replaced in items for replacement in replaced)
-    return (collate(samples) if len(samples) == len(items) else None), replacements
+    return (collate_by_size(samples) if len(samples) == len(items) else ()), replacements

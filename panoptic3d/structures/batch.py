@@ -57,6 +57,14 @@ def collate(samples: Sequence[Sample]) -> Batch:
     )
 
 
+def collate_by_size(samples: Sequence[Sample]) -> tuple[Batch, ...]:
+    """One batch for each image size, in the order in which the sizes first appear."""
+    groups: dict[tuple[int, ...], list[Sample]] = {}
+    for sample in samples:
+        groups.setdefault(tuple(sample.image.shape), []).append(sample)
+    return tuple(collate(group) for group in groups.values())
+
+
 def _pose(sample: Sample) -> Float64[Tensor, "4 4"]:
     unknown = torch.full((4, 4), torch.nan, dtype=torch.float64)
     return unknown if sample.world_from_camera is None else sample.world_from_camera

@@ -70,7 +70,7 @@ def dataset(small_root: Path, small_sample: Sample) -> SampleDataset:
 
 
 def _keys(loader: TrainingLoader, num: int, position: Position = Position()) -> list[tuple[str, ...]]:  # noqa: B008
-    return [batch.keys for batch, _ in itertools.islice(loader.batches(position), num)]
+    return [batch.keys for (batch,), _ in itertools.islice(loader.batches(position), num)]
 
 
 def test_a_run_goes_on_where_it_stood(dataset: SampleDataset) -> None:
@@ -85,7 +85,7 @@ def test_a_run_goes_on_where_it_stood(dataset: SampleDataset) -> None:
 def test_workers_change_nothing(dataset: SampleDataset) -> None:
     alone = TrainingLoader(dataset, LoaderConfig(batch_size=2), seed=0)
     helped = TrainingLoader(dataset, LoaderConfig(batch_size=2, num_workers=2), seed=0)
-    for (one, _), (other, _) in itertools.islice(zip(alone.batches(), helped.batches(), strict=False), 4):
+    for ((one,), _), ((other,), _) in itertools.islice(zip(alone.batches(), helped.batches(), strict=False), 4):
         assert one.keys == other.keys
         assert torch.equal(one.depth_m, other.depth_m)
         for mine, theirs in zip(one.truths, other.truths, strict=True):
@@ -98,7 +98,7 @@ def test_workers_augment_alike(dataset: SampleDataset, num_workers: int) -> None
     config = LoaderConfig(batch_size=2, augment=AugmentConfig(crop=0.3))
     alone = TrainingLoader(dataset, config, seed=0)
     helped = TrainingLoader(dataset, config.model_copy(update={"num_workers": num_workers}), seed=0)
-    for one, other in zip(alone.epoch(Position()), helped.epoch(Position()), strict=True):
+    for (one,), (other,) in zip(alone.epoch(Position()), helped.epoch(Position()), strict=True):
         assert torch.equal(one.image, other.image)
         assert one.cameras == other.cameras
         assert [truth.grid for truth in one.truths] == [truth.grid for truth in other.truths]
@@ -107,7 +107,7 @@ def test_workers_augment_alike(dataset: SampleDataset, num_workers: int) -> None
 def test_every_epoch_augments_anew_and_a_resumed_one_alike(dataset: SampleDataset) -> None:
     def images(augment: AugmentConfig | None, position: Position) -> dict[str, torch.Tensor]:
         loader = TrainingLoader(dataset, LoaderConfig(augment=augment), seed=0)
-        return {batch.keys[0]: batch.image for batch in loader.epoch(position)}
+        return {batch.keys[0]: batch.image for (batch,) in loader.epoch(position)}
 
     plain, first = images(None, Position()), images(AugmentConfig(), Position())
     second, resumed = images(AugmentConfig(), Position(1)), images(AugmentConfig(), Position(0, 3))
@@ -131,14 +131,14 @@ def test_training_replaces_and_names_what_is_bad(
     _break(dataset, "0001", "0003")
     loader = TrainingLoader(dataset, LoaderConfig(batch_size=5, num_workers=num_workers), seed=0)
     with caplog.at_level(logging.WARNING):
-        (batch,) = loader.epoch(Position())
+        ((batch,),) = loader.epoch(Position())
     assert len(batch) == 5
     assert not set(batch.keys) & {"room/0001", "room/0003"}
     assert loader.bad_keys == {"room/0001", "room/0003"}
     assert all(replacement.failed.error.reason == "empty" for replacement in loader.replacements)
     assert "room/0001 cannot be read" in caplog.text
     again = TrainingLoader(dataset, LoaderConfig(batch_size=5), seed=0)
-    assert next(iter(again.epoch(Position()))).keys == batch.keys
+    assert next(iter(again.epoch(Position())))[0].keys == batch.keys
 
 
 def test_training_gives_up_past_the_budget(dataset: SampleDataset) -> None:
@@ -201,7 +201,7 @@ if __name__ == "__main__":
     dataset = open_dataset(sys.argv[1])
     loader = TrainingLoader(dataset, LoaderConfig(batch_size=1, num_workers=1), seed=0)
     trained = []
-    for batch, _ in itertools.islice(loader.batches(), loader.num_steps):
+    for (batch,), _ in itertools.islice(loader.batches(), loader.num_steps):
         trained += batch.keys
         distributed.barrier()
     seen = [sample.key for sample in evaluation_samples(dataset, num_workers=1)]

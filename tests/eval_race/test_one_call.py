@@ -11,6 +11,7 @@ from eval.gpu.growing_rooms import next_room, training_words
 from eval.gpu.pace import Pace, StepWatch
 from eval.gpu.state_files import grown, pack_run, read_checkpoint, shrunk, unpack_run
 from eval.gpu.train_in_one_call import capped, main, process_start_s
+from panoptic3d.engine.generation.plan import load_recipe
 from panoptic3d.engine.training.checkpoint import Checkpoint, write_checkpoint
 from panoptic3d.engine.training.config import StageConfig
 from panoptic3d.engine.training.report import Progress
@@ -63,12 +64,15 @@ def test_a_cap_cuts_the_last_steps() -> None:
 
 
 def test_no_call_makes_the_rooms_of_another(tmp_path: Path) -> None:
-    assert "--seed=10000000" in training_words(8, 0)
-    assert next_room(tmp_path, 7) == 7
+    assert next_room(tmp_path, 7, "rooms-v1") == 7
     for seed in (10000007, 10000012):
         (tmp_path / f"room-{seed}").mkdir()
-    assert next_room(tmp_path, 7) == 13
-    assert "--seed=10000013" in training_words(8, 13)
+    assert next_room(tmp_path, 7, "rooms-v1") == 13
+    for first_room in (0, 13):
+        recipe, split, num = training_words(8, first_room, "rooms-v1", tmp_path)
+        plan = load_recipe(recipe.partition("=")[2]).plan("train", 8)
+        assert (plan.first_seed, split, num) == (10000000 + first_room, "--split=train", "--num=8")
+        assert plan.config == load_recipe("rooms-v1").generation
 
 
 def _checkpoint(has_average: bool = True, scale: float = 1.0) -> Checkpoint:

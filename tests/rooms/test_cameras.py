@@ -55,6 +55,15 @@ def test_level_rooms_are_seen_by_level_cameras() -> None:
     assert 0.75 not in [float(view.world_from_camera[2, 3]) for view in room.views]
 
 
+def test_of_any_views_one_is_released_one_level_and_the_others_varied() -> None:
+    room = make_room(3, LayoutConfig(room_type="dining", num_views=4, richness=0.2, camera="any"))
+    heights = [float(view.world_from_camera[2, 3]) for view in room.views]
+    tilts = [float(abs(view.world_from_camera[2, 2])) for view in room.views]
+    assert heights[0] == 0.75
+    assert 0.75 not in heights[1:]
+    assert max(tilts[:2]) < 1e-12 < min(tilts[2:])
+
+
 def test_of_mixed_views_the_first_half_is_as_released() -> None:
     room = make_room(3, LayoutConfig(room_type="dining", num_views=4, richness=0.2, camera="mixed"))
     heights = [float(view.world_from_camera[2, 3]) for view in room.views]

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from panoptic3d.errors import InputError
-from panoptic3d.structures.batch import collate
+from panoptic3d.structures.batch import collate, collate_by_size
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.moving import moved
@@ -102,6 +102,10 @@ def test_batches_stack_and_move_everything() -> None:
     assert doubled.cameras == batch.cameras
     with pytest.raises(InputError, match="one size"):
         collate([sample(), sample(width=5)])
+    assert [part.image.shape for part in collate_by_size([sample(), sample(width=5), sample()])] == [
+        (2, 3, 3, 4),
+        (1, 3, 3, 5),
+    ]
     with pytest.raises(InputError, match="with and without voxels"):
         collate([sample(), sample(with_truth=False)])
     assert collate([sample(with_truth=False)]).truths == ()

@@ -27,7 +27,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--workers", type=at_least(1), metavar="W", help="processes (default: one a core)")
     parser.add_argument("--shard", metavar="I/N", help="only this part (default: from SLURM_ARRAY_TASK_ID or RANK)")
     parser.add_argument("--views", type=at_least(1), metavar="K", help="samples of each room (default: 4)")
-    parser.add_argument("--camera", choices=("released", "varied", "level", "mixed"), help="default: released")
+    parser.add_argument("--camera", choices=("released", "varied", "level", "mixed", "any"), help="default: released")
     parser.add_argument(
         "--extra-truth", action="store_true", help="normals, albedo, amodal masks, layout depth, room plan"
     )

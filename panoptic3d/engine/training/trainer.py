@@ -100,21 +100,14 @@ class Trainer:
         sums: dict[str, float] = {}
         num_samples, must_stop, is_finite, grad_norm = 0, False, True, 0.0
         for is_last in self._micro_steps():
-            batch = self._next_batch()
-            num_samples += len(batch)
-            with self._synchronised(is_last), explained_memory(batch, self.step):
-                terms, loss = self._forward(batch)
-                complaint = non_finite_terms({"loss": loss, **terms})
-                is_finite, stop = self._agree(not complaint)
-                must_stop |= stop
-                if not is_finite:
-                    self._give_up(batch, complaint, buffers)
-                    break
-                self._backward(loss)
-            for name, term in terms.items():
-                sums[name] = sums.get(name, 0.0) + float(term.detach()) / self.config.accumulation
+            parts = self._next_parts()
+            num_samples += sum(len(part) for part in parts)
+            is_finite, stop = self._micro_step(parts, is_last, sums, buffers)
+            must_stop |= stop
+            if not is_finite:
+                break
         if is_finite:
-            grad_norm, is_finite = self._apply(batch, buffers)
+            grad_norm, is_finite = self._apply(parts[-1], buffers)
         self.step += 1
         return StepReport(sums if is_finite else {}, num_samples, rate, grad_norm, must_stop, is_finite)
 
@@ -122,10 +115,36 @@ class Trainer:
         for number in range(self.config.accumulation):
             yield number + 1 == self.config.accumulation
 
-    def _next_batch(self) -> Batch:
+    def _micro_step(
+        self, parts: tuple[Batch, ...], is_last: bool, sums: dict[str, float], buffers: Mapping[str, Tensor]
+    ) -> tuple[bool, bool]:
+        """Gradients of the mean over all samples, size by size; whether all ranks found them finite, whether one must stop.
+
+        Ranks may have different numbers of sizes: they agree, and exchange gradients, at the last one only.
+        """
+        count, complaint, culprit, must_stop = sum(len(part) for part in parts), "", parts[0], False
+        for part in parts:
+            is_final, share = part is parts[-1], len(part) / count
+            with self._synchronised(is_last and is_final), explained_memory(part, self.step):
+                terms, loss = self._forward(part)
+                if not complaint:
+                    complaint, culprit = non_finite_terms({"loss": loss, **terms}), part
+                if is_final:
+                    is_finite, must_stop = self._agree(not complaint)
+                    if not is_finite:
+                        self._give_up(culprit, complaint, buffers)
+                        return False, must_stop
+                if not complaint:
+                    self._backward(share * loss)
+            for name, term in terms.items():
+                sums[name] = sums.get(name, 0.0) + share * float(term.detach()) / self.config.accumulation
+        return True, must_stop
+
+    def _next_parts(self) -> tuple[Batch, ...]:
+        """The samples of a micro-step, one batch for each size of their photos."""
         with self.clock.time("data"):
-            batch, self.position = next(self._batches)
-            return batch.to(self.device, non_blocking=True)
+            parts, self.position = next(self._batches)
+            return tuple(part.to(self.device, non_blocking=True) for part in parts)
 
     def _forward(self, batch: Batch) -> tuple[dict[str, Tensor], Tensor]:
         dtype = _AUTOCAST.get(self.config.precision)

@@ -16,8 +16,8 @@ class LayoutConfig(Config):
     num_views: int = Field(default=6, ge=1, le=64)
     # release: 0.75 m high, level, 60 degrees. varied: height, tilt, roll, focal length, frame and crop are drawn
     # (layout/cameras.py). level: as varied, but without tilt or roll, half of them through the released lens.
-    # mixed: the first half of the views as released, the others varied.
-    camera: Literal["release", "varied", "level", "mixed"] = "release"
+    # mixed: the first half of the views as released, the others varied. any: one released, one level, the others varied.
+    camera: Literal["release", "varied", "level", "mixed", "any"] = "release"
     variety: Literal["plain", "wide"] = "plain"  # wide: light, exposure, clutter and bare walls over a wider range
     width: int = Field(default=320, ge=16)
     height: int = Field(default=240, ge=16)

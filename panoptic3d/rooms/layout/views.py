@@ -59,6 +59,9 @@ def _stances(options: LayoutConfig) -> list[tuple[DrawStance, int]]:
             return [(varied_stance, options.num_views)]
         case "level":
             return [(level_stance, options.num_views)]
+        case "any":
+            ways = (released, level_stance, varied_stance)
+            return list(zip(ways, (1, 1, options.num_views - 2), strict=True))[: options.num_views]
         case "mixed":
             half = (options.num_views + 1) // 2
             return [(released, half), (varied_stance, options.num_views - half)]

@@ -19,7 +19,7 @@ from panoptic3d.engine.training.faults import explained_memory, read_dump
 from panoptic3d.engine.training.run import Resume, train
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED, StopRequest
 from panoptic3d.errors import InputError, Panoptic3dError
-from panoptic3d.structures.batch import Batch
+from panoptic3d.structures.batch import Batch, collate
 from panoptic3d.tracking.json_lines import read_json_lines
 
 _ALL = ["room/0000", "room/0001", "room/0002", "room/0003", "room/0004"]
@@ -142,6 +142,21 @@ def test_a_bad_file_is_replaced_named_and_capped(
     capped = small_run(**keys, folder=str(tmp_path / "capped"), loader={"max_bad_samples": 0})
     with pytest.raises(Panoptic3dError, match=r"1 samples cannot be read and loader[.]max_bad_samples is 0"):
         train(capped, Resume())
+
+
+def test_photos_of_several_sizes_are_one_step(
+    small_run: Callable[..., TrainingConfig], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As if each photo had a size of its own: the same step as that of one batch."""
+    keys = {"settings": {"width": 2, "dtype": "float64"}, "stages": [{"name": "a", "steps": 2, "train": ["2d"]}]}
+    keys |= {"optimizer": {"name": "sgd"}, "loader": {"batch_size": 3}}
+    together, apart = small_run(**keys), small_run(**keys, folder=str(tmp_path / "apart"))
+    train(together, Resume())
+    monkeypatch.setattr("panoptic3d.data.loader.collate_by_size", lambda samples: tuple(collate([s]) for s in samples))
+    train(apart, Resume())
+    for name, weight in _final(together).items():
+        assert torch.allclose(weight, _final(apart)[name], rtol=0, atol=1e-12)
+    assert _metrics(apart)[-1]["train/loss"] == pytest.approx(_metrics(together)[-1]["train/loss"], rel=1e-9)
 
 
 @pytest.mark.slow
