@@ -11,6 +11,7 @@ from panoptic3d.version import __version__
 
 if TYPE_CHECKING:
     from panoptic3d.export.vendor_meshes import mesh_to_open3d, mesh_to_trimesh, scene_to_trimesh
+    from panoptic3d.predictor.fusion.fuse import fuse
     from panoptic3d.predictor.predictor import Predictor, predict
     from panoptic3d.predictor.saved_scene import load_scene
     from panoptic3d.predictor.scene_folder import save_mesh, save_scene
@@ -32,6 +33,7 @@ _HOMES = {
     "Segment": "panoptic3d.structures.scene",
     "SurfaceMesh": "panoptic3d.structures.surface_mesh",
     "VoxelGrid": "panoptic3d.structures.grid",
+    "fuse": "panoptic3d.predictor.fusion.fuse",
     "load_scene": "panoptic3d.predictor.saved_scene",
     "predict": "panoptic3d.predictor.predictor",
     "save_mesh": "panoptic3d.predictor.scene_folder",
@@ -55,6 +57,7 @@ __all__ = [
     "SurfaceMesh",
     "VoxelGrid",
     "__version__",
+    "fuse",
     "load_scene",
     "predict",
     "save_mesh",

@@ -24,6 +24,7 @@ _FLAGS = {
         ),
         *("--depth", "--depth-kind"),
     },
+    "fuse": {"--poses", "--out"},
     "view": set(),
     "evaluate": {"--data", "--split", "--checkpoint", "--predictions", "--protocol", "--json", "--device"},
     "train": {"--resume"},

@@ -15,6 +15,7 @@ from panoptic3d.version import __version__
 # verb -> (module with `add_arguments(parser)` that sets `run`, one line of help)
 VERBS = {
     "predict": ("panoptic3d.cli.predict", "photos -> scenes"),
+    "fuse": ("panoptic3d.cli.fuse", "several photos of a room with poses -> one scene"),
     "view": ("panoptic3d.cli.view", "open a predicted scene in the browser, offline"),
     "evaluate": ("panoptic3d.cli.evaluate", "score a checkpoint or the prediction files of any method"),
     "train": ("panoptic3d.cli.train", "train a config, in one process or under torchrun"),

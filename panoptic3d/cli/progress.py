@@ -24,9 +24,11 @@ def with_progress(items: Iterable[T], total: int, what: str, stream: TextIO | No
         now_s = time.monotonic()
         if now_s - last_s >= pause_s and done < total:
             last_s = now_s
-            _say(out, is_terminal, _line(done, total, what, now_s - start_s))
+            out.write(_written(is_terminal, _line(done, total, what, now_s - start_s)))
+            out.flush()
     if done:
-        _say(out, is_terminal, _line(done, total, what, time.monotonic() - start_s))
+        out.write(_written(is_terminal, _line(done, total, what, time.monotonic() - start_s)))
+        out.flush()
         if is_terminal:
             out.write("\n")
 
@@ -44,6 +46,5 @@ def _duration(seconds: float) -> str:
     return f"{hours}:{minutes:02}:{seconds:02}"
 
 
-def _say(stream: TextIO, is_terminal: bool, line: str) -> None:
-    stream.write(f"\r\x1b[K{line}" if is_terminal else f"{line}\n")
-    stream.flush()
+def _written(is_terminal: bool, line: str) -> str:
+    return f"\r\x1b[K{line}" if is_terminal else f"{line}\n"

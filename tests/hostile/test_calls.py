@@ -58,6 +58,11 @@ TRIES = [
     *(_call("predict", name, "--out", "out", "--device", "cpu") for name in
       ("nothing.png", "empty", "notes.txt", "/dev/null", "/dev/zero", "x" * 300, "x" * 5000, "b\x1b[2J.png", "b\nc.png")),
     *(_call("predict", "in", "--out", out, "--device", "cpu") for out in ("a.png",)),
+    _call("fuse", "in", "--out", "o", said="--poses"),
+    *(_call("fuse", name, "--poses", "notes.txt", "--out", "o") for name in ("nothing", "a.png", "in", "empty", "/dev/null")),
+    *(_call("fuse", "in", "--poses", name, "--out", "o") for name in ("nothing", "a.png", "empty", "in", "/dev/null", "x" * 5000)),
+    *(_call("fuse", "in", "--poses", "notes.txt", "--out", "o", f"--pose-scale={n}") for n in
+      ("-1", "0", "x", "nan", "inf", "", "1e99")),
     *(_call("view", "in", f"--port={port}", "--no-browser") for port in ("-1", "65536", "x", "1e3")),
     *(_call("view", name, "--no-browser") for name in ("nothing", "a.png", "empty", "in")),
     *(_call("data", "generate", "--out", "o", f"--{name}={n}") for name in ("num", "workers", "views")

@@ -1,0 +1,1 @@
+"""Several photos with poses -> one scene with consistent ids (docs/adr/0015)."""

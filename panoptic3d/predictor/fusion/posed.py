@@ -1,0 +1,40 @@
+"""Scenes and the poses of a file -> the fused scene, with what scene.json says of both."""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+import torch
+
+from panoptic3d.predictor.fusion.config import FusionConfig
+from panoptic3d.predictor.fusion.fuse import fuse
+from panoptic3d.predictor.poses.posed_photos import PosedPhoto
+from panoptic3d.predictor.poses.scale import found_scale
+from panoptic3d.structures.scene import PanopticScene
+
+
+def fuse_posed(
+    scenes: Sequence[PanopticScene],
+    poses: Sequence[PosedPhoto],
+    names: Sequence[str],
+    scale: float | None,
+    config: FusionConfig | None = None,
+) -> PanopticScene:
+    """`scale` is what a unit of the poses has in metres; None asks the photos' depth."""
+    facts: dict[str, Any] = {"photos": list(names)}
+    if scale is None:
+        found = found_scale(scenes, poses)
+        scale = found.factor
+        facts["scale"] = {
+            "metres_per_unit": round(scale, 6),
+            "from": "depth",
+            "median_log_error": round(found.median_log_error, 4),
+            "num_shared_pixels": found.num_shared,
+        }
+    else:
+        facts["scale"] = {"metres_per_unit": scale, "from": "given"}
+    matrices = [torch.from_numpy(pose.world_from_camera.copy()) for pose in poses]
+    for matrix in matrices:
+        matrix[:3, 3] *= scale
+    fused = fuse(scenes, matrices, config)
+    return replace(fused, provenance={**fused.provenance, "fusion": facts})

@@ -1,0 +1,109 @@
+"""What `panoptic3d fuse DIR` fuses: the photos in a folder, or the scenes that were predicted of them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from panoptic3d.errors import InputError
+from panoptic3d.predictor.cameras import GivenCamera
+from panoptic3d.predictor.photo_list import list_orders
+from panoptic3d.predictor.photos import load_photo
+from panoptic3d.predictor.poses.posed_photos import PosedPhoto, PoseFile, matched
+from panoptic3d.predictor.predictor import Predictor
+from panoptic3d.predictor.saved_scene import load_scene
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_files import FACTS
+
+
+@dataclass(frozen=True)
+class Source:
+    """A photo, or the folder of its scene."""
+
+    path: Path
+    name: str  # by which its pose is found
+    is_scene: bool
+
+
+def list_sources(folder: Path, out: Path) -> list[Source]:
+    """In the order of names."""
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give one with photos of a room, or with their scenes.")
+    scenes = sorted(
+        path.parent for path in folder.rglob(FACTS) if path.parent != folder and path.parent.resolve() != out.resolve()
+    )
+    try:
+        orders = list_orders([folder], out)
+    except InputError:
+        if not scenes:
+            raise
+        orders = []
+    if scenes and orders:
+        raise InputError(
+            f"{folder} holds {len(orders)} photos and {len(scenes)} scenes; give a folder with one of the two."
+        )
+    if scenes:
+        return [Source(path, str(path.relative_to(folder)), True) for path in scenes]
+    return [Source(order.photo, str(order.photo.relative_to(folder)), False) for order in orders]
+
+
+def checked_sources(sources: list[Source], poses: PoseFile) -> list[tuple[Source, PosedPhoto]]:
+    """Each with its pose."""
+    if not sources:
+        raise InputError("the folder holds no photo and no scene; give one with photos of a room.")
+    return list(zip(sources, matched([source.name for source in sources], poses), strict=True))
+
+
+def scene_of(source: Source, pose: PosedPhoto, predictor: Callable[[], Predictor], given: GivenCamera) -> PanopticScene:
+    """Intrinsics that come with the poses win over EXIF, and over what the call says of all photos."""
+    if source.is_scene:
+        scene = load_scene(source.path)
+        _refuse_other_lens(source, scene.camera, pose.camera)
+        return scene
+    try:
+        photo = load_photo(source.path)
+        camera = given if pose.camera is None else GivenCamera(camera=pose.camera)
+        (scene,) = predictor().batch([photo], camera)
+    except InputError as error:
+        raise InputError(f"{source.path} cannot be used: {error}") from error
+    if pose.camera is not None:
+        scene = replace(scene, provenance={**scene.provenance, "camera_source": "the file of poses"})
+    return scene
+
+
+def _refuse_other_lens(source: Source, used: Camera, told: Camera | None) -> None:
+    """A scene was made with a camera, which poses cannot change any more."""
+    if told is None:
+        return
+    fov, other = used.horizontal_fov_deg, told.horizontal_fov_deg
+    if abs(fov - other) > 2:
+        raise InputError(
+            f"{source.path} was predicted with a field of view of {fov:.1f} degrees and its pose says {other:.1f}; "
+            "fuse the photos themselves, which takes the camera of the poses."
+        )
+
+
+class Opened:
+    """A predictor that is made when the first photo needs it: scenes need none."""
+
+    def __init__(self, checkpoint: str | None, device: str) -> None:
+        self._checkpoint, self._device = checkpoint, device
+        self._predictor: Predictor | None = None
+
+    def __call__(self) -> Predictor:
+        if self._predictor is None:
+            self._predictor = Predictor(self._checkpoint, self._device)
+        return self._predictor
+
+
+def parse_scale(text: str) -> float | None:
+    """Metres of a unit of the poses; None for `auto`."""
+    if text == "auto":
+        return None
+    try:
+        scale = float(text)
+    except ValueError:
+        scale = float("nan")
+    if not 1e-6 < scale < 1e6:
+        raise InputError(f"--pose-scale is {text!r}; give auto, or the metres of a unit of the poses.")
+    return scale
