@@ -50,11 +50,10 @@ class SurfaceOffsets:
         low = np.floor(index).astype(np.int64)
         fraction = (index - low).astype(np.float32)
         total, way, least = np.zeros(num, np.float32), np.zeros((num, 3), np.float32), np.zeros(num, np.float32)
-        shape = np.array(self.row_at.shape)
         flat_rows = self.row_at.ravel()
         for corner in np.ndindex(2, 2, 2):
             at = low + np.array(corner)
-            is_inside = ((at >= 0) & (at < shape)).all(axis=1)
+            is_inside = _is_inside(at, self.row_at.shape)
             row = np.where(is_inside, flat_rows[_flat(np.where(is_inside[:, None], at, 0), self.row_at.shape)], -1)
             there = np.flatnonzero(row >= 0)
             row = row[there]
@@ -75,7 +74,7 @@ class SurfaceOffsets:
 def nearest_value(volume: np.ndarray, index: Float64[np.ndarray, "m 3"], outside: int | float = 0) -> np.ndarray:
     """Of the grid point nearest to each continuous index; `outside` beyond the grid."""
     at = np.floor(index + 0.5).astype(np.int64)
-    is_inside = ((at >= 0) & (at < np.array(volume.shape))).all(axis=1)
+    is_inside = _is_inside(at, volume.shape)
     found = volume.ravel()[_flat(np.where(is_inside[:, None], at, 0), volume.shape)]
     return np.where(is_inside, found, outside).astype(volume.dtype)
 
@@ -98,6 +97,10 @@ def _slope(here: np.ndarray, after: np.ndarray, before: np.ndarray) -> Float[np.
 def _padded_index(flat: Int64[np.ndarray, " n"], shape: tuple[int, ...]) -> Int64[np.ndarray, " n"]:
     i, j, k = np.unravel_index(flat, shape)
     return ((i + 1) * (shape[1] + 2) + j + 1) * (shape[2] + 2) + k + 1
+
+
+def _is_inside(at: Int64[np.ndarray, "n 3"], shape: tuple[int, ...]) -> Bool[np.ndarray, " n"]:
+    return np.logical_and(at >= 0, at < np.array(shape)).all(axis=1)
 
 
 def _flat(at: Int64[np.ndarray, "n 3"], shape: tuple[int, ...]) -> Int64[np.ndarray, " n"]:

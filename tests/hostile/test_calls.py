@@ -60,7 +60,8 @@ TRIES = [
     *(_call("predict", "in", "--out", out, "--device", "cpu") for out in ("a.png",)),
     _call("fuse", "in", "--out", "o", said="--poses"),
     *(_call("fuse", name, "--poses", "notes.txt", "--out", "o") for name in ("nothing", "a.png", "in", "empty", "/dev/null")),
-    *(_call("fuse", "in", "--poses", name, "--out", "o") for name in ("nothing", "a.png", "empty", "in", "/dev/null", "x" * 5000)),
+    *(_call("fuse", "in", "--poses", name, "--out", "o") for name in
+      ("nothing", "a.png", "empty", "in", "/dev/null", "x" * 5000)),
     *(_call("fuse", "in", "--poses", "notes.txt", "--out", "o", f"--pose-scale={n}") for n in
       ("-1", "0", "x", "nan", "inf", "", "1e99")),
     *(_call("view", "in", f"--port={port}", "--no-browser") for port in ("-1", "65536", "x", "1e3")),

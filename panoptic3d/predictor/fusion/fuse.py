@@ -1,6 +1,7 @@
 """`panoptic3d.fuse`: the scenes of several photos and their poses -> one scene."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -189,6 +190,6 @@ def _view(view: PosedScene) -> View:
     return View(view.scene.camera, torch.from_numpy(view.scene_from_camera.copy()), view.scene.photo)
 
 
-def _provenance(anchor: PanopticScene) -> Mapping:
+def _provenance(anchor: PanopticScene) -> dict[str, Any]:
     kept = ("checkpoint", "camera_source")
     return {key: anchor.provenance[key] for key in kept if key in anchor.provenance}
