@@ -100,7 +100,8 @@ def _padded_index(flat: Int64[np.ndarray, " n"], shape: tuple[int, ...]) -> Int6
 
 
 def _is_inside(at: Int64[np.ndarray, "n 3"], shape: tuple[int, ...]) -> Bool[np.ndarray, " n"]:
-    return np.logical_and(at >= 0, at < np.array(shape)).all(axis=1)
+    inside: np.ndarray = np.logical_and(at >= 0, at < np.array(shape))
+    return np.logical_and.reduce(inside, axis=1)
 
 
 def _flat(at: Int64[np.ndarray, "n 3"], shape: tuple[int, ...]) -> Int64[np.ndarray, " n"]:
