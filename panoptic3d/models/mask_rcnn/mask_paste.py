@@ -1,6 +1,7 @@
 """Masks of boxes into the image, with the reference's rounding."""
 
 import torch
+import torch.nn.functional as F
 from jaxtyping import Float, Int64
 from torch import Tensor
 
@@ -13,13 +14,20 @@ def paste_masks(
     """Each mask resized bilinearly onto its box, 0 elsewhere.
 
     The padded mask belongs to the box grown by the same share, whose corners are cut to whole pixels (towards zero) before
-    the resize. Rows and columns are independent, so that a paste is two matrix products.
+    the resize. Box by box with torch's own resize, as the reference does: a product of matrices rounds otherwise, and at the
+    rim of a mask 7e-9 and 0 are two answers to "does any mask cover this pixel?".
     """
-    padded = torch.nn.functional.pad(masks, (_PADDING,) * 4)
-    corners = _grown(boxes, padded.shape[-1] / masks.shape[-1])
-    rows = _axis_weights(corners[:, 1], corners[:, 3], height, padded.shape[-1])
-    columns = _axis_weights(corners[:, 0], corners[:, 2], width, padded.shape[-1])
-    return rows @ padded @ columns.transpose(1, 2)
+    padded = F.pad(masks, (_PADDING,) * 4)
+    corners = _grown(boxes, padded.shape[-1] / masks.shape[-1]).tolist()
+    pasted = masks.new_zeros(len(masks), height, width)
+    for number, (left, top, right, bottom) in enumerate(corners):
+        size = (max(bottom - top + 1, 1), max(right - left + 1, 1))
+        rows, columns = _inside(top, size[0], height), _inside(left, size[1], width)
+        if len(rows) and len(columns):
+            resized = F.interpolate(padded[number][None, None], size=size, mode="bilinear", align_corners=False)[0, 0]
+            part = resized[rows.start - top : rows.stop - top, columns.start - left : columns.stop - left]
+            pasted[number, rows.start : rows.stop, columns.start : columns.stop] = part
+    return pasted
 
 
 def _grown(boxes: Float[Tensor, "n 4"], factor: float) -> Int64[Tensor, "n 4"]:
@@ -28,17 +36,6 @@ def _grown(boxes: Float[Tensor, "n 4"], factor: float) -> Int64[Tensor, "n 4"]:
     return torch.cat((centre - half, centre + half), dim=1).long()
 
 
-def _axis_weights(
-    first: Int64[Tensor, " n"], last: Int64[Tensor, " n"], limit: int, size: int
-) -> Float[Tensor, "n {limit} {size}"]:
-    """Share of each mask cell in each pixel of an axis: the resize of `size` cells to the pixels first..last."""
-    length = (last - first + 1).clamp(min=1)[:, None]
-    pixel = torch.arange(limit, device=first.device)[None] - first[:, None]
-    at = ((pixel + 0.5) * (size / length) - 0.5).clamp(min=0)
-    low = at.floor()
-    fraction = at - low
-    cells = torch.arange(size, device=first.device)
-    weights = torch.where(cells == low[..., None], (1 - fraction)[..., None], 0.0)
-    next_cell = (low + 1).clamp(max=size - 1)
-    weights = weights + torch.where(cells == next_cell[..., None], fraction[..., None], 0.0)
-    return weights * ((pixel >= 0) & (pixel < length))[..., None]
+def _inside(first: int, length: int, limit: int) -> range:
+    """The pixels of a box along one axis that lie in the image."""
+    return range(max(first, 0), min(first + length, limit))
