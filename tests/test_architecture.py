@@ -44,7 +44,7 @@ def test_the_street_view_is_the_tree(repository: Path) -> None:
 def test_every_test_folder_mirrors_a_room(repository: Path) -> None:
     rooms = {path.parent.name for path in (repository / "panoptic3d").glob("*/__init__.py")}
     folders = {path.parent.name for path in (repository / "tests").glob("*/__init__.py")}
-    assert folders - {"ground", "oracle", "tales", "eval_race", "hostile"} <= rooms
+    assert folders - {"ground", "oracle", "tales", "eval_race", "hostile", "strangers"} <= rooms
 
 
 def test_adr_titles_and_numbers(repository: Path) -> None:

@@ -17,8 +17,8 @@ from panoptic3d.engine.training.checkpoint import CONFIG, ORIGIN, read_weights
 from panoptic3d.errors import InputError
 from panoptic3d.files import write_bytes_atomically, write_text_atomically
 from panoptic3d.models.checkpoints.find import weights_folder
+from panoptic3d.models.checkpoints.folder import WEIGHTS
 from panoptic3d.models.checkpoints.load import load_network
-from panoptic3d.models.checkpoints.weights import WEIGHTS
 
 
 def ship(run: Path, folder: Path, changes: Sequence[str] = ()) -> None:

@@ -8,8 +8,7 @@ import torch
 
 from panoptic3d.models.buol.build import build_buol
 from panoptic3d.models.buol.config import config_for_published_weights
-from panoptic3d.models.buol.family import BUOL
-from panoptic3d.models.checkpoints.family import load_folder
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "method_parts"))
@@ -27,7 +26,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(arguments: argparse.Namespace) -> dict:
     torch.set_num_threads(max(arguments.threads))
     config = config_for_published_weights(arguments.mode)
-    pipeline = load_folder(BUOL, Path(arguments.weights), config) if arguments.weights else build_buol(config)
+    pipeline = load_network(Path(arguments.weights), config=config) if arguments.weights else build_buol(config)
     image, memory = image_of(arguments.image), MemoryAbove()
     rates = [matrix_rate()]
     runs: dict[int, list[dict]] = {number: [] for number in arguments.threads}

@@ -13,8 +13,8 @@ import torch
 from PIL import Image
 
 from panoptic3d.losses.voxel_objective import VoxelObjectiveConfig, VoxelTargets, voxel_terms
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.panorecon.build import build_panorecon
-from panoptic3d.models.panorecon.checkpoint.folder import load_folder
 from panoptic3d.models.panorecon.config import config_for_published_weights
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.structures.camera import FRONT3D_CAMERA
@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def measure(arguments: argparse.Namespace) -> dict:
     torch.set_num_threads(max(arguments.threads))
     config = config_for_published_weights(arguments.mode)
-    pipeline = load_folder(Path(arguments.weights), config) if arguments.weights else build_panorecon(config)
+    pipeline = load_network(Path(arguments.weights), config=config) if arguments.weights else build_panorecon(config)
     image = _image(arguments.image)
     weights_mib = _peak_mib()
     measured = _stages if arguments.section == "infer" else _training_step

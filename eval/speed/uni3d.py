@@ -11,10 +11,9 @@ from typing import Any
 
 import torch
 
-from panoptic3d.models.checkpoints.family import load_folder
+from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.uni3d.build import build_uni3d
 from panoptic3d.models.uni3d.config import config_for_published_weights
-from panoptic3d.models.uni3d.family import UNI3D
 
 _EVALUATION = "instance_bitmaps"  # of the reference's stages: no part of a prediction
 
@@ -33,7 +32,7 @@ def measure(arguments: argparse.Namespace) -> dict:
     measuring = _sibling("panorecon")  # stages, image, memory and product rate are measured as there
     torch.set_num_threads(max(arguments.threads))
     config = config_for_published_weights(arguments.mode, arguments.scales)
-    pipeline = load_folder(UNI3D, Path(arguments.weights), config) if arguments.weights else build_uni3d(config)
+    pipeline = load_network(Path(arguments.weights), config=config) if arguments.weights else build_uni3d(config)
     image = measuring._image(arguments.image)
     weights_mib = measuring._peak_mib()
     runs: dict[int, list[dict]] = {number: [] for number in arguments.threads}

@@ -68,3 +68,13 @@ def depth_options(arguments: argparse.Namespace) -> "DepthOptions":
     text = arguments.depth_intrinsics
     intrinsics = None if text is None else parse_intrinsics(text, "--depth-intrinsics")
     return DepthOptions(arguments.depth_kind, arguments.depth_along, unit_m, intrinsics)
+
+
+def add_trust(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--trust",
+        action="append",
+        default=[],
+        metavar="PACKAGE",
+        help="a package whose code the checkpoint may name and run; repeatable (none)",
+    )

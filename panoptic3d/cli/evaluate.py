@@ -3,7 +3,7 @@
 import argparse
 import os
 
-from panoptic3d.cli.arguments import add_depth_arguments, at_least, depth_options, output_file
+from panoptic3d.cli.arguments import add_depth_arguments, add_trust, at_least, depth_options, output_file
 
 _DEFAULT_PROTOCOL = "strict"
 _ORACLES = ("geometry", "semantics", "masks", "layout", "depth")  # the first four: metrics/perturbations.py
@@ -14,6 +14,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--split", metavar="FILE_OR_NAME", help="a text file of <scene>/<NNNN> lines")
     source = parser.add_mutually_exclusive_group()
     source.add_argument("--checkpoint", metavar="NAME_OR_PATH")
+    add_trust(parser)
     source.add_argument("--predictions", metavar="DIR", help="score the files of any method: <scene>_<NNNN>.npz")
     source.add_argument("--rescore", metavar="RECORDS", help="score again from the records of an earlier run")
     source.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"), help="paired test between two results")
@@ -77,6 +78,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         checkpoint=arguments.checkpoint,
         depth=arguments.depth,
         depth_options=depth_options(arguments),
+        trust=tuple(arguments.trust),
         protocols=tuple(arguments.protocol or [_DEFAULT_PROTOCOL]),
         oracles=tuple(arguments.oracle or ()),
         surfaces=tuple(arguments.surface or ()),

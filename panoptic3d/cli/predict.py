@@ -5,7 +5,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panoptic3d.cli.arguments import add_depth_arguments, depth_options
+from panoptic3d.cli.arguments import add_depth_arguments, add_trust, depth_options
 from panoptic3d.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("images", nargs="+", metavar="IMAGE", help="photos, or folders of photos")
     parser.add_argument("--out", default="scenes", metavar="DIR", help="each photo gets a folder in it (scenes)")
     parser.add_argument("--checkpoint", metavar="NAME_OR_PATH", help="default: the shipped one")
+    add_trust(parser)
     camera = parser.add_mutually_exclusive_group()
     camera.add_argument("--fov-deg", type=float, metavar="F", help="horizontal field of view")
     camera.add_argument("--intrinsics", metavar="FX,FY,CX,CY", help="in pixels of the photo at its full size")
@@ -81,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     teacher = None if arguments.depth_model is None else open_teacher(Path(arguments.depth_model))
     find_checkpoint(arguments.checkpoint)
     join_ranks()
-    predictor = Predictor(arguments.checkpoint, device_of_rank(arguments.device))
+    predictor = Predictor(arguments.checkpoint, device_of_rank(arguments.device), trust=arguments.trust)
     exit_code = _carry_out(orders, predictor, out, cameras, depth or teacher, arguments)
     if distributed.is_distributed():
         distributed.leave(exit_code)

@@ -77,10 +77,10 @@ def slot(name: str, default: str) -> Choice:
 class PipelineConfig(Config):
     """A subclass gives each slot its default: `trunk: Annotated[TrunkConfig, slot("trunk", "resnet18")] = ResNet18Config()`.
 
-    `method` tells a model's files from those of others.
+    `method` tells a checkpoint's files from those of other methods.
     """
 
-    method: str
+    method: str = ""  # training writes the name under which it found the method
     taxonomy: Literal["front3d", "matterport3d"] = "front3d"
     fit: FitSlot
     trunk: TrunkConfig

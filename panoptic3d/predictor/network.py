@@ -10,8 +10,8 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from panoptic3d.errors import InputError
-from panoptic3d.files import sha256_of_file
 from panoptic3d.models.checkpoints.find import find_checkpoint
+from panoptic3d.models.checkpoints.folder import checkpoint_facts
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.hints import with_hint
 from panoptic3d.models.pipeline import Pipeline
@@ -21,8 +21,6 @@ from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.given_depth import SceneHint
 from panoptic3d.structures.moving import moved
 from panoptic3d.structures.scene import PanopticScene
-
-_WEIGHTS = "*.safetensors"
 
 
 @runtime_checkable
@@ -87,19 +85,12 @@ class PipelineNetwork:
         ]
 
 
-def open_network(checkpoint: str | Path | None, device: str) -> PipelineNetwork:
+def open_network(checkpoint: str | Path | None, device: str, trust: Sequence[str] = ()) -> PipelineNetwork:
     folder = find_checkpoint(checkpoint)
     chosen = choose_device(device)
-    network = PipelineNetwork(load_network(folder), checkpoint_facts(folder), chosen)
+    network = PipelineNetwork(load_network(folder, tuple(trust)), checkpoint_facts(folder), chosen)
     network.folder = folder
     return network
-
-
-def checkpoint_facts(folder: Path) -> dict[str, Any]:
-    """Two folders with the same weights and config have the same hashes, whatever their names."""
-    hashes = {path.name: sha256_of_file(path) for path in sorted(folder.glob(_WEIGHTS))}
-    config = sha256_of_file(folder / "config.json")
-    return {"name": folder.resolve().name, "sha256": next(iter(hashes.values()), None), "config_sha256": config}
 
 
 def choose_device(name: str) -> torch.device:

@@ -75,10 +75,13 @@ class Predictor:
         checkpoint: str | os.PathLike[str] | None = None,
         device: str | torch.device = "auto",
         *,
+        trust: Sequence[str] = (),
         network: SceneNetwork | None = None,
     ) -> None:
-        """`checkpoint` is a folder or a shipped name, the shipped one by default; `network` stands in for both."""
-        self.network: SceneNetwork = _opened(checkpoint, device) if network is None else network
+        """`checkpoint` is a folder or a shipped name, the shipped one by default; `network` stands in for both. Code of other
+        packages that a checkpoint names is imported only if `trust` has the package's name.
+        """
+        self.network: SceneNetwork = _opened(checkpoint, device, trust) if network is None else network
         self._process = os.getpid()
 
     @classmethod
@@ -90,13 +93,14 @@ class Predictor:
         revision: str | None = None,
         token: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
+        trust: Sequence[str] = (),
     ) -> "Predictor":
         """A shipped name, a folder, or `org/name` on the Hugging Face hub. The last needs the extra `[hub]`, and the network
-        on first use.
+        on first use. Code that comes with it is never fetched; `trust` is of packages that are installed here.
         """
         cache = None if cache_dir is None else Path(cache_dir)
         folder = find_or_fetch(_name_of(name), revision, token, cache)
-        made = cls(folder, device)
+        made = cls(folder, device, trust=trust)
         if folder.name not in os.fspath(name):  # the hub's cache calls it by its commit
             made.network.checkpoint |= {"name": os.fspath(name), "revision": folder.name}
         return made
@@ -286,10 +290,12 @@ def _hint(
     return PhotoHint(known, camera_height_m)
 
 
-def _opened(checkpoint: str | os.PathLike[str] | None, device: str | torch.device) -> SceneNetwork:
+def _opened(
+    checkpoint: str | os.PathLike[str] | None, device: str | torch.device, trust: Sequence[str]
+) -> SceneNetwork:
     if not isinstance(device, str | torch.device):
         raise InputError(f"the device is a name or a torch.device, not {type(device).__name__}.")
-    return open_network(None if checkpoint is None else _name_of(checkpoint), str(device))
+    return open_network(None if checkpoint is None else _name_of(checkpoint), str(device), trust)
 
 
 def _name_of(checkpoint: str | os.PathLike[str]) -> str:

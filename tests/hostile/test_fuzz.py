@@ -19,8 +19,9 @@ from panoptic3d.data.predictions import prediction_bytes, read_prediction
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.data.splits import read_split
 from panoptic3d.errors import InputError
+from panoptic3d.models.checkpoints.folder import read_config_tree
 from panoptic3d.models.checkpoints.published import read_published
-from panoptic3d.models.checkpoints.weights import read_config_tree, read_state
+from panoptic3d.models.checkpoints.weights import read_state
 from panoptic3d.predictor.photos import load_photo
 from panoptic3d.predictor.scene_index import read_index
 from panoptic3d.structures.scene_files import read_facts

@@ -12,12 +12,14 @@ from torch import Tensor
 
 from panoptic3d.cli.main import main
 from panoptic3d.errors import BadFileError
+from panoptic3d.models.checkpoints.family import export_published, import_published
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.panorecon.build import build_panorecon
-from panoptic3d.models.panorecon.checkpoint.folder import export_published, import_published, load_folder
-from panoptic3d.models.panorecon.checkpoint.table import STAGE_2D, constants, to_their_state
 from panoptic3d.models.panorecon.config import config_for_published_weights
+from panoptic3d.models.panorecon.family import PANORECON
 from panoptic3d.models.panorecon.names import old_name
+
+STAGE_2D = PANORECON.stage_2d
 
 
 @pytest.fixture(scope="module")
@@ -25,7 +27,7 @@ def published() -> dict[str, Tensor]:
     """A state dict of the size and names of the release. Any bits of finite numbers, so that nothing passes by rounding."""
     with torch.device("meta"):
         shapes = {
-            n: t.shape for n, t in to_their_state(build_panorecon(config_for_published_weights("faithful"))).items()
+            n: t.shape for n, t in PANORECON.state_of(build_panorecon(config_for_published_weights("faithful"))).items()
         }
     random = torch.Generator().manual_seed(0)
     state = {
@@ -34,7 +36,7 @@ def published() -> dict[str, Tensor]:
         ).view(torch.float32)
         for name, shape in shapes.items()
     }
-    return state | constants()
+    return state | dict(PANORECON.constants)
 
 
 @pytest.fixture(scope="module")
@@ -45,7 +47,7 @@ def whole_file(published: dict[str, Tensor], tmp_path_factory: pytest.TempPathFa
 @pytest.fixture(scope="module")
 def imported(whole_file: Path) -> Path:
     """The folder of an import. Read only."""
-    import_published(whole_file, whole_file.parent / "ours", "corrected")
+    import_published(PANORECON, whole_file, whole_file.parent / "ours", "corrected")
     return whole_file.parent / "ours"
 
 
@@ -81,13 +83,13 @@ def test_round_trip_to_the_bit(published: dict[str, Tensor], tmp_path: Path, nam
     state = {n: t for n, t in published.items() if stages != "2d" or n.startswith(STAGE_2D)}
     if names == "first upload":
         state = {old_name(n): t for n, t in state.items()}
-    imported = import_published(write(tmp_path / "weights.pth", state), tmp_path / "ours")
+    imported = import_published(PANORECON, write(tmp_path / "weights.pth", state), tmp_path / "ours")
     assert len(imported.report.taken) == len(state) - 2
     has_old = names == "first upload" and stages != "2d"
     assert bool(imported.report.renamed) == has_old
     origin = json.loads((tmp_path / "ours" / "origin.json").read_text())
     assert (origin["stages"], origin["names"]) == (stages, "first upload" if has_old else "present")
-    assert same_bits(export_published(tmp_path / "ours")["model"], state)
+    assert same_bits(export_published(PANORECON, tmp_path / "ours"), state)
 
 
 def test_old_names_are_those_of_the_first_upload(published: dict[str, Tensor]) -> None:
@@ -110,24 +112,24 @@ def test_training_checkpoints_lose_their_optimizer_by_name(published: dict[str, 
     state = {n: t for n, t in published.items() if n.startswith(STAGE_2D)}
     optimizer = {"state": {0: {"step": 3, "exp_avg": torch.zeros(2)}}, "param_groups": [{"lr": 1e-4, "params": [0]}]}
     path = write(tmp_path / "model_0000003.pth", state, optimizer=optimizer, scheduler={"last_epoch": 3}, iteration=3)
-    assert import_published(path, tmp_path / "ours").left_aside == ("optimizer", "scheduler", "iteration")
+    assert import_published(PANORECON, path, tmp_path / "ours").left_aside == ("optimizer", "scheduler", "iteration")
 
 
 def test_checkpoints_with_ordinary_norms_bring_their_counters(tmp_path: Path) -> None:
     """As `front3d_train_2d.yaml` trains."""
     config = config_for_published_weights("faithful", "batch")
-    state = {n: t for n, t in to_their_state(build_panorecon(config)).items() if n.startswith(STAGE_2D)}
+    state = {n: t for n, t in PANORECON.state_of(build_panorecon(config)).items() if n.startswith(STAGE_2D)}
     assert any(n.endswith("num_batches_tracked") for n in state)
-    imported = import_published(write(tmp_path / "weights.pth", state), tmp_path / "ours")
+    imported = import_published(PANORECON, write(tmp_path / "weights.pth", state), tmp_path / "ours")
     assert imported.config.trunk.norm == "batch"
-    back = export_published(tmp_path / "ours")["model"]
+    back = export_published(PANORECON, tmp_path / "ours")
     assert set(back) == set(state)
     assert all(torch.equal(back[n], state[n]) for n in state)
 
 
 def test_a_folder_is_a_pipeline_in_either_mode(imported: Path) -> None:
-    assert load_folder(imported).lift.config.registration == "exact"
-    faithful = load_folder(imported, config_for_published_weights("faithful"))
+    assert load_network(imported).lift.config.registration == "exact"
+    faithful = load_network(imported, config=config_for_published_weights("faithful"))
     assert faithful.lift.config.registration == "released"
 
 
@@ -225,18 +227,18 @@ def test_a_folder_that_was_broken_is_named(imported: Path, tmp_path: Path) -> No
     with open(imported / "model.safetensors", "rb") as file:
         (tmp_path / "model.safetensors").write_bytes(file.read(1000))
     with pytest.raises(BadFileError, match="import it again"):
-        load_folder(tmp_path)
+        load_network(tmp_path)
     shutil.copy(imported / "model.safetensors", tmp_path)
     (tmp_path / "origin.json").write_text("{")
     with pytest.raises(BadFileError, match=r"origin\.json: expected where a checkpoint comes from"):
-        load_folder(tmp_path)
+        load_network(tmp_path)
 
 
 def test_a_folder_that_was_trained_needs_no_origin(imported: Path, tmp_path: Path) -> None:
     for name in ("config.json", "model.safetensors"):
         os.link(imported / name, tmp_path / name)
     assert load_network(tmp_path).lift.config.registration == "exact"
-    assert len(export_published(tmp_path)["model"]) == 519
+    assert len(export_published(PANORECON, tmp_path)) == 519
 
 
 @pytest.mark.slow
@@ -246,8 +248,8 @@ def test_weights_and_config_must_agree(imported: Path, tmp_path: Path) -> None:
     narrow = config | {"voxel_net": config["voxel_net"] | {"width": 4}}
     (tmp_path / "config.json").write_text(json.dumps(narrow))
     with pytest.raises(BadFileError, match="does not fit its config"):
-        load_folder(tmp_path)
+        load_network(tmp_path)
     centred = config | {"voxel_net": config["voxel_net"] | {"even_kernels": "centred"}}
     (tmp_path / "config.json").write_text(json.dumps(centred))
-    with pytest.raises(BadFileError, match="only one-sided ones can be exported"):
-        export_published(tmp_path)
+    with pytest.raises(BadFileError, match="centred kernels, which the reference does not have"):
+        export_published(PANORECON, tmp_path)

@@ -61,7 +61,7 @@ def test_what_does_not_fit_is_named(folder: Path) -> None:
 def test_broken_folders_are_refused(folder: Path) -> None:
     config = json.loads((folder / "config.json").read_text())
     (folder / "config.json").write_text(json.dumps({**config, "method": "magic"}))
-    with pytest.raises(BadFileError, match="names the method 'magic'; this version knows panorecon, clearview"):
+    with pytest.raises(BadFileError, match="names the method 'magic'; this version knows clearview, panorecon"):
         load_network(folder)
     (folder / "config.json").write_text(_SMALL.model_dump_json())
     (folder / "model.safetensors").write_bytes(b"cut")

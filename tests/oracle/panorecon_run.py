@@ -8,8 +8,8 @@ from torch import Tensor, nn
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.models.mask_rcnn.proposals import ProposalMaps, Proposals
 from panoptic3d.models.panorecon.build import build_panorecon
-from panoptic3d.models.panorecon.checkpoint.table import constants, entries_of
 from panoptic3d.models.panorecon.config import config_for_published_weights
+from panoptic3d.models.panorecon.family import PANORECON
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import FittedImage, Lifted, Panoptic2D, RayEstimate, Seen
 from panoptic3d.models.surface_lift.lift import Placed, place
@@ -43,9 +43,10 @@ def load_pipeline(folder: OracleFolder) -> Pipeline:
     """Every tensor of the folder is used: as a weight, or checked against a constant."""
     pipeline = build_panorecon(config_for_published_weights("faithful"))
     weights = dict(folder.weights)
-    for name, value in constants().items():
+    for name, value in PANORECON.constants.items():
         assert torch.equal(weights.pop(name), value)
-    state = {entry.ours: entry.to_ours(weights.pop(entry.theirs)) for entry in entries_of(pipeline)}
+    entries = PANORECON.entries(pipeline, only_2d=False)
+    state = {entry.ours: entry.to_ours(weights.pop(entry.theirs)) for entry in entries}
     assert not weights
     pipeline.load_state_dict(state)
     return pipeline

@@ -11,8 +11,8 @@ from torch import Tensor
 from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.instance_decode.labels import Labelled, panoptic_labels
-from panoptic3d.models.panorecon.checkpoint.table import to_their_state
 from panoptic3d.models.panorecon.config import FAITHFUL
+from panoptic3d.models.panorecon.family import PANORECON
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
@@ -56,7 +56,7 @@ def test_the_weights_are_the_stated_ones_and_survive_the_round_trip(folder: Orac
     import json
 
     check = json.loads((folder.root / "weights_check.json").read_text())
-    state = to_their_state(pipeline)
+    state = PANORECON.state_of(pipeline)
     assert set(state) == {name for name, _ in folder.names_shapes}
     digest = hashlib.sha256()
     for name, shape in folder.names_shapes:

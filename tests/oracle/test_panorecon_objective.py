@@ -11,7 +11,7 @@ import torch
 from panoptic3d.data.front3d import read_front3d_sample
 from panoptic3d.data.targets import Instances2d, geometry_target, instances_2d, level_targets
 from panoptic3d.losses.voxel_objective import FAITHFUL_OBJECTIVE, VoxelObjectiveConfig, VoxelTargets, voxel_terms
-from panoptic3d.models.panorecon.checkpoint.table import entries_of
+from panoptic3d.models.panorecon.family import PANORECON
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import Panoptic2D
 from panoptic3d.structures.camera import FRONT3D_CAMERA
@@ -128,7 +128,7 @@ def test_losses_and_gradients(
 def check_gradients(pipeline: Pipeline, expected: dict[str, Any]) -> None:
     parameters = dict(pipeline.named_parameters())
     seen = {}
-    for entry in entries_of(pipeline):
+    for entry in PANORECON.entries(pipeline, only_2d=False):
         if entry.ours in parameters and parameters[entry.ours].requires_grad:
             grad = parameters[entry.ours].grad
             assert grad is not None

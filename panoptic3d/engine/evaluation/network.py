@@ -11,7 +11,7 @@ import torch
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.engine.evaluation.depth_supply import DepthSupply
-from panoptic3d.files import sha256_of_file
+from panoptic3d.models.checkpoints.folder import checkpoint_facts
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.given_depth import with_given_depth
 from panoptic3d.models.pipeline import Pipeline
@@ -20,24 +20,22 @@ from panoptic3d.structures.moving import moved
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
 
-_WEIGHTS, _CONFIG = "model.safetensors", "config.json"
-
 
 @dataclass(frozen=True)
 class NetworkPredictions:
     folder: Path
     device: torch.device
     depth: DepthSupply | None = None  # handed in beside the photos: no score of a photo alone
+    trust: tuple[str, ...] = ()  # packages whose code the checkpoint may name
 
     @cached_property
     def network(self) -> Pipeline:
-        return load_network(self.folder).to(self.device)
+        return load_network(self.folder, self.trust).to(self.device)
 
     @cached_property
     def facts(self) -> dict[str, Any]:
         """As a result carries them."""
-        sums = (sha256_of_file(self.folder / name) for name in (_WEIGHTS, _CONFIG))
-        return {"name": self.folder.resolve().name, **dict(zip(("sha256", "config_sha256"), sums, strict=True))}
+        return checkpoint_facts(self.folder)
 
     @property
     def stamp(self) -> str:

@@ -47,6 +47,7 @@ class EvaluationOrder:
     checkpoint: str | None = None
     depth: str | None = None  # `truth`, a card, or a folder: handed in beside the photos
     depth_options: DepthOptions = DepthOptions()  # noqa: RUF009  frozen
+    trust: tuple[str, ...] = ()  # packages whose code the checkpoint may name
     oracles: tuple[OracleName, ...] = ()
     surfaces: tuple[str, ...] = ()
     num_sensitivity: int = 0
@@ -128,7 +129,7 @@ def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredicti
         has_cuda = order.device != "cpu" and torch.cuda.is_available()
         device = torch.device("cuda", distributed.local_rank()) if has_cuda else torch.device("cpu")
         depth = None if order.depth is None else depth_supply(order.depth, order.depth_options)
-        predictions = NetworkPredictions(find_checkpoint(order.checkpoint), device, depth)
+        predictions = NetworkPredictions(find_checkpoint(order.checkpoint), device, depth, order.trust)
         _ = predictions.network  # what is wrong with it is said before the first image
         return predictions
     assert order.predictions is not None

@@ -20,6 +20,8 @@ class Method(nn.Module, ABC):
     """
 
     settings_kind: ClassVar[type[Config]]  # of the constructor's only argument
+    # Of `network_config`, for methods that no `MethodCard` tells of: with `build()`, which gives what `predict` runs.
+    network_kind: ClassVar[type[Config] | None] = None
     network: nn.Module  # what a checkpoint keeps and `predict` loads
     network_config: Config  # what is written beside the weights
     # By part: the step from which the run trains it. A curriculum of a part counts from there; none given: from 0.

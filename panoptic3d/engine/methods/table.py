@@ -1,25 +1,22 @@
-"""From a config file to a run's config, whose `settings` are those of the method that it names, and to that method."""
+"""From a config file to a run's config, whose `settings` are those of the method that it names, and to that method.
 
-import importlib
+Who trains by a YAML trusts the packages that it names. The table itself is models/methods.py, which loads checkpoints, too.
+"""
+
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from pydantic import create_model
 
+from panoptic3d.choices import EVERYBODY
 from panoptic3d.config import load_config, parse_overrides, read_yaml_tree
 from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.stages import first_steps
 from panoptic3d.errors import ConfigError
+from panoptic3d.models.methods import METHODS, method_card, training_of
 from panoptic3d.randomness import seed_everything
-
-METHODS = {
-    "clearview": "panoptic3d.engine.methods.clearview.method:ClearviewMethod",
-    "panorecon": "panoptic3d.engine.methods.panorecon.method:PanoReconMethod",
-    "uni3d": "panoptic3d.engine.methods.uni3d.method:Uni3dMethod",
-    "buol": "panoptic3d.engine.methods.buol.method:BuolMethod",
-}
 
 
 def load_training_config(path: Path, overrides: Sequence[str] = ()) -> TrainingConfig:
@@ -27,7 +24,7 @@ def load_training_config(path: Path, overrides: Sequence[str] = ()) -> TrainingC
     name = tree.get("method")
     if not isinstance(name, str):
         raise ConfigError(f"{path}: `method` is {name!r}; give the name of one ({', '.join(METHODS)}).")
-    return load_config(training_config_of(name), path, overrides)
+    return load_config(training_config_of(name), path, overrides, trust=(EVERYBODY,))
 
 
 def training_config_of(method: str) -> type[TrainingConfig]:
@@ -37,16 +34,7 @@ def training_config_of(method: str) -> type[TrainingConfig]:
 
 
 def method_class(name: str) -> type[Method]:
-    """A method of ours by its name, anybody's as `package.module:Class`."""
-    module_name, _, class_name = METHODS.get(name, name).partition(":")
-    if not class_name:
-        raise ConfigError(
-            f"there is no method {name!r}; choose from {', '.join(METHODS)}, or give package.module:Class."
-        )
-    try:
-        kind = getattr(importlib.import_module(module_name), class_name)
-    except (ImportError, AttributeError) as error:
-        raise ConfigError(f"the method {name!r} cannot be imported ({error}).") from error
+    kind = training_of(method_card(name, (EVERYBODY,)))
     if not (isinstance(kind, type) and issubclass(kind, Method)):
         raise ConfigError(f"the method {name!r} is no subclass of panoptic3d.engine.methods.base.Method.")
     return kind

@@ -27,15 +27,10 @@ from panoptic3d.files import (
     sha256_of_file,
     write_synced,
 )
+from panoptic3d.models.checkpoints.folder import CONFIG, ORIGIN, WEIGHTS
 from panoptic3d.models.checkpoints.weights import read_state
 
-WEIGHTS, CONFIG, ORIGIN, TRAINING, CHECKSUMS = (
-    "model.safetensors",
-    "config.json",
-    "origin.json",
-    "training.pt",
-    "checksums.json",
-)
+TRAINING, CHECKSUMS = "training.pt", "checksums.json"
 FILES = frozenset((WEIGHTS, CONFIG, ORIGIN, TRAINING, CHECKSUMS))
 _PARTIAL, _ASIDE = ".partial-", "aside-"
 _LOG = logging.getLogger(__name__)

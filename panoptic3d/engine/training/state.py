@@ -19,6 +19,7 @@ from panoptic3d.engine.training.stages import Stage
 from panoptic3d.engine.training.trainer import Trainer
 from panoptic3d.errors import InputError, reading
 from panoptic3d.machine import describe_machine
+from panoptic3d.models.methods import METHODS
 from panoptic3d.randomness import capture_random_state, restore_random_state, seed_everything
 
 _LOG = logging.getLogger(__name__)
@@ -69,6 +70,8 @@ def capture(trainer: Trainer, standing: Standing) -> Checkpoint:
         "commit": describe_machine()["commit"],
     }
     network_config = json.loads(canonical_json(method.network_config))
+    if trainer.config.method not in METHODS:  # so that who loads the checkpoint finds the stranger's method again
+        network_config["method"] = trainer.config.method
     return Checkpoint(trainer.step, weights, network_config, origin, training)
 
 

@@ -5,7 +5,6 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from panoptic3d.models.buol.build import build_buol
 from panoptic3d.models.buol.config import BuolConfig, config_for_published_weights
 from panoptic3d.models.buol.names import their_name
 from panoptic3d.models.checkpoints.family import Family, Mode
@@ -37,9 +36,7 @@ def _obstacle(config: BuolConfig) -> str | None:
 BUOL = Family(
     name="buol",
     title="BUOL",
-    config_kind=BuolConfig,
     config_for=_config_for,
-    build=build_buol,
     their_name=their_name,
     stage_2d=("bb2d.", "bu2d.", "depth."),
     constants={"depth.get_gradient.edge_conv.weight": _sobel()},

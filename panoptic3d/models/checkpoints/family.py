@@ -11,17 +11,19 @@ import torch
 from safetensors.torch import save
 from torch import Tensor
 
-from panoptic3d.config import Config, canonical_json, validate_config
-from panoptic3d.errors import BadFileError, reading
+from panoptic3d.config import Config, canonical_json
+from panoptic3d.errors import BadFileError
 from panoptic3d.files import sha256_of_file, write_bytes_atomically, write_text_atomically
 from panoptic3d.models.checkpoints.entries import Entry, entries_of
+from panoptic3d.models.checkpoints.folder import CONFIG, ORIGIN, WEIGHTS, read_origin
 from panoptic3d.models.checkpoints.key_report import KeyReport, match
+from panoptic3d.models.checkpoints.load import is_only_2d, load_network, network_config_of
 from panoptic3d.models.checkpoints.published import read_published
-from panoptic3d.models.checkpoints.weights import ADVICE, CONFIG, WEIGHTS, load_network_of, read_config_tree
 from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.models.pipeline_config import PipelineConfig
 
-ORIGIN = "origin.json"
 Mode = Literal["faithful", "corrected"]
+_OLD = "first upload"  # of `names` in origin.json
 
 
 @dataclass(frozen=True)
@@ -30,9 +32,7 @@ class Family:
 
     name: str
     title: str
-    config_kind: type[Config]
-    config_for: Callable[[Mapping[str, Tensor], Mode], Any]  # what runs a published state dict
-    build: Callable[[Any], Pipeline]
+    config_for: Callable[[Mapping[str, Tensor], Mode], PipelineConfig]  # what runs a published state dict
     their_name: Callable[[str], str]
     stage_2d: tuple[str, ...]  # beginnings of their names in a file of the 2D stage alone
     constants: Mapping[str, Tensor]  # tensors of a file that are no weights
@@ -40,13 +40,22 @@ class Family:
     entry: str = "model"  # of a published file that holds the weights
     is_bare: bool = False  # whether a file may be nothing but weights, as ours on the way back then is
     exports: Callable[[Any], str | None] = lambda config: None  # why a config cannot be written in their form
+    present_name: Callable[[str], str] = str  # of a name in an older file
+    old_name: Callable[[str], str] | None = None  # the way back, for families whose names have changed
 
     def entries(self, model: Pipeline, *, only_2d: bool) -> tuple[Entry, ...]:
         every = entries_of(model, self.their_name)
         return tuple(e for e in every if not only_2d or e.theirs.startswith(self.stage_2d))
 
+    def state_of(self, model: Pipeline, *, only_2d: bool = False) -> OrderedDict[str, Tensor]:
+        """What the authors' code would write, constants included."""
+        ours = model.state_dict()
+        state = OrderedDict((e.theirs, e.to_theirs(ours[e.ours])) for e in self.entries(model, only_2d=only_2d))
+        state.update(self.constants)
+        return state
+
     def is_only_2d(self, state: Mapping[str, Tensor]) -> bool:
-        return all(name.startswith(self.stage_2d) for name in state)
+        return all(self.present_name(name).startswith(self.stage_2d) for name in state)
 
 
 @dataclass(frozen=True, eq=False)
@@ -65,8 +74,9 @@ def import_published(family: Family, path: Path, out: Path, mode: Mode = "faithf
     only_2d = family.is_only_2d(published.state)
     config = family.config_for(published.state, mode)
     with torch.device("meta"):
-        model = family.build(config)
-    report, state = match(published.state, family.entries(model, only_2d=only_2d), family.constants)
+        model = config.build()
+    entries = family.entries(model, only_2d=only_2d)
+    report, state = match(published.state, entries, family.constants, family.present_name)
     if not report.is_complete:
         message = f"{path} is not a whole {family.title} checkpoint: {report.complaint}; nothing was written."
         raise BadFileError(message, path=str(path), reason="keys")
@@ -78,6 +88,7 @@ def import_published(family: Family, path: Path, out: Path, mode: Mode = "faithf
         "file": path.name,
         "sha256": sha256_of_file(path),
         "stages": "2d" if only_2d else "2d and 3d",
+        "names": _OLD if report.renamed else "present",
         "num_tensors": len(state),
         "left_aside": list(published.beside),
     }
@@ -85,35 +96,25 @@ def import_published(family: Family, path: Path, out: Path, mode: Mode = "faithf
     return Imported(config, report, only_2d, published.beside)
 
 
-def load_folder(family: Family, folder: Path, config: Config | None = None) -> Pipeline:
-    """The pipeline with the weights of a folder, under its own config or another that has the same tensors. Of a file of the
-    2D stage alone the 3D stage keeps its fresh weights.
-    """
-    chosen = config or read_config(family, folder)
-    return load_network_of(folder, lambda: family.build(chosen), "voxel_net." if _is_only_2d(folder) else None)
-
-
 def export_published(family: Family, folder: Path) -> OrderedDict[str, Tensor]:
     """The published state dict, with the versions that keep the original from renaming its keys."""
-    obstacle = family.exports(read_config(family, folder))
+    config = network_config_of(folder)
+    obstacle = _other_method(family, config) or family.exports(config)
     if obstacle is not None:
         message = f"{folder} {obstacle}; only weights in the reference's own form can be exported."
         raise BadFileError(message, path=str(folder), reason="kernels")
-    model = load_folder(family, folder)
-    state, only_2d = model.state_dict(), _is_only_2d(folder)
-    entries = family.entries(model, only_2d=only_2d)
-    theirs = OrderedDict((e.theirs, e.to_theirs(state[e.ours]).contiguous()) for e in entries)
-    theirs.update(family.constants)
+    state = family.state_of(load_network(folder), only_2d=is_only_2d(folder))
+    theirs = OrderedDict((name, tensor.contiguous()) for name, tensor in state.items())
+    if family.old_name is not None and read_origin(folder).get("names") == _OLD:
+        theirs = OrderedDict((family.old_name(name), tensor) for name, tensor in theirs.items())
     theirs._metadata = OrderedDict((name, {"version": v}) for name, v in family.versions.items())  # type: ignore[attr-defined]
     return theirs
 
 
-def read_config(family: Family, folder: Path) -> Any:
-    return validate_config(family.config_kind, read_config_tree(folder), origin=str(folder / CONFIG))
-
-
-def _is_only_2d(folder: Path) -> bool:
-    """Weights that were trained here have no origin: they are whole."""
-    path = folder / ORIGIN
-    with reading(path, "where a checkpoint comes from", advice=ADVICE):
-        return path.exists() and json.loads(path.read_bytes()).get("stages") == "2d"
+def _other_method(family: Family, config: PipelineConfig) -> str | None:
+    if config.method != family.name:
+        return f"is a checkpoint of {config.method}"
+    published = type(config).model_validate({})
+    others = [name for name in config.SLOTS if getattr(config, name).name != getattr(published, name).name]
+    others += ["neck"] if config.neck != published.neck else []
+    return f"fills {', '.join(others)} otherwise than the reference" if others else None

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import panoptic3d
 from panoptic3d.errors import InputError
+from panoptic3d.models.checkpoints.folder import CONFIG
 
-_CONFIG = "config.json"  # what makes a folder a checkpoint
 _DEFAULT = "DEFAULT"  # a file beside the shipped folders that names the one to take, needed as soon as there are two
 
 
@@ -17,7 +17,7 @@ def weights_folder() -> Path:
 
 
 def shipped_checkpoints() -> dict[str, Path]:
-    return {path.parent.name: path.parent for path in sorted(weights_folder().glob(f"*/{_CONFIG}"))}
+    return {path.parent.name: path.parent for path in sorted(weights_folder().glob(f"*/{CONFIG}"))}
 
 
 def find_checkpoint(name_or_path: str | Path | None) -> Path:
@@ -28,10 +28,10 @@ def find_checkpoint(name_or_path: str | Path | None) -> Path:
     if str(name_or_path) in shipped:
         return shipped[str(name_or_path)]
     path = Path(name_or_path)
-    if os.path.isfile(path / _CONFIG):  # which is False, too, for names that no file can have
+    if os.path.isfile(path / CONFIG):  # which is False, too, for names that no file can have
         return path
     names = ", ".join(shipped) or "none"
-    seen = f"a folder without {_CONFIG}" if os.path.isdir(path) else "a file" if os.path.isfile(path) else "nowhere"
+    seen = f"a folder without {CONFIG}" if os.path.isdir(path) else "a file" if os.path.isfile(path) else "nowhere"
     raise InputError(
         f"the checkpoint {str(name_or_path)[:200]!r} is {seen}; give a folder that import-checkpoint or training has made, "
         f"or a shipped name (there are: {names})."

@@ -1,6 +1,6 @@
 """What became of every key of a published checkpoint, and what is wrong with those that were not taken."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -16,6 +16,7 @@ class KeyReport:
     """Every key of the file and of the model once. A file is taken whole or not at all."""
 
     taken: tuple[str, ...] = ()
+    renamed: Mapping[str, str] = field(default_factory=dict)  # old name -> present name; these are taken, too
     constants: tuple[str, ...] = ()  # fixed tensors of the method, equal to ours
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
@@ -39,9 +40,16 @@ class KeyReport:
 
 
 def match(
-    state: Mapping[str, Tensor], entries: Sequence[Entry], constants: Mapping[str, Tensor]
+    found: Mapping[str, Tensor],
+    entries: Sequence[Entry],
+    constants: Mapping[str, Tensor],
+    present_name: Callable[[str], str] = str,
 ) -> tuple[KeyReport, dict[str, Tensor]]:
-    """What the file's tensors are to the model, and those that fit under our names."""
+    """What the file's tensors are to the model, and those that fit under our names. Names of an older version are read as
+    those of the present one.
+    """
+    state = {present_name(name): tensor for name, tensor in found.items()}
+    renamed = {name: present_name(name) for name in found if present_name(name) != name}
     wanted = {entry.theirs: entry for entry in entries}
     shapes, values, taken = {}, {}, {}
     for name, tensor in state.items():
@@ -60,9 +68,13 @@ def match(
     is_right = [name for name in state if name not in shapes and name not in values]
     report = KeyReport(
         taken=tuple(name for name in is_right if name in wanted),
+        renamed=renamed,
         constants=tuple(name for name in is_right if name in constants),
         missing=tuple(name for name in (*wanted, *constants) if name not in state),
-        unexpected=tuple(name for name in state if name not in wanted and name not in constants),
+        unexpected=(
+            *(name for name in state if name not in wanted and name not in constants),
+            *(name for name, present in renamed.items() if present in found),  # both versions of one tensor
+        ),
         wrong_shape=shapes,
         wrong_values=values,
     )

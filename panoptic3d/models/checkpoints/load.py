@@ -1,40 +1,43 @@
-"""From a folder with weights to a network, whatever its method: the `method` of its config.json says which."""
+"""From a folder with weights to a network, whatever its method: the `method` of its config.json says which.
+
+The folder may come from a stranger. Code of anybody else's package, of a method or of a filling, is imported only if `trust`
+names that package.
+"""
 
 from pathlib import Path
+from typing import Any
 
-from panoptic3d.config import validate_config
+from panoptic3d.config import Config, validate_config
 from panoptic3d.errors import BadFileError
-from panoptic3d.models.buol.family import BUOL
-from panoptic3d.models.checkpoints.family import load_folder as load_published
-from panoptic3d.models.checkpoints.weights import CONFIG, load_network_of, read_config_tree
-from panoptic3d.models.clearview.build import build_clearview
-from panoptic3d.models.clearview.config import ClearviewConfig
-from panoptic3d.models.panorecon.checkpoint.folder import load_folder as load_panorecon
+from panoptic3d.models.checkpoints.folder import CONFIG, read_config_tree, read_origin
+from panoptic3d.models.checkpoints.weights import load_network_of
+from panoptic3d.models.methods import METHODS, config_kind_of, find_card
 from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.models.uni3d.family import UNI3D
 
 
-def load_network(folder: Path) -> Pipeline:
-    """In evaluation mode, on the CPU."""
-    tree = read_config_tree(folder)
-    method = str(tree.get("method", ""))
-    if method not in _LOADERS:
-        message = f"{folder / CONFIG} names the method {method!r}; this version knows {', '.join(_LOADERS)}."
+def load_network(folder: Path, trust: tuple[str, ...] = (), config: Any = None) -> Pipeline:
+    """In evaluation mode, on the CPU; under the folder's own config, or another one that has the same tensors.
+
+    Where the weights were imported from a file of the 2D stage alone, the 3D stage keeps its fresh ones.
+    """
+    chosen = network_config_of(folder, trust) if config is None else config
+    return load_network_of(folder, chosen.build, "voxel_net." if is_only_2d(folder) else None)
+
+
+def network_config_of(folder: Path, trust: tuple[str, ...] = ()) -> Any:
+    """A `Config` with `build()`."""
+    tree, place = read_config_tree(folder), str(folder / CONFIG)
+    name = str(tree.get("method", ""))
+    card = find_card(name, trust)
+    if card is None:
+        message = f"{place} names the method {name!r}; this version knows {', '.join(METHODS)}."
         raise BadFileError(message, path=str(folder), reason="method")
-    return _LOADERS[method](folder)
+    kind: type[Config] = config_kind_of(card)
+    if "method" not in kind.model_fields:
+        del tree["method"]  # which training wrote
+    return validate_config(kind, tree, place, trust)
 
 
-def _load_clearview(folder: Path) -> Pipeline:
-    config = validate_config(ClearviewConfig, read_config_tree(folder), origin=str(folder / CONFIG))
-    return load_network_of(folder, lambda: build_clearview(config))
-
-
-def _load_buol(folder: Path) -> Pipeline:
-    return load_published(BUOL, folder)
-
-
-def _load_uni3d(folder: Path) -> Pipeline:
-    return load_published(UNI3D, folder)
-
-
-_LOADERS = {"panorecon": load_panorecon, "clearview": _load_clearview, "uni3d": _load_uni3d, "buol": _load_buol}
+def is_only_2d(folder: Path) -> bool:
+    """Weights that were trained here are whole."""
+    return read_origin(folder).get("stages") == "2d"

@@ -4,8 +4,6 @@ A config may ask for more memory than there is, and weights may be anything. So 
 its tensors are compared with what the header of the file says, and only then is memory taken and filled.
 """
 
-import json
-import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -15,14 +13,11 @@ from safetensors import safe_open
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
-from panoptic3d.errors import BadFileError, ConfigError, reading
+from panoptic3d.errors import BadFileError, reading
+from panoptic3d.models.checkpoints.folder import ADVICE, CONFIG, WEIGHTS
 
-WEIGHTS, CONFIG = "model.safetensors", "config.json"
-ADVICE = "give a folder with a sound checkpoint, or import it again"
 NetworkT = TypeVar("NetworkT", bound=nn.Module)
 _FLOATS, _INTEGERS = ("F64", "F32", "F16", "BF16"), ("I64", "I32")
-_MAX_CONFIG_BYTES, _MAX_NUMBER, _MAX_BUDGET = 1_000_000, 65_536, 1 << 40
-_BUDGETS = ("_bytes", "_per_block")  # keys of memory to use, and not of the network's size
 
 
 def load_network_of(folder: Path, build: Callable[[], NetworkT], may_lack: str | None = None) -> NetworkT:
@@ -55,19 +50,6 @@ def read_state(path: Path) -> dict[str, Tensor]:
     return state
 
 
-def read_config_tree(folder: Path) -> dict[str, Any]:
-    """config.json as a mapping. A key given twice is an error, as in YAML, and so is a number that no network has."""
-    path = folder / CONFIG
-    with reading(path, "the config of a checkpoint", advice=ADVICE):
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ValueError(f"{path.stat().st_size:,} bytes")
-        tree = json.loads(path.read_bytes(), object_pairs_hook=_without_repeats)
-        if not isinstance(tree, dict):
-            raise ValueError("no mapping of keys to values")
-        _check_numbers(tree, "")
-    return tree
-
-
 def _compare(path: Path, wanted: Mapping[str, Tensor], may_lack: str | None) -> None:
     with reading(path, "weights in safetensors", advice=ADVICE), safe_open(path, "pt") as file:
         found = {name: file.get_slice(name) for name in file.keys()}  # noqa: SIM118
@@ -92,23 +74,6 @@ class _NoInitialValues(TorchFunctionMode):
         if name.endswith("_") and not name.endswith("__") and isinstance(target, Tensor) and target.is_meta:
             return target
         return func(*args, **kwargs)
-
-
-def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    tree = dict(pairs)
-    if len(tree) < len(pairs):
-        raise ValueError("a key is given twice")
-    return tree
-
-
-def _check_numbers(tree: Any, place: str) -> None:
-    if isinstance(tree, dict | list):
-        for key, value in tree.items() if isinstance(tree, dict) else enumerate(tree):
-            _check_numbers(value, f"{place}.{key}".lstrip("."))
-    elif isinstance(tree, int | float):
-        limit = _MAX_BUDGET if place.endswith(_BUDGETS) else _MAX_NUMBER
-        if not math.isfinite(tree) or abs(tree) > limit:
-            raise ConfigError(f"{place} is {tree:g}; no network of ours has more than {limit:,} of anything.")
 
 
 def _bad(path: Path, what: str, reason: str) -> BadFileError:

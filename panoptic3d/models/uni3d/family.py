@@ -6,7 +6,6 @@ import torch
 from torch import Tensor
 
 from panoptic3d.models.checkpoints.family import Family, Mode
-from panoptic3d.models.uni3d.build import build_uni3d
 from panoptic3d.models.uni3d.config import Uni3dConfig, config_for_published_weights
 from panoptic3d.models.uni3d.names import their_name
 
@@ -26,9 +25,7 @@ def _obstacle(config: Uni3dConfig) -> str | None:
 UNI3D = Family(
     name="uni3d",
     title="Uni-3D",
-    config_kind=Uni3dConfig,
     config_for=_config_for,
-    build=build_uni3d,
     their_name=their_name,
     stage_2d=("backbone.", "sem_seg_head.", "criterion."),
     # Class weights of the 2D objective, "no object" last.

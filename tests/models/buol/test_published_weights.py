@@ -9,7 +9,8 @@ from panoptic3d.errors import BadFileError
 from panoptic3d.models.buol.build import build_buol
 from panoptic3d.models.buol.config import config_for_published_weights
 from panoptic3d.models.buol.family import BUOL
-from panoptic3d.models.checkpoints.family import export_published, import_published, load_folder
+from panoptic3d.models.checkpoints.family import export_published, import_published
+from panoptic3d.models.checkpoints.load import load_network
 from tests.models.buol.small import small_config
 
 SMALL = replace(BUOL, config_for=lambda state, mode: small_config(mode))
@@ -58,7 +59,7 @@ def test_there_and_back_to_the_bit(published: dict[str, Tensor], tmp_path: Path,
 def test_a_file_of_the_2d_stage_is_taken_as_such(published: dict[str, Tensor], tmp_path: Path) -> None:
     torch.save({n: t for n, t in published.items() if not n.startswith(("bb3d.", "bu3d."))}, tmp_path / "2d.pth")
     assert import_published(SMALL, tmp_path / "2d.pth", tmp_path / "ours").is_only_2d
-    network = load_folder(SMALL, tmp_path / "ours")
+    network = load_network(tmp_path / "ours")
     assert torch.equal(network.state_dict()["trunk.conv1.weight"], published["bb2d.conv1.weight"])
 
 

@@ -12,8 +12,8 @@ from torch import Tensor
 
 from panoptic3d.cli.main import main
 from panoptic3d.errors import BadFileError
-from panoptic3d.models.checkpoints.family import export_published, import_published, load_folder, read_config
-from panoptic3d.models.checkpoints.load import load_network
+from panoptic3d.models.checkpoints.family import export_published, import_published
+from panoptic3d.models.checkpoints.load import load_network, network_config_of
 from panoptic3d.models.checkpoints.published import read_published
 from panoptic3d.models.uni3d.build import build_uni3d
 from panoptic3d.models.uni3d.config import config_for_published_weights
@@ -83,7 +83,7 @@ def test_round_trip_to_the_bit(tmp_path: Path, scales: str, suffix: str) -> None
     assert main(["import-checkpoint", str(source), "--family", "uni3d", "--out", str(ours)]) == 0
     origin = json.loads((ours / "origin.json").read_text())
     assert (origin["stages"], origin["left_aside"]) == ("2d" if scales == "2d" else "2d and 3d", ["iteration"])
-    config = read_config(UNI3D, ours)
+    config = network_config_of(ours)
     assert (config.lift.scales, config.lift.registration) == ("multi" if scales == "multi" else "single", "released")
     assert main(["import-checkpoint", str(ours), "--family", "uni3d", "--out", str(back), "--export"]) == 0
     assert same_bits(read_published(back, "Uni-3D").state, state)
@@ -98,7 +98,7 @@ def test_the_exported_dict_says_its_version(tmp_path: Path) -> None:
     )
     state = export_published(UNI3D, tmp_path / "ours")
     assert state._metadata["sem_seg_head"] == {"version": 2}
-    assert load_folder(UNI3D, tmp_path / "ours").lift.config.registration == "exact"
+    assert load_network(tmp_path / "ours").lift.config.registration == "exact"
     trained = json.loads((tmp_path / "ours" / "config.json").read_text())
     trained["voxel_net"]["even_kernels"] = "centred"
     (tmp_path / "ours" / "config.json").write_text(json.dumps(trained))

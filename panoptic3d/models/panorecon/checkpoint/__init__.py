@@ -1,1 +1,0 @@
-"""PanoRecon's published weights: read safely, turned into ours, turned back."""
