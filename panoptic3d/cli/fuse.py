@@ -4,6 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
+from panoptic3d.cli.arguments import add_trust
 from panoptic3d.errors import InputError, printable
 
 
@@ -23,6 +24,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="metres of a unit of the poses, or auto: by the photos' depth (1)",
     )
     parser.add_argument("--checkpoint", metavar="NAME_OR_PATH", help="for photos; default: the shipped one")
+    add_trust(parser)
     parser.add_argument("--fov-deg", type=float, metavar="F", help="of photos whose poses come without a camera")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--overwrite", action="store_true", help="replace a scene that is there")
@@ -47,7 +49,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_place(out, arguments.overwrite)
     for note in poses.notes:
         print(f"panoptic3d: {printable(note)}", file=sys.stderr)
-    opened = Opened(arguments.checkpoint, arguments.device)
+    opened = Opened(arguments.checkpoint, arguments.device, arguments.trust)
     making = (scene_of(source, pose, opened, given) for source, pose in pairs)
     scenes = list(with_progress(making, len(pairs), "photos"))
     fused = fuse_posed(scenes, [pose for _, pose in pairs], [source.name for source, _ in pairs], scale)

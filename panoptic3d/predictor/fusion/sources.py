@@ -1,6 +1,6 @@
 """What `panoptic3d fuse DIR` fuses: the photos in a folder, or the scenes that were predicted of them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -86,13 +86,13 @@ def _refuse_other_lens(source: Source, used: Camera, told: Camera | None) -> Non
 class Opened:
     """A predictor that is made when the first photo needs it: scenes need none."""
 
-    def __init__(self, checkpoint: str | None, device: str) -> None:
-        self._checkpoint, self._device = checkpoint, device
+    def __init__(self, checkpoint: str | None, device: str, trust: Sequence[str] = ()) -> None:
+        self._checkpoint, self._device, self._trust = checkpoint, device, trust
         self._predictor: Predictor | None = None
 
     def __call__(self) -> Predictor:
         if self._predictor is None:
-            self._predictor = Predictor(self._checkpoint, self._device)
+            self._predictor = Predictor(self._checkpoint, self._device, trust=self._trust)
         return self._predictor
 
 
