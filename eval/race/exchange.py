@@ -16,8 +16,8 @@ from typing import Any
 
 from panoptic3d.config import merged, read_yaml_tree
 from panoptic3d.files import write_text_atomically
-from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.checkpoints.folder import CONFIG, WEIGHTS, read_config_tree
+from panoptic3d.models.checkpoints.load import load_network
 
 
 def exchanged(checkpoint: Path, changes: Mapping[str, Any], out: Path) -> Path:
