@@ -7,13 +7,13 @@ from jaxtyping import Bool, Float
 from torch import Tensor
 
 from panoptic3d.errors import InputError
+from panoptic3d.geometry.floor_plane import floor_plane
 from panoptic3d.geometry.pinhole import unproject_depth_map
-from panoptic3d.geometry.room_planes import PlaneRules, level_plane
+from panoptic3d.geometry.room_planes import PlaneRules
 from panoptic3d.models.slots import Seen
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 _RULES = PlaneRules(least_points=200)
-_UP = (0.0, -1.0, 0.0)  # of a level camera
 _CLASSES = "semantics"  # class logits of pixels, in methods that have them
 _FLOOR = FRONT3D_TAXONOMY.id_of("floor")
 
@@ -32,10 +32,8 @@ def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any
 
 def _own_height(seen: Seen) -> tuple[float | None, str]:
     stance = getattr(seen.rays, "stance", None)
-    points = _floor_points(seen)
-    up = torch.tensor(_UP, dtype=torch.float64) if stance is None else -stance.down[0].double().cpu()
-    plane = level_plane(points, up, _RULES) if len(points) >= _RULES.least_points else None
-    if plane is not None and plane.offset_m < 0:
+    plane = floor_plane(_floor_points(seen), _RULES)
+    if plane is not None:
         return -plane.offset_m, "the floor's pixels"
     if stance is not None:
         return float(stance.floor_m[0]), "the stance"

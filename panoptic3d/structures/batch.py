@@ -9,6 +9,7 @@ from torch import Tensor
 
 from panoptic3d.errors import InputError
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.given_depth import DepthKind
 from panoptic3d.structures.moving import map_tensors, moved
 from panoptic3d.structures.sample import Sample, VoxelTruth
 
@@ -25,9 +26,13 @@ class Batch:
     instance_2d: Int32[Tensor, "b h w"]
     truths: tuple[VoxelTruth, ...]  # empty when the samples are 2D only
     world_from_camera: Float64[Tensor, "b 4 4"]  # world z up, the floor at 0; NaN where a data set does not tell
+    depth_kinds: tuple[DepthKind, ...] = ()  # one a sample, or none where all are metric; a batch may mix them
 
     def __len__(self) -> int:
         return len(self.keys)
+
+    def depth_kind(self, number: int) -> DepthKind:
+        return self.depth_kinds[number] if self.depth_kinds else "metric"
 
     def to(self, device: torch.device | str, non_blocking: bool = False) -> "Batch":
         return moved(self, device, non_blocking)
@@ -54,6 +59,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
         instance_2d=torch.stack([sample.instance_2d for sample in samples]),
         truths=truths,
         world_from_camera=torch.stack([_pose(sample) for sample in samples]),
+        depth_kinds=tuple(sample.depth_kind for sample in samples),
     )
 
 

@@ -9,6 +9,7 @@ from jaxtyping import Bool, Float32, Float64, Int32, UInt8
 from torch import Tensor
 
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.given_depth import DepthKind
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
@@ -83,6 +84,7 @@ class Sample:
     world_from_camera: Float64[Tensor, "4 4"] | None = None  # world z up, metres
     room_2d: Int32[Tensor, "h w"] | None = None  # Matterport3D: ids of what lies in other rooms
     taxonomy: Taxonomy = FRONT3D_TAXONOMY
+    depth_kind: DepthKind = "metric"  # what `depth_m` is: anything else is a cue, and teaches only what it can tell
 
     @property
     def key(self) -> str:

@@ -205,3 +205,16 @@ def test_other_files_and_versions_are_refused() -> None:
     text = json.dumps({"version": 99, "facts": {}, "blocks": {}}).encode()
     assert _reason(struct.pack("<8sII", MAGIC, len(text), zlib.crc32(text)) + text) == "wrong_version"
     assert _reason(whole) == "corrupt"  # sound as a file, and no sample
+
+
+def test_the_kind_of_a_depth_is_kept_and_metric_files_keep_their_bytes(small_sample: Sample) -> None:
+    def packed(sample: Sample) -> bytes:
+        return encode_sample(sample, depth_steps_per_m=5000, has_own_mask=True)
+
+    def mask(_: object) -> None:
+        raise AssertionError("it has a mask of its own")
+
+    metric, affine = packed(small_sample), packed(replace(small_sample, depth_kind="affine"))
+    assert b"depth_kind" not in metric
+    assert decode_sample(metric, mask).depth_kind == "metric"
+    assert decode_sample(affine, mask).depth_kind == "affine"

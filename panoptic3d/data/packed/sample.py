@@ -21,6 +21,7 @@ from panoptic3d.data.packed.pixels import (
 from panoptic3d.data.packed.voxels import decode_mask, decode_truth, encode_mask, encode_truth
 from panoptic3d.errors import reading
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.given_depth import DEPTH_KINDS, DepthKind
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY
@@ -52,6 +53,8 @@ def encode_sample(
         "world_from_camera": None if sample.world_from_camera is None else sample.world_from_camera.tolist(),
         "source": source or {},
     }
+    if sample.depth_kind != "metric":  # files of metric depth keep the bytes that they always had
+        facts["depth_kind"] = sample.depth_kind
     blocks = {
         "image": encode_image(sample.image.numpy()) if jpeg is None else Block(jpeg, codec="none"),
         "depth": encode_depth(sample.depth_m.numpy(), depth_steps_per_m),
@@ -108,7 +111,14 @@ def _decode_parts(packed: Packed, shared_mask: MaskReader, has_voxels: bool) -> 
         world_from_camera=None if pose is None else torch.tensor(pose, dtype=torch.float64).reshape(4, 4),
         room_2d=room_2d,
         taxonomy=TAXONOMIES[facts["taxonomy"]],
+        depth_kind=_depth_kind(facts.get("depth_kind", "metric")),
     )
+
+
+def _depth_kind(word: object) -> DepthKind:
+    if word not in DEPTH_KINDS:
+        raise ValueError(f"a depth of kind {word!r}")
+    return next(kind for kind in DEPTH_KINDS if kind == word)
 
 
 def _camera(facts: dict[str, Any]) -> Camera:

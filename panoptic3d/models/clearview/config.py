@@ -42,6 +42,7 @@ class RayConfig(RaySlot):
     has_planes: bool = True  # occupancy along each ray
     num_planes: int = Field(default=51, ge=2)
     plane_spacing_m: float = Field(default=0.12, gt=0)
+    reads_measured: bool = False  # voxels read where depth was measured; without any, that is nowhere
     has_stance: bool = False  # gravity, height of the camera and of the ceiling, and depth along their planes
 
     def num_lifted(self, method: PipelineConfig) -> int:

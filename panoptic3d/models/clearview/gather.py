@@ -54,6 +54,7 @@ class Evidence:
     stance: Stance | None = None
     votes: CentreVotes | None = None
     surface: VisibleSurface | None = None
+    measured: Float[Tensor, "b h w"] | None = None  # where depth is no belief
 
     def at(self, voxels: SparseVoxels) -> Float[Tensor, "n c"]:
         """What the maps say at the centres of voxels."""
@@ -75,6 +76,8 @@ class Evidence:
             gaps.append(self.votes.seen_from(points_m, pixels, member))
         if self.surface is not None:
             gaps.append((self.surface.distance_m(z, pixels, member) / _FINE_M).clamp(-3, 3)[:, None])
+        if self.measured is not None:  # last, as what networks of before do not read
+            gaps.append(image_features_at(self.measured[:, None], pixels, member))
         return torch.cat((maps, *gaps), dim=1)
 
     def visible(self, voxels: SparseVoxels) -> "VisibleEvidence":
@@ -136,6 +139,7 @@ class VisibleEvidence:
 @dataclass(frozen=True, eq=False, kw_only=True)
 class Gathered(Lifted):
     evidence: Evidence
+    votes_on_cells: Float[Tensor, " n"] | None = None  # also among the features
 
 
 class Gather:
@@ -177,15 +181,26 @@ class Gather:
             stance=None if rays.stance is None else rays.stance.detached(),
             votes=votes,
             surface=None if votes is None else visible_surface(rays.cameras, rays.depth_m),
+            measured=rays.measured,
         )
         voxels = voxels_of_mask(seen, COARSEST)
         if self.config != LiftConfig():
             seen = seen.masked_scatter(seen, evidence.is_asked(voxels, self.config))
             voxels = voxels_of_mask(seen, COARSEST)
         features = evidence.at(voxels)
+        on_cells = None
         if votes is not None:
-            features = torch.cat((features, votes.on_cells(voxels, chosen)[:, None]), dim=1)
-        return Gathered(grids=chosen, voxels=voxels, features=features, is_in_frustum=seen, evidence=evidence)
+            on_cells = votes.on_cells(voxels, chosen)
+            last = features.shape[1] - (rays.measured is not None)
+            features = torch.cat((features[:, :last], on_cells[:, None], features[:, last:]), dim=1)
+        return Gathered(
+            grids=chosen,
+            voxels=voxels,
+            features=features,
+            is_in_frustum=seen,
+            evidence=evidence,
+            votes_on_cells=on_cells,
+        )
 
 
 @dataclass(frozen=True)
@@ -199,7 +214,7 @@ class NumGathered:
 def num_gathered(num_features: int, num_classes: int, rays: RayConfig, pixels: PixelConfig) -> NumGathered:
     position = num_features + num_classes + 3 + 2 * rays.has_layout + rays.has_planes + _NUM_POSITION
     votes = NUM_SEEN_VOTES + 1 if pixels.has_votes else 0
-    return NumGathered(position + _NUM_STANCE * rays.has_stance + votes, int(pixels.has_votes))
+    return NumGathered(position + _NUM_STANCE * rays.has_stance + votes + rays.reads_measured, int(pixels.has_votes))
 
 
 def _above_floor(points_m: Float[Tensor, "n 3"], stance: Stance, member: Tensor) -> Float[Tensor, "n 5"]:

@@ -38,6 +38,7 @@ class LayeredEstimate(RayEstimate):
     log_spread: Float[Tensor, "b h w"]  # of the log depth: the scale of a Laplace distribution
     layout_m: Float[Tensor, "b h w"] | None  # depth of wall, floor or ceiling, never in front of `depth_m`
     stance: Stance | None = None
+    measured: Float[Tensor, "b h w"] | None = None  # 1 where depth is no belief; None: nobody reads it
 
     @property
     def known_spread(self) -> Float[Tensor, "b h w"]:
@@ -55,7 +56,8 @@ class LayeredEstimate(RayEstimate):
         depth_m = depth_m.clamp(_NEAR_M, _FAR_M)
         layout_m = None if self.layout_m is None else self.layout_m.maximum(depth_m)
         spread = torch.where(is_measured, log_spread, self.log_spread)
-        return replace(self, depth_m=depth_m, log_spread=spread, layout_m=layout_m)
+        measured = None if self.measured is None else is_measured.to(self.measured)
+        return replace(self, depth_m=depth_m, log_spread=spread, layout_m=layout_m, measured=measured)
 
 
 @dataclass(frozen=True, eq=False)
@@ -142,6 +144,7 @@ class LayeredRays(nn.Module):
             log_spread=log_spread.clamp(*_LOG_SPREAD),
             layout_m=layout_m if self.config.has_layout else None,
             stance=stance,
+            measured=torch.zeros_like(depth_m) if self.config.reads_measured else None,
         )
 
     def _on_planes(

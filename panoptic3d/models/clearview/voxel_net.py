@@ -98,7 +98,8 @@ class ClearviewNet(nn.Module):
         features = self.coarse(F.relu(self.squeeze(lifted.features)), cells)[0].features
         heat, occupancy = _scalar(self.heat, features), _scalar(self.occupancy_64, features)
         if self.start is not None:
-            heat = heat + self.start.voted * lifted.features[:, -1]
+            assert lifted.votes_on_cells is not None
+            heat = heat + self.start.voted * lifted.votes_on_cells
             occupancy = occupancy + self.start.occupancy(evidence, cells)
         said = _said(cells, occupancy, decide)
         if up_to_stride >= cells.stride:

@@ -3,6 +3,7 @@
 from pydantic import Field
 
 from panoptic3d.config import Config
+from panoptic3d.data.sensor_faults import SensorFaults
 from panoptic3d.models.clearview.config import ClearviewConfig
 
 
@@ -12,6 +13,9 @@ class ClearviewWeights(Config):
     depth: float = 1.0  # teaches the spread
     depth_error: float = 4.0
     slope: float = 1.0
+    cue: float = 2.0  # depth that is right up to a factor, or to scale and shift
+    cue_slope: float = 1.0
+    normals: float = 0.0  # of metric depth, and of depth up to a factor
     pixel_classes: float = 1.0
     layout: float = 1.0
     planes: float = 1.0
@@ -46,6 +50,9 @@ class ClearviewTrainingConfig(Config):
     true_depth_steps: int = Field(default=3000, ge=1)
     depth_jitter: float = Field(default=0.02, ge=0)  # relative, one for an image
     helps_with_things: bool = False  # those samples read true classes, votes and stance as well
+    # What sensors do to depth, done to the true depth of those samples: voxels learn to trust what is good and to repair what
+    # is not. Not given: the true depth is whole.
+    sensor: SensorFaults | None = None
     seed_jitter_cells: float = Field(default=0.6, ge=0)
     extra_seeds: int = Field(default=4, ge=0)  # strong places without a thing, which voxels must learn to refuse
     spare: float = Field(default=0.5, ge=0)  # wrongly occupied voxels that are refined too, for each right one

@@ -26,7 +26,10 @@ def with_true_depth(
     depth_m, spread = rays.depth_m.clone(), rays.log_spread.clone()
     depth_m[number] = torch.where(is_known, true_m * scale, depth_m[number])
     spread[number] = torch.where(is_known, MEASURED_LOG_SPREAD, spread[number])
-    return replace(rays, depth_m=depth_m, log_spread=spread)
+    measured = None if rays.measured is None else rays.measured.clone()
+    if measured is not None:
+        measured[number] = is_known.to(measured)
+    return replace(rays, depth_m=depth_m, log_spread=spread, measured=measured)
 
 
 def with_true_classes(panoptic: PanopticT, number: int, labels: Int64[Tensor, "h w"]) -> PanopticT:

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from panoptic3d.backbones.feature_pyramid import FeaturePyramid
 from panoptic3d.backbones.pyramid import PretrainedTrunk, Trunk
+from panoptic3d.data.sensor_faults import with_sensor_faults
 from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
 from panoptic3d.engine.methods.clearview.finest import FinestMember, finest_members
@@ -34,7 +35,8 @@ from panoptic3d.engine.methods.clearview.targets import (
     thing_truth,
     vote_truth,
 )
-from panoptic3d.losses import ray_terms, seed_terms, stance_terms
+from panoptic3d.geometry.normals import have_normals, normals_of
+from panoptic3d.losses import cue_terms, ray_terms, seed_terms, stance_terms
 from panoptic3d.models.clearview.build import ClearviewPipeline, build_clearview
 from panoptic3d.models.clearview.config import RayConfig
 from panoptic3d.models.clearview.maps import VOTE_SPREAD, VOTES, ClassMaps, LayeredEstimate
@@ -135,6 +137,7 @@ class ClearviewMethod(Method):
                 ("depth_error", ray_terms.depth_error_term(depth, true_depth)),
                 ("slope", ray_terms.slope_term(depth, true_depth)),
                 ("pixel_classes", ray_terms.pixel_class_term(logits[number], true.semantic[number])),
+                *self._cue_terms(batch, rays, number),
                 *self._hidden_terms(truth, rays, number),
                 *self._stance_terms(batch, rays, number, true),
             ]
@@ -147,6 +150,25 @@ class ClearviewMethod(Method):
                     ("pixel_votes", stance_terms.pixel_vote_term(votes_m, offset_m, thing, len(things[number].ids))),
                     ("vote_spread", stance_terms.vote_spread_term(votes_m, spread, offset_m, thing > 0)),
                 ]
+        return terms
+
+    def _cue_terms(self, batch: Batch, rays: LayeredEstimate, number: int) -> list[tuple[str, Tensor]]:
+        """Of depth that is no metric truth, and normals of any whose shape is right."""
+        kind, depth = batch.depth_kind(number), rays.depth_m[number]
+        if kind == "metric" and self.config.weights.normals == 0:
+            return []
+        cue = nearest_pixels(batch.depth_m[number : number + 1], rays.depth_m)[0]
+        is_known, terms = cue > 0, []
+        if kind != "metric":
+            error = cue_terms.cue_error(depth, cue, is_known, kind)
+            terms += [
+                ("cue", cue_terms.cue_term(error, is_known)),
+                ("cue_slope", cue_terms.cue_slope_term(error, is_known)),
+            ]
+        if kind in ("metric", "scale") and self.config.weights.normals > 0:
+            intrinsics = rays.cameras[number].intrinsics.to(depth)
+            own, true = normals_of(depth, intrinsics), normals_of(torch.where(is_known, cue, 1.0), intrinsics)
+            terms.append(("normals", cue_terms.normal_term(own, true, have_normals(is_known))))
         return terms
 
     def _stance_truth(self, batch: Batch, true: "TrueMaps", number: int, rays: LayeredEstimate) -> StanceTruth | None:
@@ -196,7 +218,7 @@ class ClearviewMethod(Method):
             scale = self._help(step, key)
             if scale is None:
                 continue
-            rays = with_true_depth(rays, number, true.depth_m[number], scale)
+            rays = with_true_depth(rays, number, self._sensed(true.depth_m[number], step, key), scale)
             if self.config.helps_with_things:
                 panoptic = with_true_classes(panoptic, number, true.semantic[number])
                 panoptic = with_true_votes(
@@ -210,6 +232,13 @@ class ClearviewMethod(Method):
                 )
                 rays = with_true_stance(rays, number, self._stance_truth(batch, true, number, rays))
         return replace(seen, panoptic=panoptic, rays=rays, grids=tuple(truth.grid for truth in batch.truths))
+
+    def _sensed(self, depth_m: Float[Tensor, "h w"], step: int, key: str) -> Float[Tensor, "h w"]:
+        """As a sensor would have it, if the config says so."""
+        faults = self.config.sensor
+        if faults is None:
+            return depth_m
+        return with_sensor_faults(depth_m, faults, torch_generator(self.config.seed, "sensor", step, key))
 
     def _help(self, step: int, key: str) -> float | None:
         """What the true depth of a sample is multiplied by; None: its voxels read the network's own maps."""
@@ -342,14 +371,17 @@ class TrueMaps:
 
 
 def _true_maps(batch: Batch, like: Float[Tensor, "b h w"]) -> TrueMaps:
-    """Nearest pixels: nothing is mixed. Ids go through float64, which holds them exactly."""
+    """Nearest pixels: nothing is mixed. Ids go through float64, which holds them exactly. A cue is no truth of depth."""
+    depth_m = nearest_pixels(batch.depth_m, like)
+    for number in range(len(batch)):
+        if batch.depth_kind(number) != "metric":
+            depth_m[number] = 0
+    semantic, instance = (nearest_pixels(v, like).long() for v in (batch.semantic_2d, batch.instance_2d.double()))
+    return TrueMaps(depth_m, semantic, instance)
 
-    def resized(values: Tensor) -> Tensor:
-        return F.interpolate(values[:, None], size=like.shape[1:], mode="nearest-exact")[:, 0]
 
-    return TrueMaps(
-        resized(batch.depth_m), resized(batch.semantic_2d).long(), resized(batch.instance_2d.double()).long()
-    )
+def nearest_pixels(values: Tensor, like: Float[Tensor, "b h w"]) -> Tensor:
+    return F.interpolate(values[:, None], size=like.shape[1:], mode="nearest-exact")[:, 0]
 
 
 def kept_in_training(logit: Float[Tensor, " n"], is_band: Bool[Tensor, " n"], spare: float) -> Bool[Tensor, " n"]:
