@@ -59,6 +59,9 @@ PARTS: dict[str, OptionalPart] = {
         OptionalPart("viser", "viser", _extra("view"), "a live viewer"),
         OptionalPart("open3d", "open3d", "pip install open3d", "meshes for open3d"),
         OptionalPart("huggingface_hub", "huggingface_hub", _extra("hub"), "downloading checkpoints"),
+        OptionalPart("fastapi", "fastapi", _extra("app"), "the page to drop photos on"),
+        OptionalPart("uvicorn", "uvicorn", _extra("app"), "the page to drop photos on"),
+        OptionalPart("python_multipart", "python-multipart", _extra("app"), "the page to drop photos on"),
         OptionalPart("psutil", "psutil", _extra("train"), "memory figures in benchmarks"),
     )
 }

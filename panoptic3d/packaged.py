@@ -1,4 +1,4 @@
-"""Files that come with the package: named configs and recipes, from a checkout or from an installed wheel."""
+"""Files that come with the package: named configs, recipes and example photos, from a checkout or from an installed wheel."""
 
 from pathlib import Path
 
@@ -10,6 +10,12 @@ _IN_CHECKOUT = Path(__file__).resolve().parents[1] / "configs"
 
 def configs_folder() -> Path:
     return _IN_WHEEL if _IN_WHEEL.is_dir() else _IN_CHECKOUT
+
+
+def photos_folder() -> Path:
+    """Example photos: rooms that no training has seen."""
+    in_wheel = Path(__file__).resolve().parent / "photos"
+    return in_wheel if in_wheel.is_dir() else Path(__file__).resolve().parents[1] / "data" / "photos"
 
 
 def find_config(name_or_path: str) -> Path:

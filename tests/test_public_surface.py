@@ -26,6 +26,7 @@ _FLAGS = {
     },
     "fuse": {"--poses", "--out"},
     "view": set(),
+    "app": {"--host", "--port", "--no-open"},
     "evaluate": {"--data", "--split", "--checkpoint", "--predictions", "--protocol", "--json", "--device"},
     "train": {"--resume"},
     "data generate": {"--out", "--num"},

@@ -17,6 +17,7 @@ VERBS = {
     "predict": ("panoptic3d.cli.predict", "photos -> scenes"),
     "fuse": ("panoptic3d.cli.fuse", "several photos of a room with poses -> one scene"),
     "view": ("panoptic3d.cli.view", "open a predicted scene in the browser, offline"),
+    "app": ("panoptic3d.app.command", "a page to drop photos on, and the same by HTTP"),
     "evaluate": ("panoptic3d.cli.evaluate", "score a checkpoint or the prediction files of any method"),
     "train": ("panoptic3d.cli.train", "train a config, in one process or under torchrun"),
     "data generate": ("panoptic3d.cli.data.generate", "make rooms in the released layout"),

@@ -1,0 +1,62 @@
+"""`panoptic3d app`."""
+
+import argparse
+
+from panoptic3d.errors import InputError
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--host", default="127.0.0.1", metavar="ADDRESS", help="this machine only (127.0.0.1)")
+    parser.add_argument("--port", type=int, default=8765, metavar="N", help="0 is any free one (8765)")
+    parser.add_argument("--no-open", action="store_true", help="print the address and open nothing")
+    parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
+    parser.set_defaults(run=run)
+
+
+def run(arguments: argparse.Namespace) -> int:
+    """Serve until Ctrl-C. All photos and scenes lie in a temporary folder, which goes when the server ends."""
+    import socket
+    import tempfile
+    import threading
+    import webbrowser
+    from pathlib import Path
+
+    from panoptic3d.optional import require
+
+    require("fastapi", "`panoptic3d app`")
+    uvicorn = require("uvicorn", "`panoptic3d app`")
+    require("python_multipart", "`panoptic3d app`")
+    from panoptic3d.app.guard import Guard
+    from panoptic3d.app.jobs import Jobs
+    from panoptic3d.app.limits import Limits
+    from panoptic3d.app.service import make_app
+    from panoptic3d.app.worker import ProcessRunner
+
+    if not 0 <= arguments.port <= 65535:
+        raise InputError(f"port {arguments.port} does not exist; give one from 1 to 65535, or 0 for any free one.")
+    try:
+        listening = socket.create_server((arguments.host, arguments.port))
+    except OSError as error:
+        place = f"{arguments.host}:{arguments.port}"
+        raise InputError(
+            f"{place} cannot be had ({error.strerror or error}); give another --port or --host."
+        ) from error
+    port, limits = listening.getsockname()[1], Limits()
+    with tempfile.TemporaryDirectory(prefix="panoptic3d-app-") as folder:
+        jobs = Jobs(Path(folder), ProcessRunner(arguments.device), limits)
+        guarded = Guard(make_app(jobs), limits, port)
+        config = uvicorn.Config(
+            guarded, log_level="warning", server_header=False, timeout_keep_alive=10, limit_concurrency=512
+        )
+        shown = "127.0.0.1" if arguments.host in ("0.0.0.0", "::") else arguments.host
+        address = f"http://{shown}:{port}/"
+        print(f"{address} (end with Ctrl-C)", flush=True)
+        if not arguments.no_open:
+            threading.Timer(1.0, webbrowser.open, (address,)).start()
+        try:
+            uvicorn.Server(config).run(sockets=[listening])
+        except KeyboardInterrupt:  # the way to end it
+            print()
+        finally:
+            jobs.close()
+    return 0

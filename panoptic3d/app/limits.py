@@ -1,0 +1,16 @@
+"""What one server takes, keeps and waits for."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class Limits:
+    max_upload_bytes: int = 60_000_000  # photo and depth together
+    max_pixels: int = 50_000_000
+    max_waiting: int = 8  # photos in the queue; more are answered with 429
+    max_uploads: int = 4  # that arrive at the same time
+    max_requests: int = 96  # in flight at the same time
+    upload_s: float = 60.0  # for a request to arrive
+    photo_s: float = 600.0  # for a photo to become a scene
+    keep_s: float = 24 * 3600.0  # after that the files of a scene are deleted
+    max_kept: int = 100  # the oldest ones are deleted before that

@@ -1,0 +1,54 @@
+"""The app on a free port, with a network that is none in place of the process."""
+
+import socket
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from panoptic3d.app.guard import Guard
+from panoptic3d.app.jobs import Jobs, Order, Runner
+from panoptic3d.app.limits import Limits
+from panoptic3d.app.service import make_app
+from panoptic3d.app.worker import make_scene
+from panoptic3d.predictor.predictor import Predictor
+from tests.predictor.echo import Echo
+
+
+class InThread:
+    """Runs orders where it is called; `gate` holds them back."""
+
+    def __init__(self) -> None:
+        self.gate = threading.Event()
+        self.gate.set()
+        self.predictor = Predictor(network=Echo())
+
+    def run(self, order: Order, folder: Path, tell: Callable[[float], None], limit_s: float) -> None:
+        self.gate.wait()
+        make_scene(self.predictor, order, folder, tell)
+
+    def close(self) -> None:
+        self.gate.set()
+
+
+@contextmanager
+def served(folder: Path, runner: Runner, limits: Limits | None = None) -> Iterator[tuple[str, Jobs]]:
+    import uvicorn
+
+    jobs = Jobs(folder, runner, limits or Limits())
+    listening = socket.create_server(("127.0.0.1", 0))
+    port = listening.getsockname()[1]
+    config = uvicorn.Config(Guard(make_app(jobs), jobs.limits, port), log_level="error", limit_concurrency=512)
+    server = uvicorn.Server(config)
+    thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
+    thread.start()
+    while not server.started:
+        time.sleep(0.01)
+    try:
+        yield f"http://127.0.0.1:{port}", jobs
+    finally:
+        server.should_exit = True
+        thread.join()
+        jobs.close()
+        listening.close()
