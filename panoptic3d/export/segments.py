@@ -41,7 +41,8 @@ class VertexColors:
 
 def segment_meshes(scene: PanopticScene, simplify_vox: float = 0.0) -> list[SegmentMesh]:
     """In the order of `scene.segments`. A segment without a single face is there too, with an empty mesh."""
-    grid, is_seen = scene.grid, in_view(scene.grid, scene.camera, _BORDER_VOX)
+    grid = scene.grid
+    is_seen = in_view(grid, scene.camera, _BORDER_VOX) if scene.known is None else scene.known
     with ThreadPoolExecutor(1, thread_name_prefix="segments") as beside:
         segments = beside.submit(lambda: scene.segments)
         surface = extract_surface(scene.distance_vox, scene.semantic, scene.instance, grid.camera_index, is_seen)

@@ -18,6 +18,7 @@ from panoptic3d.export.photo_mesh import PhotoMesh, photo_mesh
 from panoptic3d.export.rays import ray_slopes
 from panoptic3d.export.segments import SegmentMesh, VertexColors, segment_meshes, vertex_normals
 from panoptic3d.export.smooth import smoothed
+from panoptic3d.export.view_colors import colors_from_views
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
 
@@ -71,6 +72,8 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
     vertices, faces, owner, normals = _with_hidden_room(vertices, faces[stays], owner[stays], hidden)
     meshes = [_both(part, n, shown, vertices, faces[owner == n], normals) for n, part in enumerate(parts)]
     colors = [_colors(mesh, scene.photo, scene.camera) for mesh in meshes]
+    if scene.views:
+        colors = _with_views(colors, meshes, scene, rasterize)
     return Layers(tuple(parts), tuple(meshes), tuple(colors), sight)
 
 
@@ -166,6 +169,23 @@ def _both(
 def _used(faces: np.ndarray, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     used, numbers = np.unique(faces, return_inverse=True)
     return vertices[used], numbers.reshape(-1, 3).astype(np.int64)
+
+
+def _with_views(
+    colors: list[VertexColors], meshes: list[SegmentMesh], scene: PanopticScene, rasterize: Rasterize
+) -> list[VertexColors]:
+    """What the scene's own photo does not show has the colour that another photo has of it."""
+    vertices, faces, _ = _joined(meshes)
+    normals = torch.cat([torch.zeros(0, 3), *(mesh.normals for mesh in meshes)])
+    of_views, is_found = colors_from_views(
+        torch.from_numpy(vertices), normals, torch.from_numpy(faces), scene.views, rasterize
+    )
+    starts = np.cumsum([0, *(len(mesh.mesh.vertices) for mesh in meshes)]).tolist()
+    result = []
+    for own, start, end in zip(colors, starts, starts[1:], strict=True):
+        takes = is_found[start:end] & ~own.is_seen
+        result.append(VertexColors(torch.where(takes[:, None], of_views[start:end], own.color), own.is_seen))
+    return result
 
 
 def _plain(part: SegmentMesh) -> VertexColors:

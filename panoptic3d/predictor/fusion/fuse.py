@@ -1,6 +1,7 @@
 """`panoptic3d.fuse`: the scenes of several photos and their poses -> one scene."""
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -36,6 +37,26 @@ def fuse(
     the order given. The order of the scenes and the names of their ids change nothing.
     """
     chosen = config or FusionConfig()
+    return fused_scene(gathered_views(scenes, world_from_camera, chosen), chosen)
+
+
+@dataclass(frozen=True, eq=False)
+class GatheredViews:
+    """All views on one grid, the surest first: what ids and surfaces are made of."""
+
+    views: tuple[PosedScene, ...]
+    place_given: tuple[int, ...]  # of each view, as the caller had them
+    grid: VoxelGrid
+    candidates: Int64[np.ndarray, "n 3"]
+    votes: tuple[ViewVotes, ...]
+    things: tuple[ViewThings, ...]
+
+
+def gathered_views(
+    scenes: Sequence[PanopticScene],
+    world_from_camera: Sequence[Tensor] | Float64[Tensor, "k 4 4"],
+    config: FusionConfig,
+) -> GatheredViews:
     poses = [_checked_pose(number, pose) for number, pose in enumerate(world_from_camera)]
     if not scenes or len(scenes) != len(poses):
         raise InputError(f"{len(scenes)} scenes come with {len(poses)} poses; give one pose for each scene.")
@@ -44,17 +65,23 @@ def fuse(
     anchor = scenes[order[0]]
     inverse = np.linalg.inv(poses[order[0]])
     views = [PosedScene(scenes[n], inverse @ poses[n]) for n in order]
-    candidates = candidates_of(views, anchor.grid, chosen.reach_vox)
+    candidates = candidates_of(views, anchor.grid, config.reach_vox)
     grid, low = _grid(anchor.grid, candidates)
     candidates = candidates - low
-    votes = [votes_of(view, candidates, grid, chosen) for view in views]
-    things = [ViewThings.of(view, len(candidates)) for view in votes]
-    ids = associated(things, chosen) if chosen.association == "assignment" else unassociated(things)
-    surface = fused_surface(candidates, votes, chosen)
+    votes = tuple(votes_of(view, candidates, grid, config) for view in views)
+    things = tuple(ViewThings.of(view, len(candidates)) for view in votes)
+    return GatheredViews(tuple(views), tuple(order), grid, candidates, votes, things)
+
+
+def fused_scene(gathered: GatheredViews, config: FusionConfig) -> PanopticScene:
+    views, grid, candidates = gathered.views, gathered.grid, gathered.candidates
+    votes, things, anchor = gathered.votes, gathered.things, gathered.views[0].scene
+    ids = associated(things, config) if config.association == "assignment" else unassociated(things)
+    surface = fused_surface(candidates, votes, config)
     labels = fused_labels(votes, things, ids, surface.distance_vox < _LABELLED_VOX, anchor.taxonomy)
     number_of = _numbers(labels, surface)
     scores, class_scores = _scores(views, things, ids, number_of)
-    back = np.argsort(order)
+    back = np.argsort(gathered.place_given)
     return PanopticScene(
         distance_vox=torch.from_numpy(_dense(grid, candidates, surface.distance_vox, DISTANCE_TRUNCATION_VOX)),
         semantic=torch.from_numpy(_dense(grid, candidates, labels.semantic, 0)),
@@ -68,7 +95,7 @@ def fuse(
         photo=anchor.photo,
         depth_map=anchor.depth_map,
         views=tuple(_view(views[row]) for row in back),
-        known=torch.from_numpy(_known(views, grid, candidates, surface.weight > 0, chosen)),
+        known=torch.from_numpy(_known(views, grid, candidates, surface.weight > 0, config)),
         confidence=torch.from_numpy(_dense(grid, candidates, _confidence(votes, labels, len(candidates)), 0.0)),
     )
 

@@ -1,0 +1,99 @@
+"""What fusing the views of a room is worth, against its controls, with paired intervals over rooms.
+
+python -m eval.fusion.table --data ROOT --rooms 20 --json OUT.jsonl [--checkpoint tiny | --truth] > TABLE.md
+A room that is in OUT.jsonl already is not measured again.
+"""
+
+import argparse
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from eval.fusion.rooms import measured, read_room
+from panoptic3d.data.roots import open_root
+from panoptic3d.metrics.bootstrap import mean_scores, paired_test
+from panoptic3d.metrics.hidden_surface import HIDDEN, SEEN, surface_scores
+from panoptic3d.metrics.protocol import load_protocol
+from panoptic3d.models.checkpoints.find import find_checkpoint
+from panoptic3d.models.checkpoints.load import load_network
+from panoptic3d.predictor.fusion.config import FusionConfig
+
+_F1 = 2
+
+
+def main() -> None:
+    arguments = _arguments()
+    protocol, data = load_protocol(arguments.protocol), open_root(arguments.data)
+    names = sorted({key.partition("/")[0] for key in data.split(None).keys})[: arguments.rooms]
+    network = None if arguments.truth else load_network(find_checkpoint(arguments.checkpoint))
+    known = _known(arguments.json)
+    for name in names:
+        if name not in known:
+            room = read_room(data, name, arguments.views, network)
+            known[name] = measured(room, protocol, arguments.seen, FusionConfig())
+            with arguments.json.open("a") as file:
+                file.write(json.dumps(known[name]) + "\n")
+    print(table([known[name] for name in names]))
+
+
+def table(rows: Sequence[Mapping[str, Any]]) -> str:
+    """PRQ pooled over all views; differences to the photo alone are paired over rooms."""
+    lines = [f"{len(rows)} rooms x {rows[0]['num_views']} views, `strict`.", ""]
+    lines += ["| scene | PRQ | against its photo | F1 seen | F1 hidden |", "| --- | --- | --- | --- | --- |"]
+    photo = _sums(rows, "photo", "prq")
+    for way in ("photo", "fused", "no association", "poses shuffled"):
+        own = _sums(rows, way, "prq")
+        prq = float(mean_scores(own.sum(axis=0), "classes_seen")[0])
+        change = "" if way == "photo" else _change(photo, own)
+        lines.append(
+            f"| {way} | {100 * prq:.2f} | {change} | {_f1(rows, way, SEEN):.2f} | {_f1(rows, way, HIDDEN):.2f} |"
+        )
+    seen = [way for way in rows[0]["sums"] if way.endswith(" views")]
+    if seen:
+        lines += ["", "| views fused (scored on the first two) | F1 seen | F1 hidden |", "| --- | --- | --- |"]
+        lines += [f"| {way.split()[0]} | {_f1(rows, way, SEEN):.2f} | {_f1(rows, way, HIDDEN):.2f} |" for way in seen]
+    return "\n".join(lines)
+
+
+def _change(photo: np.ndarray, own: np.ndarray) -> str:
+    if len(own) < 2:
+        return "one room"
+    test = paired_test(photo, own, "classes_seen")
+    base = float(mean_scores(photo.sum(axis=0), "classes_seen")[0])
+    low, high = 100 * test.interval.low, 100 * test.interval.high
+    return f"{100 * test.difference:+.2f} [{low:+.2f}, {high:+.2f}], {test.difference / base:+.1%}"
+
+
+def _sums(rows: Sequence[Mapping[str, Any]], way: str, kind: str) -> np.ndarray:
+    return np.array([row["sums"][way][kind] for row in rows], np.int64)
+
+
+def _f1(rows: Sequence[Mapping[str, Any]], way: str, side: int) -> float:
+    return 100 * float(surface_scores(_sums(rows, way, "visibility").sum(axis=0))[side, _F1])
+
+
+def _known(path: Path) -> dict[str, Any]:
+    if not path.exists():
+        return {}
+    return {row["room"]: row for row in map(json.loads, path.read_text().splitlines())}
+
+
+def _arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--data", required=True)
+    parser.add_argument("--rooms", type=int, default=20)
+    parser.add_argument("--views", type=int, default=8)
+    parser.add_argument("--seen", type=int, nargs="*", default=[1, 2, 4, 8])
+    parser.add_argument("--json", type=Path, required=True)
+    parser.add_argument("--protocol", default="strict")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--checkpoint")
+    source.add_argument("--truth", action="store_true", help="the ceiling: true scenes with shuffled ids")
+    return parser.parse_args()
+
+
+if __name__ == "__main__":
+    main()

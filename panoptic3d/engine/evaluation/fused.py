@@ -1,0 +1,99 @@
+"""Scores of fused scenes: every view as the scene shows it, and the panoptic quality of the whole scene (PQ_scene)."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from panoptic3d.data.fused import FusedFolder, FusedRoom, open_fused
+from panoptic3d.data.predictions import PredictedVoxels
+from panoptic3d.data.roots import DataRoot
+from panoptic3d.engine.evaluation.truth import file_stamp
+from panoptic3d.errors import InputError
+from panoptic3d.export.scene_pixels import ScenePixels, pooled
+from panoptic3d.metrics.scene_quality import scene_quality
+from panoptic3d.randomness import numpy_generator
+from panoptic3d.structures.sample import Sample
+from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_cut import cut_scene
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
+from panoptic3d.viewer.raster import rasterize
+
+_NUM_RESAMPLES = 2000
+
+
+@dataclass(frozen=True)
+class FusedPredictions:
+    folder: Path
+
+    @cached_property
+    def fused(self) -> FusedFolder:
+        return open_fused(self.folder)
+
+    def stamp(self, key: str) -> list:
+        name = key.partition("/")[0]
+        return [str(self.folder.resolve()), file_stamp(self.fused.file(name))]
+
+    def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
+        """What of the fused scene lies in the frustum of a view. Raises `BadFileError` where a file is not there or not sound."""
+        room = self.fused.room_of(key)
+        sample = data.read(key)
+        assert sample.truth is not None
+        scene = _scene(self.folder, room.name)
+        pose = room.scene_from_camera(_pose(sample))
+        return PredictedVoxels.from_scene(
+            cut_scene(scene, pose, sample.camera, sample.truth.grid, sample.truth.frustum_mask)
+        )
+
+
+def scene_scores(predictions: FusedPredictions, data: DataRoot, compat: str | None = None) -> dict[str, Any]:
+    """PQ_scene of each room over its fused views and over those held out, and the means with intervals over rooms."""
+    groups: dict[str, dict[str, float]] = {"fused": {}, "held_out": {}}
+    for name, room in predictions.fused.rooms.items():
+        pixels = ScenePixels.of(_scene(predictions.folder, name))
+        for group, frames in (("fused", room.frames), ("held_out", room.held_out)):
+            if frames:
+                groups[group][name] = _quality(pixels, room, data, frames, compat)
+    return {"compat": compat} | {group: _summary(rooms) for group, rooms in groups.items() if rooms}
+
+
+@lru_cache(maxsize=1)
+def _scene(folder: Path, name: str) -> PanopticScene:
+    """Views of a room come one after the other."""
+    return open_fused(folder).scene(name)
+
+
+def _quality(pixels: ScenePixels, room: FusedRoom, data: DataRoot, frames: Sequence[str], compat: str | None) -> float:
+    predicted, true = [], []
+    for frame in frames:
+        sample = data.read(f"{room.name}/{frame}", has_voxels=False)
+        pose = room.scene_from_camera(_pose(sample))
+        predicted.append(pixels.seen_by(sample.camera, pose, lambda *mesh: rasterize(*mesh).face))
+        true.append((sample.semantic_2d, sample.instance_2d))
+    (classes, ids), (true_classes, true_ids) = pooled(predicted), pooled(true)
+    return scene_quality(
+        *(side.numpy() for side in (classes, ids, true_classes, true_ids)),
+        things=FRONT3D_TAXONOMY.thing_ids,
+        stuff=FRONT3D_TAXONOMY.stuff_ids,
+        compat=compat,
+    ).pq
+
+
+def _summary(rooms: dict[str, float]) -> dict[str, Any]:
+    values = np.array(list(rooms.values()))
+    random = numpy_generator(0, "rooms of fused scenes")
+    draws = values[random.integers(0, len(values), (_NUM_RESAMPLES, len(values)))].mean(axis=1)
+    interval = [float(q) for q in np.quantile(draws, [0.025, 0.975])] if len(values) > 1 else None
+    return {"pq_scene": float(values.mean()), "interval": interval, "rooms": rooms}
+
+
+def _pose(sample: Sample) -> torch.Tensor:
+    if sample.world_from_camera is None:
+        raise InputError(
+            f"{sample.key} has no camera pose, and fused scenes need them; score roots that have campose files."
+        )
+    return sample.world_from_camera
