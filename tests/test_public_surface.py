@@ -24,7 +24,7 @@ _FLAGS = {
         ),
         *("--depth", "--depth-kind"),
     },
-    "fuse": {"--poses", "--out"},
+    "fuse": {"--poses", "--out", "--data", "--split", "--views"},
     "view": set(),
     "app": {"--host", "--port", "--no-open"},
     "evaluate": {"--data", "--split", "--checkpoint", "--predictions", "--protocol", "--json", "--device"},

@@ -16,12 +16,16 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     source.add_argument("--checkpoint", metavar="NAME_OR_PATH")
     add_trust(parser)
     source.add_argument("--predictions", metavar="DIR", help="score the files of any method: <scene>_<NNNN>.npz")
+    source.add_argument("--fused", metavar="DIR", help="score fused rooms: what `panoptic3d fuse --data` wrote")
     source.add_argument("--rescore", metavar="RECORDS", help="score again from the records of an earlier run")
     source.add_argument("--compare", nargs=2, metavar=("A.json", "B.json"), help="paired test between two results")
     parser.add_argument(
         "--depth",
         metavar="truth|CARD|FOLDER",
         help="hand depth in beside the photos: a column of its own",
+    )
+    parser.add_argument(
+        "--compat", choices=("panoptic_lifting",), help="count PQ_scene of --fused as that published code does"
     )
     add_depth_arguments(parser)
     parser.add_argument("--protocol", action="append", metavar="NAME", help="name or YAML file; repeatable (strict)")
@@ -51,11 +55,14 @@ def run(arguments: argparse.Namespace) -> int:
 
     if arguments.compare:
         return _compare(arguments)
-    if arguments.rescore is None and arguments.predictions is None and arguments.checkpoint is None:
+    sources = (arguments.rescore, arguments.predictions, arguments.checkpoint, arguments.fused)
+    if all(source is None for source in sources):
         raise InputError(
-            "evaluate needs what to score: --checkpoint DIR, --predictions DIR, --rescore RECORDS or "
+            "evaluate needs what to score: --checkpoint DIR, --predictions DIR, --fused DIR, --rescore RECORDS or "
             "--compare A.json B.json."
         )
+    if arguments.compat is not None and arguments.fused is None:
+        raise InputError("--compat says how PQ_scene of fused rooms is counted; give --fused.")
     if arguments.data is None or arguments.split is None:
         raise InputError("evaluate needs --data ROOT and --split FILE_OR_NAME; see `panoptic3d evaluate --help`.")
     if "depth" in (arguments.oracle or ()):
@@ -74,6 +81,8 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         data=arguments.data,
         split=arguments.split,
         predictions=arguments.predictions,
+        fused=arguments.fused,
+        compat=arguments.compat,
         rescore=arguments.rescore,
         checkpoint=arguments.checkpoint,
         depth=arguments.depth,

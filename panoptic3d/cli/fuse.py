@@ -4,19 +4,23 @@ import argparse
 import sys
 from pathlib import Path
 
-from panoptic3d.cli.arguments import add_trust
+from panoptic3d.cli.arguments import add_trust, at_least
 from panoptic3d.errors import InputError, printable
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("folder", metavar="DIR", help="photos of one room, or the scenes predicted of them")
+    parser.add_argument("folder", nargs="?", metavar="DIR", help="photos of one room, or the scenes predicted of them")
+    parser.add_argument("--data", metavar="ROOT", help="instead: every room of a data root, whose samples have poses")
+    parser.add_argument("--split", metavar="FILE_OR_NAME", help="of the data root")
+    parser.add_argument(
+        "--views", type=at_least(1), default=6, metavar="K", help="of each room; the rest is held out (6)"
+    )
     parser.add_argument(
         "--poses",
-        required=True,
         metavar="FILE",
         help="transforms.json, a text model of COLMAP, a folder of campose_NNNN.npz, or lines `photo tx ty tz qx qy qz qw`",
     )
-    parser.add_argument("--out", required=True, metavar="DIR", help="becomes the fused scene")
+    parser.add_argument("--out", required=True, metavar="DIR", help="becomes the fused scene, or holds the fused rooms")
     parser.add_argument(
         "--pose-scale",
         default="1",
@@ -32,6 +36,35 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.data is not None:
+        return _fuse_root(arguments)
+    if arguments.folder is None or arguments.poses is None:
+        raise InputError(
+            "fuse needs photos and their poses; give DIR and --poses FILE, or --data ROOT and --split NAME."
+        )
+    if arguments.split is not None:
+        raise InputError("--split is of a data root; give --data ROOT with it.")
+    return _fuse_folder(arguments)
+
+
+def _fuse_root(arguments: argparse.Namespace) -> int:
+    from panoptic3d.cli.progress import with_progress
+    from panoptic3d.data.roots import open_root
+    from panoptic3d.predictor.fusion.roots import fuse_root, num_rooms
+    from panoptic3d.predictor.fusion.sources import Opened
+
+    if arguments.folder is not None or arguments.poses is not None or arguments.pose_scale != "1":
+        raise InputError("--data has rooms with poses in metres; leave DIR, --poses and --pose-scale out.")
+    data = open_root(arguments.data)
+    split, opened = data.split(arguments.split), Opened(arguments.checkpoint, arguments.device, arguments.trust)
+    total = num_rooms(split, arguments.views)
+    rooms = fuse_root(data, split, arguments.views, Path(arguments.out), lambda: opened().network)
+    done = sum(1 for _ in with_progress(rooms, total, "rooms"))
+    print(f"{printable(arguments.out)}: {done} rooms fused from {arguments.views} views each")
+    return 0
+
+
+def _fuse_folder(arguments: argparse.Namespace) -> int:
     """What can be wrong with the call is said before a network is loaded."""
     from panoptic3d.cli.progress import with_progress
     from panoptic3d.export.folder import check_place

@@ -59,6 +59,11 @@ TRIES = [
       ("nothing.png", "empty", "notes.txt", "/dev/null", "/dev/zero", "x" * 300, "x" * 5000, "b\x1b[2J.png", "b\nc.png")),
     *(_call("predict", "in", "--out", out, "--device", "cpu") for out in ("a.png",)),
     _call("fuse", "in", "--out", "o", said="--poses"),
+    _call("fuse", "--data", "in", "--out", "o"),
+    _call("fuse", "in", "--data", "in", "--out", "o", said="leave DIR"),
+    _call("fuse", "in", "--poses", "notes.txt", "--split", "x", "--out", "o", said="--data"),
+    *(_call("fuse", "--data", "in", "--out", "o", f"--views={n}") for n in ("-3", "0", "x", "1.5", "")),
+    *(_call("evaluate", "--data", "in", "--split", "notes.txt", "--fused", name) for name in ("nothing", "a.png", "empty")),
     *(_call("fuse", name, "--poses", "notes.txt", "--out", "o") for name in ("nothing", "a.png", "in", "empty", "/dev/null")),
     *(_call("fuse", "in", "--poses", name, "--out", "o") for name in
       ("nothing", "a.png", "empty", "in", "/dev/null", "x" * 5000)),

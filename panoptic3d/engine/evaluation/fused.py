@@ -1,6 +1,6 @@
 """Scores of fused scenes: every view as the scene shows it, and the panoptic quality of the whole scene (PQ_scene)."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -12,10 +12,15 @@ import torch
 from panoptic3d.data.fused import FusedFolder, FusedRoom, open_fused
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
+from panoptic3d.data.splits import Split
+from panoptic3d.engine.evaluation.records import SampleRecord
+from panoptic3d.engine.evaluation.tables import Table
 from panoptic3d.engine.evaluation.truth import file_stamp
 from panoptic3d.errors import InputError
 from panoptic3d.export.scene_pixels import ScenePixels, pooled
+from panoptic3d.metrics.protocol import Protocol
 from panoptic3d.metrics.scene_quality import scene_quality
+from panoptic3d.metrics.tally import Tally, scores_of
 from panoptic3d.randomness import numpy_generator
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
@@ -39,7 +44,7 @@ class FusedPredictions:
         return [str(self.folder.resolve()), file_stamp(self.fused.file(name))]
 
     def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
-        """What of the fused scene lies in the frustum of a view. Raises `BadFileError` where a file is not there or not sound."""
+        """What of the fused scene lies in the frustum of a view. Raises `BadFileError` where a file is not sound."""
         room = self.fused.room_of(key)
         sample = data.read(key)
         assert sample.truth is not None
@@ -50,15 +55,49 @@ class FusedPredictions:
         )
 
 
-def scene_scores(predictions: FusedPredictions, data: DataRoot, compat: str | None = None) -> dict[str, Any]:
+def scene_scores(predictions: FusedPredictions, data: DataRoot, split: Split, compat: str | None) -> dict[str, Any]:
     """PQ_scene of each room over its fused views and over those held out, and the means with intervals over rooms."""
     groups: dict[str, dict[str, float]] = {"fused": {}, "held_out": {}}
+    asked = {key.partition("/")[0] for key in split.keys}
     for name, room in predictions.fused.rooms.items():
+        if name not in asked:
+            continue
         pixels = ScenePixels.of(_scene(predictions.folder, name))
         for group, frames in (("fused", room.frames), ("held_out", room.held_out)):
             if frames:
                 groups[group][name] = _quality(pixels, room, data, frames, compat)
     return {"compat": compat} | {group: _summary(rooms) for group, rooms in groups.items() if rooms}
+
+
+def prq_apart(
+    predictions: FusedPredictions, records: Sequence[SampleRecord], protocol: Protocol
+) -> dict[str, dict[str, Any]]:
+    """PRQ of the views that were fused, and of those that were held out."""
+    groups: dict[str, list[Tally]] = {"fused": [], "held_out": []}
+    for record in records:
+        room = predictions.fused.rooms.get(record.scene)
+        if record.bad_truth is None and room is not None:
+            group = "fused" if record.key.partition("/")[2] in room.frames else "held_out"
+            groups[group].append(record.protocols[protocol.name].score.tally)
+    return {
+        group: {"num_samples": len(tallies), "prq": scores_of(Tally.total(tallies), protocol.mean_over).all.prq}
+        for group, tallies in groups.items()
+        if tallies
+    }
+
+
+def tables_of_fusion(fusion: Mapping[str, Any]) -> Table:
+    """As `scene_scores` and `prq_apart` made it."""
+    rows = []
+    for group in ("fused", "held_out"):
+        views, scene = fusion["views"].get(group), fusion["scene"].get(group)
+        if views is not None and scene is not None:
+            between = " to ".join(f"{100 * end:.2f}" for end in scene["interval"] or ())
+            prq, pq = f"{100 * views['prq']:.2f}", f"{100 * scene['pq_scene']:.2f}"
+            rows.append([group.replace("_", " "), prq, pq, between, str(views["num_samples"])])
+    compat = fusion["scene"]["compat"]
+    title = "Fused scenes" + (f" (PQ_scene as {compat} counts it)" if compat else "")
+    return Table(title, ("views", "PRQ", "PQ_scene", "95 % over rooms", "n"), rows)
 
 
 @lru_cache(maxsize=1)

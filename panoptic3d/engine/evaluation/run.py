@@ -14,6 +14,7 @@ from panoptic3d.data.given_depths import DepthOptions
 from panoptic3d.data.roots import DataRoot, open_root
 from panoptic3d.data.splits import Split, find_split
 from panoptic3d.engine.evaluation.depth_supply import depth_supply
+from panoptic3d.engine.evaluation.fused import FusedPredictions, prq_apart, scene_scores, tables_of_fusion
 from panoptic3d.engine.evaluation.html import write_report
 from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.engine.evaluation.records import SampleRecord, read_records, rescored
@@ -47,6 +48,8 @@ class EvaluationOrder:
     checkpoint: str | None = None
     depth: str | None = None  # `truth`, a card, or a folder: handed in beside the photos
     depth_options: DepthOptions = DepthOptions()  # noqa: RUF009  frozen
+    fused: str | None = None  # a folder of `panoptic3d fuse --data`
+    compat: str | None = None  # of PQ_scene
     trust: tuple[str, ...] = ()  # packages whose code the checkpoint may name
     oracles: tuple[OracleName, ...] = ()
     surfaces: tuple[str, ...] = ()
@@ -85,7 +88,7 @@ def carry_out(order: EvaluationOrder) -> int:
         plan, records = None, _rescored(Path(order.rescore), split, protocols)
     else:
         plan, records = _scored(order, split, protocols)
-    source = {"predictions": order.predictions, "rescored_from": order.rescore}
+    source = {"predictions": order.predictions or order.fused, "rescored_from": order.rescore}
     network = plan.predictions if plan is not None and isinstance(plan.predictions, NetworkPredictions) else None
     checkpoint = network.facts if network is not None else {}
     depth = None if network is None or network.depth is None else network.depth.facts
@@ -93,6 +96,10 @@ def carry_out(order: EvaluationOrder) -> int:
         result_of(records, p, split, source=source, checkpoint=checkpoint, oracles=order.oracles, depth=depth)
         for p in protocols
     ]
+    if plan is not None and isinstance(plan.predictions, FusedPredictions):
+        scene = scene_scores(plan.predictions, plan.data, split, order.compat)
+        for result, protocol in zip(results, protocols, strict=True):
+            result["fusion"] = {"views": prq_apart(plan.predictions, records, protocol), "scene": scene}
     if distributed.is_main():
         _write(order, plan, records, results)
     num_bad = results[0]["num_bad_truth"]
@@ -124,7 +131,11 @@ def _scored(
     return plan, records
 
 
-def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredictions:
+def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredictions | FusedPredictions:
+    if order.fused is not None:
+        fused = FusedPredictions(Path(order.fused))
+        _ = fused.fused  # what is wrong with its index is said before the first image
+        return fused
     if order.checkpoint is not None:
         has_cuda = order.device != "cpu" and torch.cuda.is_available()
         device = torch.device("cuda", distributed.local_rank()) if has_cuda else torch.device("cpu")
@@ -158,6 +169,7 @@ def _write(
     every_table = [table for result in results for table in tables_of(result)]
     has_sensitivity = any(result["sensitivity"] for result in results)
     shown = every_table if has_sensitivity else [*main_tables(results), *geometry_tables(results[0])]
+    shown = [*shown, *(tables_of_fusion(result["fusion"]) for result in results if "fusion" in result)]
     print(to_terminal(shown))
     if order.json is not None:
         tree = results[0] if len(results) == 1 else list(results)

@@ -17,6 +17,7 @@ from panoptic3d.data.predictions import PredictedVoxels, prediction_path, read_p
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.data.splits import Split
 from panoptic3d.data.volumes import Shape
+from panoptic3d.engine.evaluation.fused import FusedPredictions
 from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.engine.evaluation.records import (
     ProtocolRecord,
@@ -46,7 +47,7 @@ class EvaluationPlan:
     """Everything that decides the records of a set."""
 
     data: DataRoot
-    predictions: Path | NetworkPredictions  # a folder of files, or a network
+    predictions: Path | NetworkPredictions | FusedPredictions  # a folder of files, a network, or fused rooms
     protocols: tuple[Protocol, ...]
     oracles: tuple[OracleName, ...] = ()
     sensitivity_keys: frozenset[str] = frozenset()  # images that are also scored with small changes
@@ -54,7 +55,7 @@ class EvaluationPlan:
 
     def prediction(self, key: str, shape: Shape) -> PredictedVoxels:
         """Raises `BadFileError` that names the file."""
-        if isinstance(self.predictions, NetworkPredictions):
+        if not isinstance(self.predictions, Path):
             return self.predictions.predict(self.data, key)
         return read_prediction(_path(self.predictions, key), shape)
 
@@ -73,6 +74,8 @@ class EvaluationPlan:
     def _prediction_stamp(self, key: str) -> list:
         if isinstance(self.predictions, NetworkPredictions):
             return [self.predictions.stamp]
+        if isinstance(self.predictions, FusedPredictions):
+            return self.predictions.stamp(key)
         path = _path(self.predictions, key)
         return [str(path.resolve()), file_stamp(path)]
 

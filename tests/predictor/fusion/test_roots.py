@@ -1,0 +1,69 @@
+"""A whole root through `fuse --data` and `evaluate --fused`, with the truth in the place of a network."""
+
+import json
+from pathlib import Path
+
+import pytest
+from torch import Tensor
+
+from panoptic3d.cli.main import main
+from panoptic3d.data.fused import open_fused
+from panoptic3d.data.roots import open_root
+from panoptic3d.data.splits import split_of_keys
+from panoptic3d.engine.evaluation.fused import FusedPredictions, scene_scores
+from panoptic3d.errors import InputError
+from panoptic3d.predictor.fusion.roots import fuse_root, num_rooms
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import PanopticScene
+
+
+class _Perfect:
+    """Knows the truth of each photo by its pixels."""
+
+    def __init__(self, known: dict[bytes, PanopticScene]) -> None:
+        self._known = known
+        self.checkpoint = {"name": "truth"}
+
+    def view_of(self, camera: Camera) -> Camera:
+        return camera
+
+    def scenes(self, images: Tensor, cameras: list[Camera]) -> list[PanopticScene]:
+        return [self._known[image.numpy().tobytes()] for image in images]
+
+
+@pytest.mark.slow
+def test_the_truth_of_views_makes_the_truth_of_the_room(tmp_path: Path) -> None:
+    rooms = tmp_path / "rooms"
+    assert main(["data", "generate", "--out", str(rooms), "--num", "3", "--views", "3", "--workers", "1"]) == 0
+    data = open_root(rooms)
+    split = data.split(None)
+    known = {}
+    for key in split.keys:
+        sample = data.read(key)
+        assert sample.truth is not None
+        known[sample.image.numpy().tobytes()] = PanopticScene.from_truth(sample.truth, sample.camera)
+    out = tmp_path / "fused"
+    assert len(list(fuse_root(data, split, 2, out, lambda: _Perfect(known)))) == num_rooms(split, 2) == 1
+    (room,) = open_fused(out).rooms.values()
+    assert (len(room.frames), len(room.held_out)) == (2, 1)
+    scores = scene_scores(FusedPredictions(out), data, split, None)
+    assert scores["fused"]["pq_scene"] > 0.8
+    listed = tmp_path / "all.txt"
+    listed.write_text("\n".join(split.keys) + "\n")
+    words = ["evaluate", "--data", str(rooms), "--split", str(listed), "--fused", str(out), "--workers", "1"]
+    assert main([*words, "--json", str(tmp_path / "r.json")]) == 0
+    result = json.loads((tmp_path / "r.json").read_text())
+    assert result["fusion"]["views"]["fused"]["prq"] > 0.85
+    assert result["fusion"]["scene"]["fused"]["pq_scene"] == pytest.approx(scores["fused"]["pq_scene"])
+
+
+def test_a_room_with_too_few_views_is_refused(tmp_path: Path) -> None:
+    split = split_of_keys("all", ["a/0001", "a/0002", "b/0001"])
+    assert num_rooms(split, 1) == 2
+    with pytest.raises(InputError, match="1 of 2 rooms have fewer than 2 views"):
+        num_rooms(split, 2)
+    with pytest.raises(InputError, match=r"holds no fused\.json"):
+        open_fused(tmp_path)
+    (tmp_path / "fused.json").write_text('{"format": "other"}')
+    with pytest.raises(InputError, match="the format 'other'"):
+        open_fused(tmp_path)
