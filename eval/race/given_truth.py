@@ -12,9 +12,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from eval.race.given_image import MIN_PIXELS, true_instances, with_image_truth
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
-from panoptic3d.data.targets import instances_of_maps
 from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.engine.methods.clearview.given import (
     with_true_classes,
@@ -23,15 +23,16 @@ from panoptic3d.engine.methods.clearview.given import (
     with_true_votes,
 )
 from panoptic3d.engine.methods.clearview.targets import layout_depth, plane_truth, stance_truth, thing_truth
+from panoptic3d.engine.methods.uni3d.pooled import true_segments, with_true_segments
 from panoptic3d.errors import InputError
 from panoptic3d.models.clearview.maps import VOTES, LayeredEstimate
+from panoptic3d.models.pixel_queries.stage import PixelQueries
 from panoptic3d.models.slots import Panoptic2D, RayEstimate, Seen
-from panoptic3d.structures.instances import Instances2D
+from panoptic3d.structures.batch import collate
 from panoptic3d.structures.moving import moved
 from panoptic3d.structures.sample import Sample
 
 MapName = Literal["depth", "classes", "layout", "planes", "votes", "stance", "instances"]
-_MIN_PIXELS = 20
 _SURE_LOGIT = 6.0  # of a plane: about what a network that is right says
 _ORDER = (
     "depth",
@@ -58,9 +59,13 @@ class GivenTruthPredictions(NetworkPredictions):
 
         def exchange(seen: Seen[Panoptic2D, RayEstimate], number: int) -> Seen[Panoptic2D, RayEstimate]:
             if not isinstance(seen.rays, LayeredEstimate):
-                raise InputError(f"{self.folder} has no layered rays to exchange; give a checkpoint of clearview.")
+                return with_image_truth(seen, sample, self.given, network.lift)
             panoptic, rays = with_truth(seen.panoptic, seen.rays, sample, self.given)
-            return replace(seen, panoptic=panoptic, rays=rays)
+            seen = replace(seen, panoptic=panoptic, rays=rays)
+            if "instances" in self.given and isinstance(network.panoptic, PixelQueries):
+                truths = true_segments(collate([sample]), seen, sample.taxonomy, MIN_PIXELS)
+                return with_true_segments(network.panoptic, seen, truths)
+            return seen
 
         (scene,) = network.infer(sample.image[None], (sample.camera,), exchange=exchange)
         return PredictedVoxels.from_scene(moved(scene, "cpu"))
@@ -98,20 +103,6 @@ def with_truth(
                     rays, 0, stance_truth(sample.world_from_camera, true_m, labels, camera, ceiling)
                 )
     return panoptic, rays
-
-
-def true_instances(sample: Sample) -> Instances2D:
-    """What a perfect detector would say of the photo. Things of a few pixels count."""
-    found = instances_of_maps(sample.semantic_2d, sample.instance_2d, sample.taxonomy, _MIN_PIXELS, None)
-    device = sample.depth_m.device
-    return Instances2D(
-        camera=sample.camera,
-        boxes_px=found.boxes.float(),
-        class_ids=torch.tensor(found.classes, dtype=torch.int64, device=device),
-        scores=torch.ones(len(found.ids), device=device),
-        masks=found.masks.float(),
-        is_confident=torch.ones(len(found.ids), dtype=torch.bool, device=device),
-    )
 
 
 def _with_layout(rays: LayeredEstimate, sample: Sample) -> LayeredEstimate:

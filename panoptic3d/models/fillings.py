@@ -19,6 +19,7 @@ FILLINGS = {
         "mask-rcnn": f"{_MODELS}.mask_rcnn.stage:MaskRcnn",
         "centre-offsets": f"{_MODELS}.centre_offsets.stage:CentreOffsets",
         "pixel-classes": f"{_MODELS}.clearview.maps:PixelClasses",
+        "pixel-queries": f"{_MODELS}.pixel_queries.stage:PixelQueries",
         "mask-transformer": f"{_MODELS}.mask_transformer.stage:MaskTransformer",
     },
     "rays": {

@@ -104,6 +104,11 @@ class OccupancyLifted(Lifted):
     frustum: Bool[Tensor, "b x y z"]
 
 
+CLASS_MAP = (
+    "class_map"  # of `Panoptic2D.maps`, at the size of the depth map: what is lifted beside the features of rays
+)
+
+
 @dataclass(frozen=True, eq=False)
 class FeatureLifted(Lifted):
     """The same voxels with features and class channels of the pixel; instances are the queries that go along."""

@@ -5,17 +5,24 @@ from dataclasses import replace
 import pytest
 import torch
 
+from eval.race.given_image import with_image_truth
 from eval.race.given_truth import with_truth
+from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.errors import InputError
 from panoptic3d.models.clearview.maps import SEMANTICS, LayeredEstimate
-from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.models.occupancy_lift.instance_config import InstanceOccupancyConfig
+from panoptic3d.models.occupancy_lift.instance_lift import InstanceOccupancyLift
+from panoptic3d.models.slots import FittedImage, Panoptic2D, RayEstimate, Seen
 from panoptic3d.rooms.analytic.boxes import random_room, render
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
+from panoptic3d.structures.pixel_map import PixelMap
 from panoptic3d.structures.sample import Sample
 
 _CAMERA = Camera(55.0, 55.0, 31.5, 23.5, width=64, height=48)
+_FITTED = FittedImage(torch.zeros(1, 3, 48, 64), (_CAMERA,), PixelMap((1.0, 1.0), (0.0, 0.0)))
+_NO_PYRAMID = Pyramid(*(torch.zeros(1, 1, 48 // s, 64 // s) for s in (4, 8, 16, 32)))
 _GRID = VoxelGrid(shape=(32, 32, 32), voxel_size_m=0.2, camera_index=(15.5, 15.5, 1.0))
 
 
@@ -72,6 +79,29 @@ def test_true_planes_are_sure_where_they_are_known(sample: Sample) -> None:
     is_known = rays.occupancy_logits != before.occupancy_logits
     assert set(rays.occupancy_logits[is_known].abs().tolist()) == {6.0}
     assert 0 < float((rays.occupancy_logits[is_known] > 0).float().mean()) < 0.5
+
+
+def test_true_maps_for_a_net_behind_plain_rays(sample: Sample) -> None:
+    """Masks of all things and depth as measured; what there is no truth or no map for is refused."""
+    rays = RayEstimate((_CAMERA.resized(32, 24),), torch.zeros(1, 24, 32), torch.zeros(1, 2, 24, 32))
+    seen = Seen(_FITTED, _NO_PYRAMID, Panoptic2D(()), rays)
+    given = with_image_truth(seen, sample, ("depth", "instances"), None)
+    things = [
+        int(i)
+        for i in sample.instance_2d.unique()
+        if int((sample.instance_2d == i).sum()) > 20
+        and sample.taxonomy.is_thing(int(sample.semantic_2d[sample.instance_2d == i].mode().values))
+    ]
+    assert len(given.panoptic.instances[0]) == len(things) > 0
+    assert set(given.rays.depth_m.unique().tolist()) <= set(sample.depth_m.unique().tolist())
+    with pytest.raises(InputError, match="leave `planes` out"):
+        with_image_truth(seen, sample, ("planes",), None)
+    with pytest.raises(InputError, match="no map `layout` to exchange"):
+        with_image_truth(seen, sample, ("layout",), None)
+    lift = InstanceOccupancyLift(InstanceOccupancyConfig(grid="camera"))
+    planes = replace(rays, occupancy_logits=torch.zeros(1, 12, 24, 32), plane_spacing_m=0.5)
+    with pytest.raises(InputError, match="leave `planes` out"):
+        with_image_truth(replace(seen, rays=planes), replace(sample, truth=None), ("planes",), lift)
 
 
 def test_a_map_that_is_not_there_cannot_be_exchanged(sample: Sample) -> None:

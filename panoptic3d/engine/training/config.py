@@ -94,6 +94,8 @@ class TrainingConfig(Config):
     clip_norm: float | None = Field(default=None, gt=0)
     ema_decay: float | None = Field(default=None, gt=0, lt=1)
     start_from: str | None = None  # a shipped checkpoint's name, or a folder with weights such as another run's
+    # The slots whose weights are taken, such as [trunk, rays], from a network whose other slots are filled otherwise.
+    start_from_slots: tuple[str, ...] | None = None
     start_from_smaller: bool = False  # weights of fewer channels fill the first ones of a wider network
     compile_2d: bool = False
     activation_checkpointing: bool = False

@@ -1,9 +1,10 @@
 """Where the weights of a run begin: those of another run's network, all or some."""
 
 import logging
+from collections.abc import Mapping
 from pathlib import Path
 
-from torch import nn
+from torch import Tensor, nn
 
 from panoptic3d.engine.training.checkpoint import read_weights
 from panoptic3d.engine.training.config import TrainingConfig
@@ -20,6 +21,8 @@ def start_from(config: TrainingConfig, network: nn.Module) -> None:
         return
     path = shipped_checkpoints().get(config.start_from, Path(config.start_from))
     weights = read_weights(path)
+    if config.start_from_slots is not None:
+        weights = _of_slots(weights, config.start_from_slots, path)
     if config.start_from_smaller:
         weights, grown = grown_weights(weights, network.state_dict())
         for name in grown:
@@ -33,3 +36,11 @@ def start_from(config: TrainingConfig, network: nn.Module) -> None:
             f"start_from {path} holds {len(unknown)} weights that the network lacks, such as {unknown[0]}."
         )
     _LOG.info("starts from %s%s", path, f"; {len(missing)} weights are new, such as {missing[0]}" if missing else "")
+
+
+def _of_slots(weights: Mapping[str, Tensor], slots: tuple[str, ...], path: Path) -> dict[str, Tensor]:
+    for slot in slots:
+        if not any(name.startswith(f"{slot}.") for name in weights):
+            known = ", ".join(sorted({name.partition(".")[0] for name in weights}))
+            raise InputError(f"start_from {path} has no weights of the slot {slot!r}; choose from {known}.")
+    return {name: tensor for name, tensor in weights.items() if name.partition(".")[0] in slots}

@@ -28,6 +28,7 @@ _RARE = -3.0  # the logit at which the occupancy of planes starts
 # Names of the maps of the panoptic stage: class logits; where, seen from the surface point of a pixel, the centre of its
 # thing lies (metres, camera frame); the log scale of that vote's error, in metres.
 SEMANTICS, VOTES, VOTE_SPREAD = "semantics", "votes", "vote_spread"
+NUM_READ = 32  # features of a pixel, from which classes and votes are read
 _LOG_VOTE_SPREAD = (-5.0, 1.0)
 
 
@@ -89,18 +90,21 @@ class PixelClasses(nn.Module):
 
     def __init__(self, num_in: int, num_classes: int, has_votes: bool = False) -> None:
         super().__init__()
-        self.read = Reader(num_in, 32)
-        self.classes = faint(Pointwise(32, num_classes))
-        self.votes = faint(nn.Conv2d(32, 4, 3, padding=1)) if has_votes else None
+        self.read = Reader(num_in, NUM_READ)
+        self.classes = faint(Pointwise(NUM_READ, num_classes))
+        self.votes = faint(nn.Conv2d(NUM_READ, 4, 3, padding=1)) if has_votes else None
 
     def forward(self, pyramid: Pyramid, cameras: tuple[Camera, ...]) -> ClassMaps:
+        maps = self.maps(self.read(pyramid.stride4, cameras))
         device = pyramid.stride4.device
-        features = self.read(pyramid.stride4, cameras)
+        return ClassMaps(instances=tuple(Instances2D.empty(camera, device) for camera in cameras), maps=maps)
+
+    def maps(self, features: Float[Tensor, "b c h w"]) -> dict[str, Tensor]:
         maps = {SEMANTICS: widened(self.classes(features))}
         if self.votes is not None:
             said = widened(self.votes(features))
             maps |= {VOTES: said[:, :3], VOTE_SPREAD: (said[:, 3] - 1).clamp(*_LOG_VOTE_SPREAD)}
-        return ClassMaps(instances=tuple(Instances2D.empty(camera, device) for camera in cameras), maps=maps)
+        return maps
 
 
 class LayeredRays(nn.Module):

@@ -13,7 +13,7 @@ from panoptic3d.models.mask_transformer.config import MaskTransformerConfig
 from panoptic3d.models.mask_transformer.joint_decoder import QueryMaps
 from panoptic3d.models.mask_transformer.merge import Kept, Merged, kept_queries, merged
 from panoptic3d.models.mask_transformer.pixel_decoder import PixelFeatures
-from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.models.slots import CLASS_MAP, Panoptic2D
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.taxonomy import Taxonomy
@@ -68,7 +68,7 @@ class SegmentDecision:
             name: self._at_pixels(widened(map_), size, stride, step)
             for (name, stride, step), map_ in zip(COARSE, reversed(features.coarse), strict=False)
         }
-        return {DEPTH: depth_m, FEATURES: torch.cat((*fine, classes), dim=1), SEGMENTS: segments, **coarse}
+        return {DEPTH: depth_m, FEATURES: torch.cat(fine, dim=1), CLASS_MAP: classes, SEGMENTS: segments, **coarse}
 
     def _at_pixels(
         self, map_: Float[Tensor, "b c hs ws"], size: tuple[int, int], stride: int, step: int = 1

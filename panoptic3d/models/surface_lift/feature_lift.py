@@ -13,7 +13,7 @@ from torch import Tensor
 from panoptic3d.geometry.pinhole import pixel_grid, unproject
 from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.pipeline_config import PipelineConfig
-from panoptic3d.models.slots import FeatureLifted, Panoptic2D, RayEstimate
+from panoptic3d.models.slots import CLASS_MAP, FeatureLifted, Panoptic2D, RayEstimate
 from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
 from panoptic3d.models.surface_lift.lift import (
     Placed,
@@ -53,8 +53,9 @@ class FeatureLift:
         rows = []
         for member, at in enumerate(placed):
             distance = torch.stack((at.offset_vox.sign(), at.offset_vox.abs()), dim=1)
-            pixels = _pixel_rows(rays.features[member], at, self._num_copies(1))
-            rows.append(torch.cat((distance.to(pixels.dtype), pixels), dim=1))
+            maps = (rays.features[member], panoptic.maps[CLASS_MAP][member])
+            pixels = [_pixel_rows(map_, at, self._num_copies(1)) for map_ in maps]
+            rows.append(torch.cat((distance.to(pixels[0].dtype), *pixels), dim=1))
         kept = [found.embeddings for found in panoptic.instances]
         cells = [frustum_cells(camera, grid, config) for camera, grid in zip(rays.cameras, grids, strict=True)]
         return FeatureLifted(

@@ -2,19 +2,36 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
+import torch.nn.functional as F
+from safetensors.torch import save_file
 from torch import Tensor
 
+from panoptic3d.config import Config
 from panoptic3d.engine.methods.base import Method
 from panoptic3d.engine.methods.panorecon.method import PanoReconMethod
 from panoptic3d.engine.methods.table import load_training_config
-from panoptic3d.errors import ConfigError
+from panoptic3d.engine.methods.uni3d.config import PooledQuerySettings
+from panoptic3d.engine.methods.uni3d.pooled import (
+    PooledQueryMethod,
+    true_segments,
+    with_measured_depth,
+    with_true_segments,
+)
+from panoptic3d.engine.training.config import TrainingConfig
+from panoptic3d.engine.training.stages import learnable_names, set_trained_parts
+from panoptic3d.engine.training.starting import start_from
+from panoptic3d.errors import ConfigError, InputError
 from panoptic3d.models.occupancy_lift import lift as occupancy_lift
 from panoptic3d.models.occupancy_lift.instance_lift import InstanceOccupancyLift
+from panoptic3d.models.pixel_queries.segments import segments_of
+from panoptic3d.models.slots import CLASS_MAP
 from panoptic3d.structures.batch import Batch
-from tests.engine.methods.conftest import SMALL_GRID, batch_of, room
+from panoptic3d.structures.taxonomy import CHAIR, FRONT3D_TAXONOMY, SOFA, WALL
+from tests.engine.methods.conftest import SMALL_GRID, WALL_M, batch_of, room
 
 AT_ONCE = {"steps_64": 0, "steps_128": 0}
 BY_OCCUPANCY = {
@@ -48,6 +65,7 @@ def lifted_by_occupancy(
     return build
 
 
+@pytest.mark.slow
 def test_panorecon_lifted_by_occupancy(lifted_by_occupancy: Callable[..., PanoReconMethod]) -> None:
     """Planes are learnt in 2D, and the true ones reach the voxels behind things that a surface lift leaves out."""
     method = lifted_by_occupancy("2d", "3d", depth="truth", instances="truth", planes="truth")
@@ -66,6 +84,94 @@ def test_panorecon_lifted_by_occupancy(lifted_by_occupancy: Callable[..., PanoRe
         assert scene.distance_vox.shape == SMALL_GRID.shape
 
 
+def queries_over_maps(*parts: str) -> PooledQueryMethod:
+    torch.manual_seed(0)
+    network = {
+        "fit": {"name": "scaled", "width": 96, "height": 64},
+        "trunk": {"name": "resnet18", "width": 16},
+        "neck": {"width": 8},
+        "panoptic": {"name": "pixel-queries", "num_channels": 8, "min_pixels": 10},
+        "rays": {"name": "layered", "width": 8, "num_planes": 4},
+        "lift": {"grid": "camera"},
+        "voxel_net": {"num_features": 8, "num_query_channels": 8, "width": 1},
+    }
+    tree = {"network": network, "min_pixels": 20, "supply": {"depth": "truth"}}
+    method = PooledQueryMethod(PooledQuerySettings.model_validate(tree))
+    set_trained_parts(method, parts or ("3d",), learnable_names(method))
+    return method
+
+
+@pytest.mark.slow
+def test_queries_over_clearviews_maps() -> None:
+    """True segments ask: as many queries as segments, with the gradient of their embedding, and none for the maps."""
+    method, batch = queries_over_maps(), batch_of(room(0))
+    first, second = two_steps(method, batch)
+    assert {"distance", "query_voxels_64", "query_voxels_16"} <= set(first)
+    assert sum(second.values()) < sum(first.values())
+    assert all(p.grad is not None for p in method.network.panoptic.embed.parameters())
+    assert all(p.grad is None for module in method.parts()["2d"] for p in module.parameters())
+    (scene,) = method.scenes(batch)
+    assert scene.distance_vox.shape == (256, 256, 256)
+
+
+def test_queries_know_the_true_classes_and_depth() -> None:
+    method, batch = queries_over_maps(), batch_of(room(0), room(1, num_things=0))
+    seen = method.network.see(batch.image, batch.cameras)
+    truths = true_segments(batch, seen, method.taxonomy, 20)
+    seen = with_measured_depth(batch, with_true_segments(method.network.panoptic, seen, truths))
+    assert [found.class_ids.tolist() for found in seen.panoptic.instances] == [[SOFA, CHAIR, WALL], [WALL]]
+    assert seen.panoptic.maps[CLASS_MAP][1, WALL].min() == 1
+    assert seen.rays.depth_m[1].unique().tolist() == [WALL_M]
+    lifted = method.network.lift(seen.rays, seen.panoptic, tuple(truth.grid for truth in batch.truths))
+    assert [tuple(queries.shape) for queries in lifted.queries] == [(3, 8), (1, 8)]
+    assert lifted.features.shape[1] == 2 + 8 + 13
+
+
+def test_regions_of_things_that_touch_are_one_and_stuff_is_one_anywhere() -> None:
+    class_map = torch.full((12, 16), WALL)
+    class_map[2:5, 2:5] = class_map[5:8, 5:8] = SOFA  # they touch at a corner
+    class_map[2:5, 10:13] = SOFA
+    class_map[9, 9] = CHAIR  # too small
+    class_map[:, 8] = 0
+    probabilities = 0.8 * F.one_hot(class_map, 13).permute(2, 0, 1).float()
+    found = segments_of(probabilities, FRONT3D_TAXONOMY, min_pixels=2)
+    assert found.class_ids.tolist() == [SOFA, SOFA, WALL]
+    assert sorted(found.masks[:2].sum(dim=(1, 2)).tolist()) == [9, 18]
+    torch.testing.assert_close(found.scores, torch.full((3,), 0.8))
+    assert float(found.class_map(13).sum()) == int((class_map > 0).sum()) - 1
+    nothing = segments_of(F.one_hot(torch.zeros(4, 4).long(), 13).permute(2, 0, 1).float(), FRONT3D_TAXONOMY, 0)
+    assert nothing.masks.shape == (0, 4, 4)
+
+
+def test_its_maps_are_trained_elsewhere() -> None:
+    method = queries_over_maps("2d", "3d")
+    with pytest.raises(ConfigError, match="`method: clearview` trains"):
+        method(batch_of(room(0)), 0)
+    with pytest.raises(ConfigError, match="looks inside of PixelQueries"):
+        PooledQueryMethod(PooledQuerySettings.model_validate({"network": {}}))
+
+
+def test_weights_of_some_slots(tmp_path: Path) -> None:
+    """A network with other fillings behind the maps starts from those maps."""
+    method, other = queries_over_maps(), queries_over_maps()
+    for parameter in other.parameters():
+        torch.nn.init.normal_(parameter)
+    weights = {name: t for name, t in other.network.state_dict().items() if not name.startswith("panoptic.embed")}
+    save_file(weights | {"voxel_net.of_another_kind": torch.ones(1)}, tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text("{}")
+    tree: dict[str, Any] = {"method": "pooled-queries", "settings": {"network": {}}, "data": {"root": "data"}}
+    tree |= {"stages": [{"name": "3d", "steps": 1, "train": ["3d"]}], "start_from": str(tmp_path)}
+    config = TrainingConfig.model_validate(tree | {"settings": Config()})
+    with pytest.raises(InputError, match="holds 1 weights that the network lacks"):
+        start_from(config, other.network)
+    some = config.model_copy(update={"start_from_slots": ("trunk", "panoptic", "rays")})
+    start_from(some, method.network)
+    for name, tensor in weights.items():
+        assert torch.equal(method.network.state_dict()[name], tensor) != name.startswith("voxel_net")
+    with pytest.raises(InputError, match="no weights of the slot 'lift'; choose from panoptic, rays, trunk, voxel_net"):
+        start_from(config.model_copy(update={"start_from_slots": ("lift",)}), method.network)
+
+
 def test_without_planes_it_is_refused(training: Callable[..., PanoReconMethod]) -> None:
     with pytest.raises(ValueError, match="lift 'occupancy-instances' needs planes"):
         training("3d", network=BY_OCCUPANCY | {"rays": {"num_planes": 0}})
@@ -73,7 +179,9 @@ def test_without_planes_it_is_refused(training: Callable[..., PanoReconMethod]) 
         training("3d", network=BY_OCCUPANCY | {"voxel_net": {}})
 
 
-@pytest.mark.parametrize("name", ["panorecon-lifted-by-surface", "panorecon-lifted-by-occupancy"])
+@pytest.mark.parametrize(
+    "name", ["panorecon-lifted-by-surface", "panorecon-lifted-by-occupancy", "clearview-with-queries"]
+)
 def test_configs_of_the_race_are_read(repository: Path, name: str) -> None:
     try:
         load_training_config(repository / "configs" / "race" / f"{name}.yaml")

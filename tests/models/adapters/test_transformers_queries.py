@@ -13,7 +13,7 @@ from panoptic3d.models.adapters.transformers_queries import TransformersQueries,
 from panoptic3d.models.mask_transformer.config import MaskTransformerConfig, MergeConfig
 from panoptic3d.models.mask_transformer.decision import DEPTH, FEATURES
 from panoptic3d.models.mask_transformer.stage import SegmentDepth
-from panoptic3d.models.slots import Panoptic2D
+from panoptic3d.models.slots import CLASS_MAP, Panoptic2D
 from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
 from panoptic3d.models.surface_lift.feature_lift import FeatureLift
 from panoptic3d.models.uni3d.fit import PaddedFit, PaddedFitConfig
@@ -53,7 +53,8 @@ def check(model: nn.Module, task_inputs: Tensor | None = None) -> None:
         rays = SegmentDepth()(pyramid, fitted.cameras, found)
         lifted = FeatureLift(FeatureLiftConfig())(rays, found)
     assert torch.equal(found.maps[DEPTH], torch.full((2, 24, 48), 2.0))
-    assert found.maps[FEATURES].shape == (2, 32 + len(FRONT3D_TAXONOMY), 24, 48)
+    assert found.maps[FEATURES].shape == (2, 32, 24, 48)
+    assert found.maps[CLASS_MAP].shape == (2, len(FRONT3D_TAXONOMY), 24, 48)
     assert lifted.features.shape[1] == 2 + 32 + len(FRONT3D_TAXONOMY)
     for instances, queries in zip(found.instances, lifted.queries, strict=True):
         assert instances.masks.shape == (len(instances), 24, 48)

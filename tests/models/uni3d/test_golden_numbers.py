@@ -92,7 +92,7 @@ def test_the_truth_as_2d_prediction(frame: tuple[Sample, SegmentTruth, dict]) ->
     assert float(found.maps[DEPTH].double().sum()) == pytest.approx(golden["depth_sum"], rel=1e-6)
     unsampled = decide.segments(said, 0, FRONT3D_CAMERA).merged.class_map.double().sum(dim=(1, 2))
     assert {c: pytest.approx(float(unsampled[c]), abs=2e-3) for c in golden["class_sums"]} == golden["class_sums"]
-    assert found.maps[FEATURES].shape == (1, 8 + 13, 120, 160)
+    assert found.maps[FEATURES].shape == (1, 8, 120, 160)
     check_lift(found.maps[DEPTH][0], golden)
 
 

@@ -35,6 +35,23 @@ class QueryVoxelTermsConfig(Config):
     truncation_vox: float = 3.0
 
 
+class PooledSupplyConfig(Config):
+    """What the voxel net is given while it learns. Segments are always the true ones."""
+
+    depth: Literal["network", "truth"] = "network"
+
+
+class PooledQuerySettings(Config):
+    """For `PooledQueryMethod`: a network whose panoptic slot is filled by `pixel-queries`."""
+
+    network: Uni3dConfig
+    supply: PooledSupplyConfig = PooledSupplyConfig()
+    voxel_terms: QueryVoxelTermsConfig = QueryVoxelTermsConfig()
+    min_pixels: int = Field(default=200, ge=0)  # a thing has more, in the image as the network sees it
+    curriculum: CurriculumConfig = CurriculumConfig(steps_64=0, steps_128=0)
+    seed: int = 0
+
+
 class Uni3dSettings(Config):
     """What is trained is the business of the stages of a run: see `Uni3dMethod`."""
 
