@@ -41,10 +41,10 @@ METHODS = {
     "uni3d": MethodCard(
         f"{_MODELS}.uni3d.config:Uni3dConfig", f"{_TRAINING}.uni3d.method:Uni3dMethod", f"{_MODELS}.uni3d.family:UNI3D"
     ),
-    "pooled-queries": MethodCard(f"{_MODELS}.uni3d.config:Uni3dConfig", f"{_TRAINING}.uni3d.pooled:PooledQueryMethod"),
     "buol": MethodCard(
         f"{_MODELS}.buol.config:BuolConfig", f"{_TRAINING}.buol.method:BuolMethod", f"{_MODELS}.buol.family:BUOL"
     ),
+    "pooled-queries": MethodCard(f"{_MODELS}.uni3d.config:Uni3dConfig", f"{_TRAINING}.uni3d.pooled:PooledQueryMethod"),
 }
 
 

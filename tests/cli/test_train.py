@@ -15,7 +15,11 @@ from panoptic3d.engine.training.checkpoint import all_checkpoints
     ("text", "words", "sentence"),
     [
         (None, [], "there is no config"),
-        ("data: {root: x}", [], "`method` is None; give the name of one (clearview, panorecon, uni3d, buol)"),
+        (
+            "data: {root: x}",
+            [],
+            "`method` is None; give the name of one (clearview, panorecon, uni3d, buol, pooled-queries)",
+        ),
         ("method: panorekon", [], "there is no method 'panorekon'; choose from clearview, panorecon"),
         ("method: no.such:Thing", [], "cannot be imported"),
         ("method: pathlib:Path", [], "is no subclass of panoptic3d.engine.methods.base.Method"),
