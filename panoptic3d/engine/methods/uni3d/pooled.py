@@ -21,23 +21,26 @@ from panoptic3d.errors import ConfigError, InputError
 from panoptic3d.losses.voxel_objective import finest_stride
 from panoptic3d.models.clearview.maps import ClassMaps, LayeredEstimate
 from panoptic3d.models.frustum_unet.query_net import QueryUNet
-from panoptic3d.models.pipeline import needed
+from panoptic3d.models.pipeline import Pipeline, needed
 from panoptic3d.models.pixel_queries.config import PixelQueriesConfig
 from panoptic3d.models.pixel_queries.segments import Segments
 from panoptic3d.models.pixel_queries.stage import PixelQueries
-from panoptic3d.models.slots import Seen
+from panoptic3d.models.slots import FeatureLifted, Seen
 from panoptic3d.models.uni3d.config import Uni3dConfig
 from panoptic3d.structures.batch import Batch
+from panoptic3d.structures.prediction import InstanceSurface, LevelPrediction, Levels
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import Taxonomy
 
 MapsSeen = Seen[ClassMaps, LayeredEstimate]
+QueriesOverMaps = Pipeline[ClassMaps, LayeredEstimate, FeatureLifted, Levels[LevelPrediction, InstanceSurface]]
 
 
 class PooledQueryMethod(Method):
     """Trains the voxel net and the embedding of segments."""
 
     settings_kind: ClassVar[type[Config]] = PooledQuerySettings
+    network: QueriesOverMaps
     network_config: Uni3dConfig
 
     def __init__(self, settings: PooledQuerySettings) -> None:
