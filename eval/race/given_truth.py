@@ -6,7 +6,7 @@ volume as it was trained.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
@@ -27,7 +27,7 @@ from panoptic3d.engine.methods.uni3d.pooled import true_segments, with_true_segm
 from panoptic3d.errors import InputError
 from panoptic3d.models.clearview.maps import VOTES, LayeredEstimate
 from panoptic3d.models.pixel_queries.stage import PixelQueries
-from panoptic3d.models.slots import Panoptic2D, RayEstimate, Seen
+from panoptic3d.models.slots import Panoptic2D, Seen
 from panoptic3d.structures.batch import collate
 from panoptic3d.structures.moving import moved
 from panoptic3d.structures.sample import Sample
@@ -57,7 +57,7 @@ class GivenTruthPredictions(NetworkPredictions):
     def predict(self, data: DataRoot, key: str) -> PredictedVoxels:
         sample, network = moved(data.read(key), self.device), self.network
 
-        def exchange(seen: Seen[Panoptic2D, RayEstimate], number: int) -> Seen[Panoptic2D, RayEstimate]:
+        def exchange(seen: Seen[Any, Any], number: int) -> Seen[Any, Any]:
             if not isinstance(seen.rays, LayeredEstimate):
                 return with_image_truth(seen, sample, self.given, network.lift)
             panoptic, rays = with_truth(seen.panoptic, seen.rays, sample, self.given)

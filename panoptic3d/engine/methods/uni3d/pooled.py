@@ -63,12 +63,12 @@ class PooledQueryMethod(Method):
         return self
 
     def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
-        was_training = self.network.voxel_net.training
-        self.network.eval()
+        was_training = self.training
+        self.eval()
         try:
             return self.network.infer(batch.image, batch.cameras)
         finally:
-            self.network.voxel_net.train(was_training)
+            self.train(was_training)
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
         if self.trains("2d"):
