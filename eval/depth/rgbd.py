@@ -25,6 +25,7 @@ from panoptic3d.geometry.floor_plane import floor_plane
 from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.geometry.room_planes import Plane, PlaneRules
 from panoptic3d.machine import describe_machine
+from panoptic3d.predictor.built_scene import build_scene
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
@@ -89,6 +90,21 @@ def floor_gap_m(scene: PanopticScene, plane: Plane) -> dict[str, float] | None:
     }
 
 
+def shown_floor_gap_m(scene: PanopticScene, plane: Plane) -> dict[str, float] | None:
+    """Of the floor as the photo shows it in the meshes, which follow the depth map, from the measured plane."""
+    points = [torch.zeros(0, 3)]
+    for node in build_scene(scene).nodes:
+        if node.part.name == "floor":
+            mesh = node.part.mesh
+            points.append(mesh.vertices[mesh.faces[: node.part.num_seen_faces].reshape(-1)])
+    gap = plane.distance_m(torch.cat(points).double()).abs()
+    return (
+        {"median_abs_m": float(gap.median()), "share_within_4_cm": float((gap < 0.04).double().mean())}
+        if len(gap)
+        else None
+    )
+
+
 def measured(frame: Frame, predictor: Predictor, out: Path) -> dict[str, Any]:
     depth_m = read_depth_file(frame.depth, frame.unit_m)
     plane = measured_floor(depth_m, frame.camera)
@@ -107,6 +123,7 @@ def measured(frame: Frame, predictor: Predictor, out: Path) -> dict[str, Any]:
         "scale_by_camera_height": held.provenance["scale"],
         "floor_alone": floor_gap_m(alone, plane),
         "floor_with_depth": floor_gap_m(given, plane),
+        "floor_shown_with_depth": shown_floor_gap_m(given, plane),
         "depth": given.provenance["depth"],
     }
 
@@ -126,7 +143,16 @@ def main() -> None:
     write_text_atomically(options.out / "rgbd.json", json.dumps(found, indent=1, allow_nan=False) + "\n")
     for name, row in rows.items():
         told = {k: round(v, 4) for k, v in row.items() if isinstance(v, float)}
-        print(name, told, "floor", row["floor_with_depth"], "alone", row["floor_alone"])
+        print(
+            name,
+            told,
+            "floor",
+            row["floor_with_depth"],
+            "alone",
+            row["floor_alone"],
+            "shown",
+            row["floor_shown_with_depth"],
+        )
 
 
 if __name__ == "__main__":

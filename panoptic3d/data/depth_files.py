@@ -26,6 +26,7 @@ _ADVICE = "give a depth map of this photo, as .exr, .npy, .npz, 16-bit PNG or TI
 _KEYS, _CHANNELS = ("depth", "depth_m", "arr_0"), ("Z", "depth", "Depth", "depth.Z", "Depth.Z", "Y", "V", "R")
 _MAX_BYTES = 1_000_000_000
 _LEAST_SIDE_PX = 4
+_LONGEST = 1e30
 _SHAPES = ((1, None, None), (None, None, 1), (None, None))
 
 
@@ -53,8 +54,9 @@ def depth_array(values: np.ndarray, name: str, unit_m: float | None = None) -> F
     if np.isinf(values).any():
         raise _bad(name, "holds infinite depths; write 0 or NaN where nothing was measured", "infinite_depth")
     scale = unit_m if unit_m is not None else _MILLIMETRE if np.issubdtype(values.dtype, np.integer) else 1.0
-    metres = np.where(values == 0, np.nan, values.astype(np.float64) * scale).astype(np.float32)
-    if np.isinf(metres).any():
+    scaled = np.where(values == 0, np.nan, values.astype(np.float64) * scale)
+    metres = np.clip(scaled, -_LONGEST, _LONGEST).astype(np.float32)
+    if (np.abs(scaled) > _LONGEST).any():
         raise _bad(name, "holds values beyond all lengths; check its unit", "infinite_depth")
     if np.isnan(metres).all():
         raise _bad(name, "holds nothing but holes (0 or NaN)", "nan_depth")

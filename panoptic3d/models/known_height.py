@@ -31,28 +31,25 @@ def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any
 
 
 def _own_height(seen: Seen) -> tuple[float | None, str]:
-    stance = getattr(seen.rays, "stance", None)
-    plane = floor_plane(_floor_points(seen), _RULES)
-    if plane is not None:
-        return -plane.offset_m, "the floor's pixels"
-    if stance is not None:
-        return float(stance.floor_m[0]), "the stance"
-    return None, ""
-
-
-def _floor_points(seen: Seen) -> Float[Tensor, "n 3"]:
-    """Points of the pixels that show the floor, in float64."""
+    """Of the lowest level plane that is seen: nothing of a room lies below its floor, and classes alone may be wrong."""
     depth_m = seen.rays.depth_m[0].double().cpu()
     points = unproject_depth_map(depth_m, seen.rays.cameras[0].intrinsics)
-    return points[_shows_floor(seen, depth_m)]
+    lower = points[len(points) // 2 :].reshape(-1, 3)
+    planes = {"the floor's pixels": floor_plane(points[_shows_floor(seen, depth_m)], _RULES)}
+    planes["the lower half of the picture"] = floor_plane(lower, _RULES)
+    found = {source: -plane.offset_m for source, plane in planes.items() if plane is not None}
+    if found:
+        source = max(found, key=lambda name: found[name])
+        return found[source], source
+    stance = getattr(seen.rays, "stance", None)
+    return (None, "") if stance is None else (float(stance.floor_m[0]), "the stance")
 
 
-def _shows_floor(seen: Seen, depth_m: Tensor) -> Bool[Tensor, "h w"]:
+def _shows_floor(seen: Seen, depth_m: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
+    """Nowhere for methods that do not tell classes of pixels."""
     logits = seen.panoptic.maps.get(_CLASSES)
     if logits is None:
-        raise InputError(
-            "this method does not tell which pixels show the floor; give --depth in place of --camera-height-m."
-        )
+        return torch.zeros_like(depth_m, dtype=torch.bool)
     is_floor = logits[:1].argmax(dim=1).cpu() == _FLOOR
     if is_floor.shape[1:] != depth_m.shape:
         is_floor = torch.nn.functional.interpolate(is_floor[:, None].float(), size=depth_m.shape)[:, 0] > 0.5

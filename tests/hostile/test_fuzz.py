@@ -13,6 +13,7 @@ from PIL import Image
 
 from panoptic3d.config import parse_yaml
 from panoptic3d.data.arrays import Expected, read_npy
+from panoptic3d.data.depth_files import read_depth_file
 from panoptic3d.data.front3d_writer import exr_bytes as _encoded_exr
 from panoptic3d.data.pictures import read_depth_exr, read_depth_png, read_jpeg, read_png
 from panoptic3d.data.predictions import prediction_bytes, read_prediction
@@ -25,6 +26,7 @@ from panoptic3d.models.checkpoints.weights import read_state
 from panoptic3d.predictor.photos import load_photo
 from panoptic3d.predictor.scene_index import read_index
 from panoptic3d.structures.scene_files import read_facts
+from panoptic3d.teachers.card import read_card
 from tests.data.conftest import GRID
 from tests.export.tiny import make_tiny_scene
 from tests.predictor.hostile import exif, picture
@@ -60,6 +62,11 @@ def _depth_png() -> bytes:
     return _picture("PNG", Image.fromarray(np.arange(48 * 64, dtype=np.uint16).reshape(48, 64)))
 
 
+def _card() -> bytes:
+    tree = {"name": "a", "file": "a.onnx", "sha256": "0" * 64, "licence": "MIT", "trained_on": "b", "kind": "metric"}
+    return json.dumps({**tree, "input": {"width": 32, "height": 32}}).encode()
+
+
 def _shape() -> tuple[int, int, int]:
     return make_tiny_scene().grid.shape
 
@@ -77,6 +84,10 @@ KINDS: dict[str, tuple[str, Callable[[], bytes], Reader]] = {
     "rgb jpeg": ("rgb.jpg", lambda: _picture("JPEG"), lambda p: read_jpeg(p, (80, 60))),
     "depth png": ("depth.png", _depth_png, lambda p: read_depth_png(p, (64, 48))),
     "depth exr": ("depth.exr", _exr, lambda p: read_depth_exr(p, (64, 48))),
+    "given exr": ("d.exr", _exr, read_depth_file),
+    "given npy": ("d.npy", _npy, read_depth_file),
+    "given png": ("d.png", _depth_png, read_depth_file),
+    "card": ("card.json", _card, read_card),
     "prediction": ("p.npz", lambda: prediction_bytes(make_tiny_scene()), lambda p: read_prediction(p, _shape())),
     "npy": ("a.npy", _npy, lambda p: read_npy(p, Expected((4, 4), ("float64",)))),
     "scene.json": (

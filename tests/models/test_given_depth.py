@@ -123,7 +123,20 @@ def test_a_known_height_puts_the_floor_there(seen: Seen) -> None:
     out, facts = with_hint(room, SceneHint(camera_height_m=1.6))
     assert facts["scale"]["own_height_m"] == pytest.approx(0.8, abs=0.01)
     torch.testing.assert_close(out.rays.depth_m, 2 * depth, rtol=0.01, atol=0.0)
-    nowhere = replace(room.rays, stance=None)
+    nowhere = replace(room.rays, stance=None, depth_m=torch.full_like(depth, 3.0))  # a wall that fills the picture
     logits[0, floor] = -9
     with pytest.raises(InputError, match="no floor"):
         with_hint(replace(room, rays=nowhere), SceneHint(camera_height_m=1.6))
+
+
+def test_the_floor_is_the_lowest_plane_even_where_classes_take_a_table_for_it(seen: Seen) -> None:
+    camera, height, width = seen.rays.cameras[0], *seen.rays.depth_m.shape[1:]
+    rows = ((torch.arange(height) - camera.cy_px) / camera.fy_px).clamp(min=0.05)[:, None].expand(height, width)
+    is_table = torch.zeros(height, width, dtype=torch.bool)
+    is_table[height // 2 + 5 : height // 2 + 20, 20:40] = True
+    depth = torch.where(is_table, 0.5, 1.5) / rows
+    logits = torch.zeros_like(seen.panoptic.maps[SEMANTICS])
+    logits[0, FRONT3D_TAXONOMY.id_of("floor")] = torch.where(is_table, 5.0, -5.0)
+    maps = {**seen.panoptic.maps, SEMANTICS: logits}
+    room = replace(seen, panoptic=replace(seen.panoptic, maps=maps), rays=replace(seen.rays, depth_m=depth[None]))
+    assert with_hint(room, SceneHint(camera_height_m=1.5))[1]["scale"]["own_height_m"] == pytest.approx(1.5, abs=0.02)
