@@ -2,10 +2,11 @@
 
     python -m eval.depth.cues --train ROOT --test ROOT [ROOT ...] --json FILE [--steps 600] [--num 100]
 
-Three networks, alike at first (trunk from ImageNet, clearview's ray stage at half the resolution), see the same samples in one
-order: `truth` with true depth and the terms of the shipped method; `cues` with every depth replaced by a * D + b (a log-uniform
-in 0.5 to 2, b in -0.5 to 0.5 m, drawn for each sample) and the terms of cues; `plain` with the same cues taken for metric. AbsRel
-on test views after scale and shift were fitted to the truth: these networks have no scale to be right about.
+Three networks, alike at first (trunk from ImageNet, clearview's ray stage at half the resolution), see the same
+samples in one order: `truth` with true depth and the terms of the shipped method; `cues` with every depth replaced by
+a * D + b (a log-uniform in 0.5 to 2, b in -0.5 to 0.5 m, drawn for each sample) and the terms of cues; `plain` with
+the same cues taken for metric. AbsRel on test views after scale and shift were fitted to the truth: these networks
+have no scale to be right about.
 """
 
 import argparse
