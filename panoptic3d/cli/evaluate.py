@@ -37,6 +37,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--surface", action="append", metavar="NAME", help="also score surfaces: dpa, depr, gen3dsr, ..."
     )
     parser.add_argument(
+        "--measure",
+        action="append",
+        metavar="NAME",
+        help="also ap, pq-scene, depth, or package.module:NAME; repeatable",
+    )
+    parser.add_argument(
         "--records", type=output_file, metavar="FILE", help="one JSON line an image (default: beside --json)"
     )
     parser.add_argument("--worst", type=at_least(0), default=12, metavar="N", help="images in the HTML report (12)")
@@ -91,6 +97,7 @@ def _evaluate(arguments: argparse.Namespace) -> int:
         protocols=tuple(arguments.protocol or [_DEFAULT_PROTOCOL]),
         oracles=tuple(arguments.oracle or ()),
         surfaces=tuple(arguments.surface or ()),
+        measures=tuple(arguments.measure or ()),
         num_sensitivity=arguments.sensitivity,
         num_workers=arguments.workers or os.cpu_count() or 1,
         records=arguments.records,

@@ -1,6 +1,7 @@
 """Prediction files: `scene.npz` of any method, as the contract (docs/formats.md) describes it. Nothing in them is trusted."""
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +38,9 @@ class PredictedVoxels:
     distance_vox: Float32[np.ndarray, " n"]  # as stored, so it may be negative
     semantic: UInt8[np.ndarray, " n"]
     instance: Int32[np.ndarray, " n"]
+    # What a network says beside the volumes, and files do not: scores by instance id, depth at the photo's pixels.
+    scores: Mapping[int, float] = field(default_factory=dict)
+    depth_m: Float32[np.ndarray, "h w"] | None = None
 
     @classmethod
     def nothing(cls, shape: Shape) -> "PredictedVoxels":
@@ -46,14 +50,15 @@ class PredictedVoxels:
 
     @classmethod
     def from_scene(cls, scene: PanopticScene) -> "PredictedVoxels":
-        """What `read_prediction` finds in the file that `write_prediction` makes of the scene."""
+        """What `read_prediction` finds in the file that `write_prediction` makes of the scene, and what no file says."""
         distance = _halved(scene.distance_vox.float().numpy()).reshape(-1)
         semantic, instance = scene.semantic.numpy().reshape(-1), scene.instance.numpy().reshape(-1)
         index = np.flatnonzero((np.abs(distance) < DISTANCE_TRUNCATION_VOX) | (semantic != 0) | (instance != 0))
         columns = (distance[index].astype(np.float32), semantic[index], instance[index])
         far = np.abs(columns[0]) >= DISTANCE_TRUNCATION_VOX
         columns[0][far] = DISTANCE_TRUNCATION_VOX
-        return cls(scene.grid.shape, index.astype(np.int32), *columns)
+        depth_m = None if scene.depth is None else scene.depth.float().numpy()
+        return cls(scene.grid.shape, index.astype(np.int32), *columns, scores=dict(scene.scores), depth_m=depth_m)
 
 
 def prediction_path(folder: PathLike, scene: str, frame: str) -> Path:

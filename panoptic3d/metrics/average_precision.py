@@ -29,19 +29,24 @@ def average_precision(
 ) -> PrecisionScores:
     """Class-agnostic; for a class, give its masks only. True regions with fewer elements are ignored: finding them is
     neither right nor wrong, and so is a prediction that lies mostly on them."""
-    tables = [_overlaps(p, t, min_elements) for p, t in zip(predictions, truths, strict=True)]
-    at = {threshold: _ap_at(tables, threshold) for threshold in (*MEAN_THRESHOLDS, 0.25)}
-    return PrecisionScores(float(np.mean([at[t] for t in MEAN_THRESHOLDS])), at[0.5], at[0.25])
+    return precision_of([overlap_table(p, t, min_elements) for p, t in zip(predictions, truths, strict=True)])
 
 
 @dataclass(frozen=True, eq=False)
-class _Table:
+class OverlapTable:
+    """All that average precision needs of a scene."""
+
     iou: np.ndarray  # predictions x targets, best score first
     scores: np.ndarray
     ignored_share: np.ndarray  # of each prediction on ignored regions
 
 
-def _overlaps(prediction: MaskSet, truth: MaskSet, min_elements: int) -> _Table:
+def precision_of(tables: Sequence[OverlapTable]) -> PrecisionScores:
+    at = {threshold: _ap_at(tables, threshold) for threshold in (*MEAN_THRESHOLDS, 0.25)}
+    return PrecisionScores(float(np.mean([at[t] for t in MEAN_THRESHOLDS])), at[0.5], at[0.25])
+
+
+def overlap_table(prediction: MaskSet, truth: MaskSet, min_elements: int) -> OverlapTable:
     assert prediction.scores is not None, "predicted masks carry scores"
     order = np.argsort(-prediction.scores, kind="stable")
     masks = prediction.masks[order].astype(np.float64)
@@ -51,10 +56,10 @@ def _overlaps(prediction: MaskSet, truth: MaskSet, min_elements: int) -> _Table:
     both = masks @ targets.T
     union = masks.sum(axis=1)[:, None] + targets.sum(axis=1)[None] - both
     iou = both / np.maximum(union, 1)
-    return _Table(iou, prediction.scores[order], masks @ small / np.maximum(masks.sum(axis=1), 1))
+    return OverlapTable(iou, prediction.scores[order], masks @ small / np.maximum(masks.sum(axis=1), 1))
 
 
-def _ap_at(tables: Sequence[_Table], threshold: float) -> float:
+def _ap_at(tables: Sequence[OverlapTable], threshold: float) -> float:
     """Every target is found by the best-scored prediction above the threshold; further ones are false."""
     num_targets = sum(table.iou.shape[1] for table in tables)
     scores, is_right = [], []

@@ -11,6 +11,7 @@ from panoptic3d.models.clearview.config import ClearviewConfig
 from panoptic3d.models.panorecon.config import PanoReconConfig
 from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.structures.camera import FRONT3D_CAMERA
+from tests.strangers.examples import write_examples
 
 NARROW = """
 fit: {width: 96, height: 64}
@@ -74,40 +75,12 @@ def test_what_does_not_fit_is_one_sentence(kind: type[PipelineConfig], tmp_path:
 
 
 def test_a_strangers_trunk_by_its_place(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "house_of_trunks.py").write_text("""
-from torch import nn
-import torch.nn.functional as F
-from panoptic3d.backbones.pyramid import Pyramid, TrunkConfig
-
-
-class HouseConfig(TrunkConfig):
-    name: str
-    depth: int = 3
-
-    @property
-    def channels(self):
-        return (self.depth,) * 4
-
-
-class House(nn.Module):
-    config_kind = HouseConfig
-
-    def __init__(self, depth):
-        super().__init__()
-        self.channels, self.scale = (depth,) * 4, nn.Conv2d(3, depth, 1)
-
-    @classmethod
-    def built(cls, config):
-        return cls(config.depth)
-
-    def forward(self, image) -> Pyramid:
-        return Pyramid(*(F.avg_pool2d(self.scale(image), stride, ceil_mode=True) for stride in (4, 8, 16, 32)))
-""")
+    write_examples(tmp_path)
     monkeypatch.syspath_prepend(str(tmp_path))
-    text = "trunk: {name: 'house_of_trunks:House', depth: 5}\nneck: {width: 8}\n"
-    with pytest.raises(ConfigError, match="--trust house_of_trunks"):
+    text = "trunk: {name: 'house_of_rooms.trunk:House', depth: 5}\nneck: {width: 8}\n"
+    with pytest.raises(ConfigError, match="--trust house_of_rooms"):
         read(ClearviewConfig, tmp_path, text)
-    network = read(ClearviewConfig, tmp_path, text, trust=("house_of_trunks",)).build()
+    network = read(ClearviewConfig, tmp_path, text, trust=("house_of_rooms",)).build()
     assert network.trunk.trunk.channels == (5, 5, 5, 5)
 
 

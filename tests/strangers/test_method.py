@@ -13,86 +13,16 @@ from panoptic3d.errors import ConfigError
 from panoptic3d.models import methods
 from panoptic3d.models.checkpoints.load import network_config_of
 from panoptic3d.models.methods import method_card
+from tests.strangers.examples import write_examples
 
 REPOSITORY = Path(__file__).parents[2]
-PACKAGE = """
-from typing import ClassVar
-
-import torch.nn.functional as F
-
-from panoptic3d.config import Config
-from panoptic3d.engine.methods.base import Method
-from panoptic3d.models.methods import MethodCard
-from panoptic3d.models.panorecon.config import PanoReconConfig
-from panoptic3d.models.slots import Panoptic2D
-
-
-class RoomConfig(PanoReconConfig):
-    method: str = ""
-    scale: float = 1.0
-
-
-class RoomSettings(Config):
-    network: RoomConfig = RoomConfig()
-
-
-class RoomMethod(Method):
-    settings_kind: ClassVar = RoomSettings
-
-    def __init__(self, settings):
-        super().__init__()
-        self.network_config = settings.network
-        self.network = settings.network.build()
-        self.train()
-
-    def parts(self):
-        return {"all": list(self.network.children())}
-
-    def forward(self, batch, step):
-        depth_m = self.network.see(batch.image, batch.cameras, panoptic=lambda pyramid, cameras: Panoptic2D(())).rays.depth_m
-        true_m = F.interpolate(batch.depth_m[:, None], size=depth_m.shape[1:])[:, 0]
-        return {"depth": (depth_m - true_m).abs().mean()}
-
-    def scenes(self, batch):
-        return self.network.infer(batch.image, batch.cameras)
-
-
-ROOM = MethodCard(RoomConfig, RoomMethod)
-"""
-RUN = """
-method: house_of_rooms.net:ROOM
-settings:
-  network:
-    fit: {width: 96, height: 64}
-    trunk: {name: "house_of_rooms.trunk:House", width: 16}
-    rays: {num_climbed: 2, num_fused: 1}
-    panoptic: {rois: {width: 16}}
-    voxel_net: {width: 1, num_features: 6}
-data: {root: data/tiny}
-stages: [{name: all, steps: 2}]
-optimizer: {name: adam, learning_rate: 0.001}
-checkpoint: {every: 2}
-"""
-TRUNK = """
-from panoptic3d.backbones.resnet import ResNet18, ResNet18Config
-
-
-class HouseConfig(ResNet18Config):
-    name: str
-
-
-class House(ResNet18):
-    config_kind = HouseConfig
-"""
 
 
 @pytest.fixture
 def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    folder = tmp_path / "site" / "house_of_rooms"
-    folder.mkdir(parents=True)
-    for name, text in (("__init__", ""), ("net", PACKAGE), ("trunk", TRUNK)):
-        (folder / f"{name}.py").write_text(text)
-    monkeypatch.syspath_prepend(str(folder.parent))
+    folder = tmp_path / "site"
+    write_examples(folder)
+    monkeypatch.syspath_prepend(str(folder))
     monkeypatch.chdir(REPOSITORY)
     return folder
 
@@ -101,8 +31,7 @@ def package(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_what_a_stranger_trains_also_resumes_predicts_and_is_scored(
     package: Path, tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:
-    (tmp_path / "run.yaml").write_text(RUN)
-    train = ["train", str(tmp_path / "run.yaml"), "--folder", str(tmp_path / "run")]
+    train = ["train", str(package / "run.yaml"), "--folder", str(tmp_path / "run")]
     assert main(train) == 0
     assert main([*train, "--stages", "[{name: all, steps: 3}]", "--resume", "auto"]) == 0
     checkpoint = str(tmp_path / "run" / "checkpoints" / "latest")

@@ -40,6 +40,9 @@ class SampleRecord:
     voxels: Sequence[Sequence[int]] = ()  # true class, predicted class, number of voxels
     # Seen and hidden: counts of metrics/hidden_surface.py; none without a depth map.
     visibility: Sequence[Sequence[int]] = ()
+    measures: Mapping[str, Mapping[str, Any] | None] = field(
+        default_factory=dict
+    )  # measure -> what it needs of this image
 
     @property
     def scene(self) -> str:
@@ -60,6 +63,8 @@ def to_line(record: SampleRecord) -> str:
         "voxels": record.voxels,
         "visibility": record.visibility,
     }
+    if record.measures:
+        tree["measures"] = record.measures
     return json.dumps(tree, separators=(",", ":"), allow_nan=False)
 
 
@@ -69,7 +74,8 @@ def from_line(line: str) -> SampleRecord:
         raise InputError(f"a record of format {tree.get('format')!r} was found where {FORMAT} is known.")
     protocols = {name: _protocol_record(entry) for name, entry in tree["protocols"].items()}
     kept = {key: tree[key] for key in _PLAIN_FIELDS}
-    return SampleRecord(**kept, warnings=tuple(tree["warnings"]), protocols=protocols)
+    further = {"warnings": tuple(tree["warnings"]), "measures": tree.get("measures", {})}
+    return SampleRecord(**kept, **further, protocols=protocols)
 
 
 def read_records(paths: Iterable[Path]) -> dict[str, SampleRecord]:

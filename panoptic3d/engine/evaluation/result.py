@@ -11,10 +11,11 @@ from panoptic3d.config import fingerprint
 from panoptic3d.data.splits import Split
 from panoptic3d.engine.evaluation.records import SampleRecord
 from panoptic3d.engine.evaluation.surface import mean_surface, visibility_scores, voxel_scores
-from panoptic3d.errors import Panoptic3dError
+from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.machine import commit, hardware
 from panoptic3d.metrics.bootstrap import intervals
 from panoptic3d.metrics.diagnosis import GROUPINGS, by_number_of_things, confusion, group_targets, targets_of
+from panoptic3d.metrics.measure import Measure
 from panoptic3d.metrics.protocol import Protocol
 from panoptic3d.metrics.tally import ClassScore, Quality, Tally, scores_of
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
@@ -31,6 +32,7 @@ def result_of(
     checkpoint: Mapping[str, Any] = MappingProxyType({}),
     oracles: Sequence[str] = (),
     depth: Mapping[str, Any] | None = None,
+    measures: Sequence[Measure] = (),
     taxonomy: Taxonomy = FRONT3D_TAXONOMY,
 ) -> dict[str, Any]:
     """One protocol's object of the evaluation file (docs/evaluation.md lists its keys)."""
@@ -81,7 +83,19 @@ def result_of(
         "visibility": visibility_scores(record.visibility for record in scored),
         "visibility_per_scene": _visibility_of_scenes(scored),
         "surfaces": _surfaces(scored),
+        **({"measures": {measure.name: _measured(scored, measure) for measure in measures}} if measures else {}),
     }
+
+
+def _measured(records: Sequence[SampleRecord], measure: Measure) -> dict[str, Any]:
+    """Images about which a measure has nothing to say are left out, and counted."""
+    missing = [record.key for record in records if measure.name not in record.measures]
+    if missing:
+        raise InputError(
+            f"the record of {missing[0]} knows nothing of the measure {measure.name}; score the predictions."
+        )
+    rows = [row for record in records if (row := record.measures[measure.name]) is not None]
+    return {"num_samples": len(rows), **measure.merge(rows)}
 
 
 def _surfaces(records: Sequence[SampleRecord]) -> dict[str, Any]:

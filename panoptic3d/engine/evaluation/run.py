@@ -30,6 +30,7 @@ from panoptic3d.engine.evaluation.tables import (
 )
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import write_text_atomically
+from panoptic3d.metrics.measure import Measure, load_measure
 from panoptic3d.metrics.perturbations import OracleName
 from panoptic3d.metrics.protocol import Protocol, load_protocol
 from panoptic3d.metrics.surface_protocol import load_surface_protocol
@@ -53,6 +54,7 @@ class EvaluationOrder:
     trust: tuple[str, ...] = ()  # packages whose code the checkpoint may name
     oracles: tuple[OracleName, ...] = ()
     surfaces: tuple[str, ...] = ()
+    measures: tuple[str, ...] = ()
     num_sensitivity: int = 0
     num_workers: int = 1
     records: str | None = None
@@ -75,7 +77,9 @@ class EvaluationOrder:
 def carry_out(order: EvaluationOrder) -> int:
     """Exit code 0, or 1 where a part of the ground truth could not be read and the score is not that of the split."""
     protocols = tuple(load_protocol(name) for name in order.protocols)
-    _check_names(protocols)
+    measures = tuple(load_measure(name) for name in order.measures)
+    _check_names([protocol.name for protocol in protocols], "protocols")
+    _check_names([measure.name for measure in measures], "measures")
     if order.device == "cuda" and not torch.cuda.is_available():
         raise InputError(
             "--device cuda: torch finds no CUDA device here; scores are counted on the CPU, so leave it out."
@@ -87,14 +91,23 @@ def carry_out(order: EvaluationOrder) -> int:
     if order.rescore is not None:
         plan, records = None, _rescored(Path(order.rescore), split, protocols)
     else:
-        plan, records = _scored(order, split, protocols)
+        plan, records = _scored(order, split, protocols, measures)
     source = {"predictions": order.predictions or order.fused, "rescored_from": order.rescore}
     network = plan.predictions if plan is not None and isinstance(plan.predictions, NetworkPredictions) else None
     checkpoint = network.facts if network is not None else {}
     depth = None if network is None or network.depth is None else network.depth.facts
     results = [
-        result_of(records, p, split, source=source, checkpoint=checkpoint, oracles=order.oracles, depth=depth)
-        for p in protocols
+        result_of(
+            records,
+            protocol,
+            split,
+            source=source,
+            checkpoint=checkpoint,
+            oracles=order.oracles,
+            depth=depth,
+            measures=measures,
+        )
+        for protocol in protocols
     ]
     if plan is not None and isinstance(plan.predictions, FusedPredictions):
         scene = scene_scores(plan.predictions, plan.data, split, order.compat)
@@ -113,7 +126,7 @@ def carry_out(order: EvaluationOrder) -> int:
 
 
 def _scored(
-    order: EvaluationOrder, split: Split, protocols: tuple[Protocol, ...]
+    order: EvaluationOrder, split: Split, protocols: tuple[Protocol, ...], measures: tuple[Measure, ...]
 ) -> tuple[EvaluationPlan, list[SampleRecord]]:
     assert order.data is not None
     data = order.open_data(order.data)
@@ -123,7 +136,7 @@ def _scored(
         frozenset(split.keys[:: max(1, len(split) // order.num_sensitivity)]) if order.num_sensitivity else frozenset()
     )
     surfaces = tuple(load_surface_protocol(name) for name in order.surfaces)
-    plan = EvaluationPlan(data, _predictions(order, split), protocols, order.oracles, chosen, surfaces)
+    plan = EvaluationPlan(data, _predictions(order, split), protocols, order.oracles, chosen, surfaces, measures)
     if order.is_anew and order.records_path is not None and distributed.is_main():
         order.records_path.unlink(missing_ok=True)
     distributed.barrier()
@@ -182,12 +195,9 @@ def _write(
         write_report(Path(order.html), plan, records, results, order.num_worst)
 
 
-def _check_names(protocols: Sequence[Protocol]) -> None:
-    names = [protocol.name for protocol in protocols]
+def _check_names(names: Sequence[str], what: str) -> None:
     if len(set(names)) != len(names):
-        raise InputError(
-            f"two protocols bear the same name ({', '.join(names)}); give each YAML file a name of its own."
-        )
+        raise InputError(f"two {what} bear the same name ({', '.join(names)}); give each a name of its own.")
 
 
 def _check_folder(path: str | None) -> None:

@@ -4,10 +4,11 @@ import contextlib
 import hashlib
 import json
 import multiprocessing
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -28,10 +29,11 @@ from panoptic3d.engine.evaluation.records import (
     write_records,
 )
 from panoptic3d.engine.evaluation.surface import surface_rows, visibility_rows, voxel_rows
-from panoptic3d.engine.evaluation.truth import file_stamp, read_true_frame, truth_stamp
+from panoptic3d.engine.evaluation.truth import TrueFrame, file_stamp, read_true_frame, truth_stamp
 from panoptic3d.errors import BadFileError, InputError, explained_loss_of_workers
 from panoptic3d.metrics.diagnosis import traits_of
 from panoptic3d.metrics.labelled import LabelledVoxels
+from panoptic3d.metrics.measure import Measure, MeasuredSample
 from panoptic3d.metrics.panoptic_quality import Truth, score_sample
 from panoptic3d.metrics.perturbations import CHANGES, OracleName, with_oracle
 from panoptic3d.metrics.protocol import Protocol
@@ -52,6 +54,7 @@ class EvaluationPlan:
     oracles: tuple[OracleName, ...] = ()
     sensitivity_keys: frozenset[str] = frozenset()  # images that are also scored with small changes
     surfaces: tuple[SurfaceProtocol, ...] = ()
+    measures: tuple[Measure, ...] = ()
 
     def prediction(self, key: str, shape: Shape) -> PredictedVoxels:
         """Raises `BadFileError` that names the file."""
@@ -69,6 +72,8 @@ class EvaluationPlan:
             "sensitivity": key in self.sensitivity_keys,
             "surfaces": {protocol.name: fingerprint(protocol) for protocol in self.surfaces},
         }
+        if self.measures:
+            parts["measures"] = [repr(measure) for measure in self.measures]
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:16]
 
     def _prediction_stamp(self, key: str) -> list:
@@ -155,7 +160,15 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
         surfaces=surfaces,
         voxels=voxels,
         visibility=visibility_rows(prediction, frame),
+        measures=_measured(plan, key, file, prediction, frame),
     )
+
+
+def _measured(
+    plan: EvaluationPlan, key: str, file: PredictedVoxels, prediction: LabelledVoxels, frame: TrueFrame
+) -> dict[str, Mapping[str, Any] | None]:
+    sample = MeasuredSample(key, prediction, frame.truth, file.scores, file.depth_m, frame.depth_m)
+    return {measure.name: measure.score(sample) for measure in plan.measures}
 
 
 def labelled_of(voxels: PredictedVoxels) -> LabelledVoxels:

@@ -25,8 +25,14 @@ def tables_of(result: Mapping[str, Any]) -> list[Table]:
 
 
 def geometry_tables(result: Mapping[str, Any]) -> list[Table]:
-    """Surfaces, where they were asked for: the same for every protocol of PRQ."""
-    return [_surface_table(name, scores) for name, scores in result["surfaces"].items() if scores]
+    """Surfaces and measures, where they were asked for: the same for every protocol of PRQ."""
+    surfaces = [_surface_table(name, scores) for name, scores in result["surfaces"].items() if scores]
+    return surfaces + [_measure_table(name, numbers) for name, numbers in result.get("measures", {}).items()]
+
+
+def _measure_table(name: str, numbers: Mapping[str, Any]) -> Table:
+    rows = [[label, f"{value:.4f}"] for label, value in numbers.items() if label != "num_samples"]
+    return Table(f"{name}: measure", ("", "value"), rows, [f"over {numbers['num_samples']} images"])
 
 
 def _surface_table(name: str, scores: Mapping[str, Any]) -> Table:
