@@ -9,7 +9,7 @@ WORKERS ?= 2
 # The tests start many a Python of ours: what one has compiled, the next one need not, whatever the shell says.
 export PYTHONDONTWRITEBYTECODE :=
 
-.PHONY: demo test test-all test-slow lint types floors bench clean install
+.PHONY: docs wheel demo test test-all test-slow lint types floors bench clean install
 
 install: $(STAMP)
 
@@ -41,6 +41,14 @@ types: $(STAMP)
 
 floors: $(STAMP)
 	$(BIN)/lint-imports --no-cache
+
+# Offline, into out/site; a broken link or reference ends it.
+docs: $(STAMP)
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict --quiet
+
+# The wheel in a fresh environment, outside of the checkout.
+wheel:
+	.ci/wheel
 
 bench: $(STAMP)
 	$(BIN)/panoptic3d bench all

@@ -60,9 +60,10 @@ class Predictor:
     """A checkpoint on a device, ready for photos. The same photo, checkpoint, device and number of threads give the same bits
     (1 against 2 threads: distances differ by up to 3.5e-6 voxel, labels do not).
 
-    >>> predictor = Predictor.from_pretrained("tiny", device="cpu")
-    >>> predictor.network.checkpoint["name"]
-    'tiny'
+    Examples:
+        >>> predictor = Predictor.from_pretrained("tiny", device="cpu")
+        >>> predictor.network.checkpoint["name"]
+        'tiny'
 
     Call it with a photo: `scene = predictor("room.jpg")`, or with a list of photos.
 

@@ -14,11 +14,12 @@ from panoptic3d.errors import InputError
 class Camera:
     """x right, y down, z forward. Pixel centres lie at integers: the centre of the top-left pixel is (0, 0).
 
-    >>> camera = Camera.from_fov(60, width=640, height=480)
-    >>> round(camera.fx_px, 1), camera.cx_px
-    (554.3, 319.5)
-    >>> camera.resized(320, 240).cx_px
-    159.5
+    Examples:
+        >>> camera = Camera.from_fov(60, width=640, height=480)
+        >>> round(camera.fx_px, 1), camera.cx_px
+        (554.3, 319.5)
+        >>> camera.resized(320, 240).cx_px
+        159.5
     """
 
     fx_px: float

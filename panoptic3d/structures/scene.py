@@ -103,18 +103,19 @@ class View:
 class PanopticScene:
     """Distance, class and instance of every voxel of a grid in front of one camera (docs/scenes-on-disk.md).
 
-    >>> grid = VoxelGrid((4, 4, 8), voxel_size_m=0.5, camera_index=(1.5, 1.5, -1.0))
-    >>> distance, semantic, instance = torch.full((4, 4, 8), 3.0), torch.zeros(4, 4, 8), torch.zeros(4, 4, 8)
-    >>> distance[:, :, 6], semantic[:, :, 6] = 0.0, FRONT3D_TAXONOMY.id_of("wall")
-    >>> distance[1, 3, 3:5], semantic[1, 3, 3:5], instance[1, 3, 3:5] = 0.0, FRONT3D_TAXONOMY.id_of("chair"), 3
-    >>> camera = Camera.from_fov(60, width=640, height=480)
-    >>> scene = PanopticScene(distance, semantic.byte(), instance.int(), camera, grid)
-    >>> scene
-    PanopticScene(1 things, 1 stuff, 4x4x8 voxels of 50 cm, camera 640x480 at 60.0 degrees)
-    >>> [segment.name for segment in scene.segments]
-    ['chair-3', 'wall']
-    >>> scene["chair-3"].num_voxels, scene["chair-3"].points().tolist()
-    (2, [[-0.25, 0.75, 2.0], [-0.25, 0.75, 2.5]])
+    Examples:
+        >>> grid = VoxelGrid((4, 4, 8), voxel_size_m=0.5, camera_index=(1.5, 1.5, -1.0))
+        >>> distance, semantic, instance = torch.full((4, 4, 8), 3.0), torch.zeros(4, 4, 8), torch.zeros(4, 4, 8)
+        >>> distance[:, :, 6], semantic[:, :, 6] = 0.0, FRONT3D_TAXONOMY.id_of("wall")
+        >>> distance[1, 3, 3:5], semantic[1, 3, 3:5], instance[1, 3, 3:5] = 0.0, FRONT3D_TAXONOMY.id_of("chair"), 3
+        >>> camera = Camera.from_fov(60, width=640, height=480)
+        >>> scene = PanopticScene(distance, semantic.byte(), instance.int(), camera, grid)
+        >>> scene
+        PanopticScene(1 thing, 1 stuff, 4x4x8 voxels of 50 cm, camera 640x480 at 60.0 degrees)
+        >>> [segment.name for segment in scene.segments]
+        ['chair-3', 'wall']
+        >>> scene["chair-3"].num_voxels, scene["chair-3"].points().tolist()
+        (2, [[-0.25, 0.75, 2.0], [-0.25, 0.75, 2.5]])
     """
 
     distance_vox: Float[Tensor, "x y z"]  # unsigned, truncated at 3
@@ -163,7 +164,7 @@ class PanopticScene:
         checkpoint = self.provenance.get("checkpoint")
         origin = f", from {checkpoint['name']}" if isinstance(checkpoint, dict) and "name" in checkpoint else ""
         return (
-            f"PanopticScene({num_things} things, {len(self._rows) - num_things} stuff, "
+            f"PanopticScene({num_things} thing{'' if num_things == 1 else 's'}, {len(self._rows) - num_things} stuff, "
             f"{x}x{y}x{z} voxels of {self.grid.voxel_size_m * 100:g} cm, camera {self.camera.width}x{self.camera.height} "
             f"at {self.camera.horizontal_fov_deg:.1f} degrees{origin})"
         )

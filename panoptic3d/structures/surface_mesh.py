@@ -30,11 +30,12 @@ class SurfaceMesh:
     def numpy(self) -> dict[str, np.ndarray]:
         """Each field as an array.
 
-        >>> import torch
-        >>> corners = torch.eye(3)
-        >>> mesh = SurfaceMesh(corners, torch.tensor([[0, 1, 2]]), corners, corners.byte(), corners[0] > 0)
-        >>> mesh.numpy()["faces"]
-        array([[0, 1, 2]])
+        Examples:
+            >>> import torch
+            >>> corners = torch.eye(3)
+            >>> mesh = SurfaceMesh(corners, torch.tensor([[0, 1, 2]]), corners, corners.byte(), corners[0] > 0)
+            >>> mesh.numpy()["faces"]
+            array([[0, 1, 2]])
         """
         names = ("vertices_m", "faces", "normals", "colors", "is_seen")
         return {name: getattr(self, name).numpy() for name in names}

@@ -116,7 +116,7 @@ def test_open3d_is_missed_in_one_sentence() -> None:
 def test_the_repr_is_one_line() -> None:
     scene = replace(make_tiny_scene(), provenance={"checkpoint": {"name": "tiny"}})
     assert repr(scene) == (
-        "PanopticScene(1 things, 2 stuff, 32x28x36 voxels of 10 cm, camera 64x48 at 65.2 degrees, from tiny)"
+        "PanopticScene(1 thing, 2 stuff, 32x28x36 voxels of 10 cm, camera 64x48 at 65.2 degrees, from tiny)"
     )
     assert "\n" not in repr(scene["sofa-7"])
     assert "PanopticScene" not in repr(scene["sofa-7"])

@@ -1,0 +1,85 @@
+"""What the README and docs claim: links lead somewhere, examples run, commands parse, the site builds without a warning."""
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from panoptic3d.cli.main import VERBS, build_parser
+from panoptic3d.errors import InputError
+
+_LINK = re.compile(r"\]\(([^)\s]+)\)")
+_PYTHON = re.compile(r"^```python\n(.*?)^```", re.DOTALL | re.MULTILINE)
+_COMMAND = re.compile(r"^(?: {4}|\t)(?:\$ )?(panoptic3d .*)$", re.MULTILINE)
+
+
+def _pages(repository: Path) -> list[Path]:
+    return [repository / "README.md", *sorted((repository / "docs").rglob("*.md"))]
+
+
+def test_every_link_leads_to_a_file(repository: Path) -> None:
+    broken = [
+        f"{page.relative_to(repository)}: {target}"
+        for page in _pages(repository)
+        for target in _LINK.findall(page.read_text())
+        if not target.startswith(("http://", "https://", "#", "mailto:"))
+        and not (page.parent / target.partition("#")[0]).exists()
+    ]
+    assert broken == []
+
+
+def test_every_command_of_readme_and_quickstart_parses(repository: Path) -> None:
+    commands = []
+    for page in ("README.md", "docs/index.md", "docs/app.md"):
+        commands += _COMMAND.findall((repository / page).read_text())
+    assert len(commands) >= 6
+    for command in commands:
+        words = shlex.split(command, comments=True)[1:]
+        try:
+            parsed = build_parser(words).parse_args(words)
+        except InputError as error:
+            raise AssertionError(f"{command}: {error}") from error
+        assert callable(parsed.run)
+
+
+def test_the_readme_names_what_is_there(repository: Path) -> None:
+    text = (repository / "README.md").read_text()
+    verbs = {verb.split()[0] for verb in VERBS}
+    assert set(re.findall(r"`panoptic3d ([a-z-]+)", text)) <= verbs
+    race = (repository / "docs" / "race.md").read_text()
+    for score in ("11.70", "13.49", "4.37"):
+        assert score in text
+        assert score in race
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_every_example_runs(page: str, repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(repository / "data")
+    blocks = _PYTHON.findall((repository / page).read_text())
+    assert blocks
+    for block in blocks:
+        done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        assert "wall" in done.stdout
+
+
+@pytest.mark.slow
+def test_the_site_builds_without_a_warning(repository: Path, tmp_path: Path) -> None:
+    pytest.importorskip("mkdocs")
+    command = [sys.executable, "-m", "mkdocs", "build", "--strict", "--site-dir", str(tmp_path / "site")]
+    environment = {
+        **os.environ,
+        "NO_MKDOCS_2_WARNING": "1",
+        "http_proxy": "http://127.0.0.1:9",
+        "https_proxy": "http://127.0.0.1:9",
+    }
+    done = subprocess.run(command, cwd=repository, capture_output=True, text=True, env=environment)
+    assert done.returncode == 0, done.stderr
+    pages = "".join(path.read_text() for path in (tmp_path / "site").rglob("*.html"))
+    assert "PanopticScene" in pages
+    assert not re.search(r'<(?:script|link|img)[^>]+(?:src|href)="https?://', pages)
