@@ -65,7 +65,8 @@ def reading(
     passing: type[Panoptic3dError] | tuple[()] = (),
 ) -> Iterator[None]:
     """The one net around readers of files: whatever a decoder raises on a file is a `BadFileError` that names the file, so
-    that callers know what to count and go on. Readers themselves catch nothing. Errors of ours that say it themselves pass.
+    that callers know what to count and go on. Readers themselves catch nothing. Our own errors that
+    name the file already pass.
     """
     try:
         yield

@@ -26,7 +26,7 @@ except ImportError:  # Windows: what a killed writer left is known by its age on
 
 _PARTIAL = re.compile(r"\.partial-[a-z0-9_]{8}")
 _RETIRED_PREFIX = ".retired-"
-_STALE_S = 24 * 3600.0  # age of an orphan on file systems without locks
+_STALE_S = 24 * 3600.0  # without file locks, a partial file older than this counts as abandoned
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 

@@ -82,7 +82,7 @@ class _Depthwise5(torch.autograd.Function):
 
 
 def _by_weight(gradient: Tensor, x: Tensor, weight: Tensor, stride: int) -> Tensor:
-    """By windows of 3x3 taps. The taps in the middle lie in two of them, which agree."""
+    """Gradient of the weights, one 3x3 window of taps at a time. Overlapping windows compute the same values twice."""
     height, width = ((n - 1) * stride + _WINDOW for n in gradient.shape[2:])
     result = torch.empty_like(weight)
     first = (0, weight.shape[2] - _WINDOW)

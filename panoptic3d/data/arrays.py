@@ -101,7 +101,7 @@ def _open_archive(path: PathLike) -> Iterator[zipfile.ZipFile]:
 
 @contextlib.contextmanager
 def _open_member(path: PathLike, key: str) -> Iterator[tuple[BufferedIOBase, int]]:
-    """An array's bytes and how many there are said to be."""
+    """Open the bytes of one array, and the size that the archive's directory states."""
     with _open_archive(path) as archive:
         names = archive.namelist()
         if f"{key}.npy" not in names:

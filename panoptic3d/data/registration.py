@@ -14,7 +14,7 @@ from panoptic3d.structures.sample import LABEL_BAND_VOX, Sample, VoxelTruth
 
 @dataclass(frozen=True)
 class Registration:
-    """Shares in [0, 1]; a share of nothing is 1, since nothing disagrees."""
+    """How well depth and volume agree, as fractions in [0, 1]. A fraction of zero pixels is 1."""
 
     num_pixels: int  # with a depth between the frustum's near and far
     on_surface: float  # of those: land, after rounding, on a voxel with distance < 1

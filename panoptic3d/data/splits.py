@@ -22,7 +22,7 @@ class Split:
 
     name: str
     keys: tuple[str, ...]
-    sha256: str  # of the file as it is, before lines are cleaned
+    sha256: str  # of the file's bytes, before lines are stripped
     path: Path | None = None
     published: str | None = None  # which published list the file is, to the byte
 

@@ -88,7 +88,9 @@ def _mended(field: Float32[np.ndarray, "x y z"], known: np.ndarray) -> Float32[n
     flat, is_known = field.ravel(), known.ravel()
     strides = np.array([field.shape[1] * field.shape[2], field.shape[2], 1])
     limit = np.full(flat.size, np.inf, np.float32)
-    near = np.flatnonzero((flat < TRUNCATION_VOX - 1 - _LEFT_OUT_VOX) & is_known)  # others allow what no point exceeds
+    near = np.flatnonzero(
+        (flat < TRUNCATION_VOX - 1 - _LEFT_OUT_VOX) & is_known
+    )  # farther voxels set no limit below the truncation
     distance = flat.take(near)
     for step in neighbour_steps():
         there = near + step @ strides

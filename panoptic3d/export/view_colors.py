@@ -11,7 +11,7 @@ from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import View
 
 _BEHIND_M = 0.06  # farther behind what a view shows a vertex is hidden from it
-_FLATTEST = 0.1  # cosine: what is seen more flatly has smeared colours
+_FLATTEST = 0.1  # cosine of the viewing angle: surfaces seen at a more grazing angle get smeared colours
 Rasterize = Callable[[Tensor, Tensor, Camera], Float32[Tensor, "h w"]]  # depth, infinite where nothing is
 
 

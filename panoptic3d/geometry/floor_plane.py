@@ -7,7 +7,13 @@ from torch import Tensor
 
 from panoptic3d.geometry.room_planes import Plane, PlaneRules, level_plane
 
-_PITCHES_DEG = (-15.0, 0.0, 15.0, 30.0, 45.0)  # of the camera, looking down: people hold it level or point it at things
+_PITCHES_DEG = (
+    -15.0,
+    0.0,
+    15.0,
+    30.0,
+    45.0,
+)  # downward pitches to try: people hold a camera level or point it at things
 
 
 def floor_plane(points: Float[Tensor, "n 3"], rules: PlaneRules) -> Plane | None:

@@ -82,7 +82,7 @@ def moved(voxels: LabelledVoxels, shift: tuple[int, int, int]) -> LabelledVoxels
 
 
 def thickened(voxels: LabelledVoxels, step_vox: float) -> LabelledVoxels:
-    """As if the surface were cut at an iso level that is higher by the step."""
+    """The prediction with all surfaces thicker by `step_vox`, as a higher iso level would make them."""
     return replace(voxels, distance_vox=(voxels.distance_vox - np.float32(step_vox)).clip(min=0))
 
 

@@ -98,7 +98,9 @@ class SegmentRule(Config):
     instances: InstanceRule
     thing_class_by: Literal["majority", "first_voxel"] = "majority"
     majority_without: ClassIds = (0,)  # classes that do not vote
-    thing_classes: ClassIds | None = None  # an instance of another class is none: its voxels lose their id; None: all
+    thing_classes: ClassIds | None = (
+        None  # voxels of an instance of any other class lose their id; None: all classes count
+    )
     stuff_classes: ClassIds  # class 0 may stand here: it takes its voxels from things and makes no segment
     stuff_entries: Literal["present", "always", "visible"]  # any voxel | even if empty | any pixel in the 2D map
     overlap: Literal["stuff_wins", "thing_wins"]  # a voxel with a thing's id and a stuff class belongs to ...

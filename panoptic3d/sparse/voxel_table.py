@@ -108,7 +108,7 @@ class VoxelTable:
         return rows.index_fill_(0, missing, -1).view(cells.shape)
 
     def rows_and_missing(self, cells: Int[Tensor, " m"]) -> tuple[Int32[Tensor, " m"], Int64[Tensor, " z"]]:
-        """Row of the voxel in each of these cells, and the places of cells without a voxel, whose rows are any."""
+        """Row of the voxel in each of these cells, and the places of cells without a voxel. Their row is undefined."""
         if self.ranks is not None and self.starts is not None:
             ranks = self.ranks.index_select(0, cells)
             rows = self.starts.index_select(0, cells >> _BLOCK_BITS).add_(ranks).sub_(1).clamp_(min=0)

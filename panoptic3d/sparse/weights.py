@@ -1,4 +1,4 @@
-"""Kernels between layouts, lossless both ways.
+"""Convert convolution kernels between the layouts of the back ends, without loss.
 
 Ours is (tap, in, out) with taps in C order: the last spatial axis is fastest. MinkowskiEngine numbers taps with the first
 axis fastest, `kx + K*ky + K*K*kz`. WarpConvNet numbers MinkowskiEngine's taps backwards, from last to first.

@@ -35,7 +35,7 @@ class SparseVoxels:
         return torch.bincount(self.coords[:, 0].long(), minlength=self.batch_size).tolist()
 
     def rows_of(self, member: int) -> Bool[Tensor, " n"]:
-        """Which rows are of one member of the batch."""
+        """Mask of the rows that belong to one member of the batch."""
         return self.coords[:, 0] == member
 
     def member(self, member: int) -> "SparseVoxels":

@@ -65,7 +65,7 @@ def run_plan(
 
 
 def read_records(out: Path) -> dict[str, Record]:
-    """Of every shard's journal; a line that a killed run left unfinished is none."""
+    """Lines of every shard's journal, without one that a killed run left unfinished."""
     records: dict[str, Record] = {}
     for path in sorted((out / RECORDS).glob("*.jsonl")):
         for line in path.read_text().splitlines():

@@ -47,7 +47,7 @@ class StageConfig(Config):
     name: str
     steps: int = Field(ge=1)
     train: tuple[str, ...] = ()  # names of the method's parts; none: all of them
-    has_voxels: bool = True  # a stage of the 2D parts alone reads a quarter of the files
+    has_voxels: bool = True  # False: only the 2D parts train, and samples are read without their volumes
     optimizer: OptimizerConfig | None = None  # the run's without one
     schedule: ScheduleConfig | None = None
     # A head that saw no thing on one rank has no gradient there. Switch it off where every parameter is always used.

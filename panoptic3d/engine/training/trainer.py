@@ -180,7 +180,7 @@ class Trainer:
             self.scaler.step(self.optimizer)  # skips by itself what has overflowed
             self.scaler.update()
             if self.average is not None and is_finite:
-                self.average.update(self.step - self.stage.start)  # forgets what nobody trained before this stage
+                self.average.update(self.step - self.stage.start)  # the EMA's warm-up restarts with each stage
         return norm, is_finite
 
     def _give_up(self, batch: Batch, complaint: str, buffers: Mapping[str, Tensor]) -> None:

@@ -1,4 +1,4 @@
-"""Published weights of a method to a folder of ours, and back to the bit."""
+"""Convert published weights of a method to a checkpoint folder, and back without changing a bit."""
 
 import json
 from collections import OrderedDict

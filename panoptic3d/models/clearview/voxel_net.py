@@ -30,7 +30,7 @@ Keep = Callable[[SparseVoxels, Tensor], Tensor]
 # (heat logit, cells) -> where things are assumed.
 Seed = Callable[[Tensor, SparseVoxels], Places]
 _RARE = -3.0  # the logit at which rare events start
-_UNLIKELY = 1e-3  # no pixel is surer than that of what a voxel is not
+_UNLIKELY = 1e-3  # lower bound of a class probability that is read from a pixel
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

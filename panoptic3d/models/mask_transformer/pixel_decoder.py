@@ -76,7 +76,7 @@ class PixelDecoder(nn.Module):
 
 
 class DeformableLayer(nn.Module):
-    """Attention and a feed-forward step, each normalised behind its sum."""
+    """Deformable attention and a feed-forward block, each with a residual and LayerNorm after it (post-norm)."""
 
     def __init__(self, config: PixelDecoderConfig) -> None:
         super().__init__()

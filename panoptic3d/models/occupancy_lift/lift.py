@@ -178,7 +178,7 @@ def stacked(
     shape: tuple[int, int, int],
     config: OccupancyLiftConfig,
 ) -> tuple[SparseVoxels, Float[Tensor, "n f"]]:
-    """All members as one set in its order."""
+    """Join the voxels of all batch members into one sparse set, in the order of that set."""
     all_coords = torch.cat([F.pad(part, (1, 0), value=member) for member, part in enumerate(coords)])
     features = torch.cat(rows)
     if config.last_index == "dropped":

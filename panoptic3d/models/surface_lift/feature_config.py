@@ -16,7 +16,7 @@ class FeatureLiftConfig(LiftSlot):
     registration: Literal["released", "exact"] = "exact"
     # Of points in one voxel: "first" of the scan (pixels row by row, offsets innermost), or "nearest" to its voxel's centre.
     winner: Literal["first", "nearest"] = "nearest"
-    # Which cells of stride 4 are asked: "released" is the shipped mask with its thin pooling, "exact" the camera's view.
+    # Cells of stride 4 that are evaluated: "released" is the shipped mask with its thin pooling, "exact" the camera's view.
     frustum: Literal["released", "exact"] = "exact"
     # Where the grid lies: that of 3D-Front for every camera, or the one that the releases would give to this camera.
     grid: Literal["front3d", "camera"] = "front3d"

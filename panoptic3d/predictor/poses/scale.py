@@ -12,7 +12,7 @@ from panoptic3d.structures.scene import PanopticScene
 
 _STEPS_PX = 8  # of the depth map: every pixel would say the same again
 _COARSE, _FINE = 121, 41
-_RANGE = 3.5  # of the logarithm around a first guess: a factor of 33 to both sides
+_RANGE = 3.5  # search range of the log scale around a first guess: up to a factor of 33 either way
 _LEAST_SHARED = 50
 
 

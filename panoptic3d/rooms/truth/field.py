@@ -408,7 +408,7 @@ def _offer_nearby(
     squared: np.ndarray,
     minima: _Minima,
 ) -> None:
-    """To each voxel the nearest of the points that the eight nodes around it found."""
+    """Give each voxel the nearest of the surface points that its eight surrounding nodes found."""
     voxels = minima.slots.coords[slot].astype(np.float32)
     node, found_flat = minima.slots.node[slot], found.reshape(-1)
     best = np.full(len(slot), np.float32(np.inf))

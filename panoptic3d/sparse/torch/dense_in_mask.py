@@ -1,4 +1,4 @@
-"""Convolving nearly full sets densely, in the mask: from some occupancy on, no index is cheaper than any."""
+"""Dense convolution of nearly full sets, in a mask: above some occupancy it beats an indexed one."""
 
 import torch.nn.functional as F
 from jaxtyping import Float

@@ -25,7 +25,7 @@ _LEAST_FILL_OF_LINES = 0.7  # a set of thin lines fills no tiles: not worth a lo
 _LEAST_FILL = {(3, 2): 0.55, (3, 4): 0.45, (5, 2): 0.55, (5, 4): 0.35}  # by taps and size; measured (docs/sparse.md)
 _LEAST_PRODUCT = 200  # of channels in and out
 _MOST_OUT_OF_NARROW = 2
-_WHOLE_LANES = 16  # products of 13 columns take twice as long as those of 16
+_WHOLE_LANES = 16  # pad to whole SIMD lanes: a GEMM with 13 columns takes twice as long as one with 16
 
 
 def is_inference_on_a_cpu(features: Tensor, weight: Tensor) -> bool:

@@ -385,7 +385,7 @@ def nearest_pixels(values: Tensor, like: Float[Tensor, "b h w"]) -> Tensor:
 
 
 def kept_in_training(logit: Float[Tensor, " n"], is_band: Bool[Tensor, " n"], spare: float) -> Bool[Tensor, " n"]:
-    """The band, and of what is wrongly believed in the likeliest, at most `spare` times as many."""
+    """All band voxels, plus the most confident false positives: at most `spare` per band voxel."""
     wrong = torch.where(is_band, -torch.inf, logit.detach())
     count = min(int(spare * int(is_band.sum())), int((wrong > 0).sum()))
     kept = is_band.clone()

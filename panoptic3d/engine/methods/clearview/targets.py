@@ -14,7 +14,7 @@ from panoptic3d.structures.taxonomy import Taxonomy
 
 BAND_VOX = 2.0  # what the network refines: the scored shell and a voxel on both sides
 _MIN_VOXELS = 20  # of a thing that can be learnt
-_MIN_CEILING = 50  # pixels that tell how high a ceiling is
+_MIN_CEILING = 50  # a ceiling with fewer pixels gives no target height
 
 
 @dataclass(frozen=True, eq=False)

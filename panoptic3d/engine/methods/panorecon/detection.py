@@ -123,7 +123,7 @@ def roi_terms(
 def _mask_logits(
     detector: MaskRcnn, pooled: Float[Tensor, "n c s s"], drawn: Sequence[SampledBoxes]
 ) -> tuple[Float[Tensor, "_ classes m m"], ...]:
-    """Of the positives of each image. Where no image has any, the head is not asked: batch norms refuse nothing at all."""
+    """Mask logits of the positives of each image. Without positives skip the head: BatchNorm rejects an empty batch."""
     split = pooled.split([len(boxes.labels) for boxes in drawn])
     positive = torch.cat([part[: boxes.num_positive] for part, boxes in zip(split, drawn, strict=True)])
     rois = detector.config.rois

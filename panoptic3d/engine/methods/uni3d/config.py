@@ -47,7 +47,7 @@ class PooledQuerySettings(Config):
     network: Uni3dConfig
     supply: PooledSupplyConfig = PooledSupplyConfig()
     voxel_terms: QueryVoxelTermsConfig = QueryVoxelTermsConfig()
-    min_pixels: int = Field(default=200, ge=0)  # a thing has more, in the image as the network sees it
+    min_pixels: int = Field(default=200, ge=0)  # smaller things are no targets; counted at the network's input size
     curriculum: CurriculumConfig = CurriculumConfig(steps_64=0, steps_128=0)
     seed: int = 0
 
@@ -60,7 +60,7 @@ class Uni3dSettings(Config):
     voxel_terms: QueryVoxelTermsConfig = QueryVoxelTermsConfig()
     min_pixels: int = Field(
         default=200, ge=0
-    )  # a thing has more, in the image as the network sees it; 0 on Matterport3D
+    )  # smaller things are no targets; counted at the network's input size; 0 on Matterport3D
     # The norms of the trunk while the voxel net trains: "frozen", or "drifting" as in the reference, whose frozen 2D stage
     # stays in training mode: statistics of the batch, and running ones that move on (section 11, 18).
     frozen_norms: Literal["frozen", "drifting"] = "frozen"
