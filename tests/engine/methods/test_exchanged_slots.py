@@ -12,6 +12,8 @@ from torch import Tensor
 
 from panoptic3d.config import Config
 from panoptic3d.engine.methods.base import Method
+from panoptic3d.engine.methods.clearview.config import ClearviewTrainingConfig
+from panoptic3d.engine.methods.clearview.method import ClearviewMethod
 from panoptic3d.engine.methods.panorecon.method import PanoReconMethod
 from panoptic3d.engine.methods.table import load_training_config
 from panoptic3d.engine.methods.uni3d.config import PooledQuerySettings
@@ -25,6 +27,7 @@ from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.stages import learnable_names, set_trained_parts
 from panoptic3d.engine.training.starting import start_from
 from panoptic3d.errors import ConfigError, InputError
+from panoptic3d.models.centre_grouping.decoder import CentreGrouping
 from panoptic3d.models.occupancy_lift import lift as occupancy_lift
 from panoptic3d.models.occupancy_lift.instance_lift import InstanceOccupancyLift
 from panoptic3d.models.pixel_queries.segments import segments_of
@@ -111,6 +114,27 @@ def test_queries_over_clearviews_maps() -> None:
     assert all(p.grad is not None for p in method.network.panoptic.embed.parameters())
     assert all(p.grad is None for module in method.parts()["2d"] for p in module.parameters())
     (scene,) = method.scenes(batch)
+    assert scene.distance_vox.shape == (256, 256, 256)
+
+
+@pytest.mark.slow
+def test_buols_grouping_behind_clearviews_voxels() -> None:
+    """The decoder has no weights, so the training is clearview's; true depth stands in place of its own."""
+    torch.manual_seed(0)
+    network = {
+        "fit": {"width": 96, "height": 64},
+        "trunk": {"width": 8},
+        "rays": {"width": 8},
+        "voxel_net": {"channels_64": [4, 8], "channels_128": 4, "channels_256": 4},
+        "decode": {"name": "centres", "centres": "seeds"},
+    }
+    tree = {"network": network, "imagenet": False, "steps_64": 0, "true_depth": [1.0, 1.0]}
+    method, batch = ClearviewMethod(ClearviewTrainingConfig.model_validate(tree)), batch_of(room(0))
+    first, second = two_steps(method, batch)
+    assert "membership" in first
+    assert second["depth_error"] < first["depth_error"]
+    (scene,) = method.scenes(batch)
+    assert isinstance(method.network.decode, CentreGrouping)
     assert scene.distance_vox.shape == (256, 256, 256)
 
 
