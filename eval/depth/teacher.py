@@ -24,7 +24,8 @@ from panoptic3d.models.checkpoints.find import find_checkpoint
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.given_depth import at_map, fitted_depth
 from panoptic3d.structures.sample import Sample
-from panoptic3d.teachers.onnx_depth import DepthTeacher, open_teacher
+from panoptic3d.teachers.onnx_depth import open_teacher
+from panoptic3d.teachers.teacher import DepthTeacher
 
 _ALIGNMENTS = ("none", "scale", "scale_shift")
 
@@ -33,7 +34,7 @@ _ALIGNMENTS = ("none", "scale", "scale_shift")
 def maps_of(sample: Sample, network: Any, teacher: DepthTeacher) -> dict[str, np.ndarray]:
     """All at the pixels of our own depth map."""
     seen = network.see(sample.image[None], (sample.camera,))
-    loaded = LoadedDepth(teacher(sample.image), DepthOptions(teacher.card.kind, teacher.card.along), is_stretched=True)
+    loaded = LoadedDepth(teacher(sample.image), DepthOptions(teacher.kind, teacher.along), is_stretched=True)
     given, own_m = placed_depth(loaded, sample.camera), seen.rays.depth_m[0]
     truth = LoadedDepth(torch.where(sample.depth_m > 0, sample.depth_m, torch.nan).numpy())
     said = at_map(seen, given)

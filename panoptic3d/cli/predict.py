@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from panoptic3d.predictor.folder_run import Outcome
     from panoptic3d.predictor.photo_list import Order
     from panoptic3d.predictor.predictor import Predictor
-    from panoptic3d.teachers.onnx_depth import DepthTeacher
+    from panoptic3d.teachers.teacher import DepthTeacher
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     camera.add_argument("--cameras", metavar="FILE", help="JSON: a camera for all photos, or one for each by its name")
     depth = parser.add_mutually_exclusive_group()
     depth.add_argument("--depth", metavar="FILE_OR_FOLDER", help="measured depth: .exr, .npy, .npz, 16-bit PNG, TIFF")
-    depth.add_argument("--depth-model", metavar="CARD", help="another network's depth: the JSON beside its ONNX file")
+    depth.add_argument(
+        "--depth-model",
+        metavar="CARD",
+        help="another network's: the JSON beside its ONNX file, or package.module:function",
+    )
     add_depth_arguments(parser)
     parser.add_argument("--camera-height-m", type=float, metavar="H", help="above the floor: gives the scene its scale")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
@@ -61,7 +65,6 @@ def run(arguments: argparse.Namespace) -> int:
     from panoptic3d.predictor.predictor import PhotoHint, Predictor
     from panoptic3d.predictor.ranks import device_of_rank, join_ranks
     from panoptic3d.predictor.scene_index import check_index
-    from panoptic3d.teachers.onnx_depth import open_teacher
 
     if arguments.batch_size < 1:
         raise InputError(f"--batch-size is {arguments.batch_size}; give at least 1.")
@@ -79,7 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
         choose_camera(load_photo(orders[0].photo), cameras.of(orders[0].photo))
         if depth is not None:
             depth.load(orders[0].photo, orders[0].scene)
-    teacher = None if arguments.depth_model is None else open_teacher(Path(arguments.depth_model))
+    teacher = teacher_of(arguments)
     find_checkpoint(arguments.checkpoint)
     join_ranks()
     predictor = Predictor(arguments.checkpoint, device_of_rank(arguments.device), trust=arguments.trust)
@@ -106,7 +109,8 @@ def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":
 
     options = depth_options(arguments)
     if arguments.depth is None:
-        if options != DepthOptions():
+        is_of_function = arguments.depth_model is not None and ":" in arguments.depth_model
+        if options != DepthOptions() and not is_of_function:
             raise InputError("--depth-kind, -along, -unit and -intrinsics say what --depth holds; give that, too.")
         return None
     place = Path(arguments.depth)
@@ -119,6 +123,17 @@ def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":
             "--depth is one file and there are several photos; give a folder of depths that are named alike."
         )
     return DepthPlace(place, options)
+
+
+def teacher_of(arguments: argparse.Namespace) -> "DepthTeacher | None":
+    """By a card, or a function of a package that the caller trusts."""
+    from panoptic3d.teachers.function_depth import trusted_function
+    from panoptic3d.teachers.onnx_depth import open_teacher
+
+    word = arguments.depth_model
+    if word is None or ":" not in word or Path(word).exists():
+        return None if word is None else open_teacher(Path(word))
+    return trusted_function(word, arguments.trust, arguments.depth_kind, arguments.depth_along)
 
 
 def _carry_out(

@@ -12,7 +12,7 @@ from panoptic3d.errors import InputError
 from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.predictor.photos import Photo, load_photo, photo_from_array, photo_from_bytes
 from panoptic3d.structures.camera import Camera
-from panoptic3d.teachers.onnx_depth import DepthTeacher
+from panoptic3d.teachers.teacher import DepthTeacher
 
 AnyPhoto = Photo | str | os.PathLike[str] | bytes | np.ndarray | Tensor | Image.Image
 

@@ -20,9 +20,8 @@ from panoptic3d.predictor.photo_list import Order
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.predictor.predictor import PhotoHint, Predictor
 from panoptic3d.predictor.scene_index import update_index
-from panoptic3d.predictor.taught import teacher_facts
 from panoptic3d.structures.scene import PanopticScene
-from panoptic3d.teachers.onnx_depth import DepthTeacher
+from panoptic3d.teachers.teacher import DepthTeacher
 
 
 @dataclass(frozen=True, eq=False)
@@ -72,7 +71,7 @@ class _Writing:
         options: dict[str, Any] = {"simplify_vox": self.simplify_vox, "maps": self.maps, "min_score": self.min_score}
         options |= {"camera_height_m": asking.camera_height_m}
         if isinstance(asking.depth, DepthTeacher):
-            options["depth_model"] = teacher_facts(asking.depth)
+            options["depth_model"] = asking.depth.facts()
         files = asking.depth if isinstance(asking.depth, DepthPlace) else None
         return Wanted.by(asking.predictor.network.checkpoint, given, files, **options)
 

@@ -24,7 +24,7 @@ from panoptic3d.predictor.taught import taught_depth
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.given_depth import SceneHint
 from panoptic3d.structures.scene import PanopticScene
-from panoptic3d.teachers.onnx_depth import DepthTeacher
+from panoptic3d.teachers.teacher import DepthTeacher
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -10,15 +10,18 @@ import torch.nn.functional as F
 from jaxtyping import Float32, UInt8
 from torch import Tensor
 
-from panoptic3d.errors import InputError, reading
+from panoptic3d.config import fingerprint
+from panoptic3d.errors import reading
 from panoptic3d.optional import require
+from panoptic3d.structures.given_depth import DepthKind
 from panoptic3d.teachers.card import CardInput, DepthCard, model_bytes, read_card
+from panoptic3d.teachers.teacher import DepthTeacher, as_depths
 
 _QUIET = 4  # what is wrong is said once, by the exception
 
 
 @dataclass(frozen=True, eq=False)
-class DepthTeacher:
+class OnnxTeacher(DepthTeacher):
     card: DepthCard
     path: Path  # of the card
     session: Any  # onnxruntime.InferenceSession
@@ -29,27 +32,27 @@ class DepthTeacher:
         name = wanted.name or self.session.get_inputs()[0].name
         with reading(self.path, "a network that fits its card", advice="compare its input and output with the card"):
             (said,) = self.session.run([self._output], {name: network_input(image, wanted)})
-        values = np.asarray(said)
-        flat = values.reshape([n for n in values.shape if n != 1])
-        if flat.ndim != 2 or not np.issubdtype(flat.dtype, np.floating):
-            shape = "x".join(map(str, values.shape))
-            raise InputError(
-                f"{self.path}: the network says {values.dtype} of shape {shape}, which is no map of depths."
-            )
-        unit = self.card.unit_m if self.card.kind == "metric" else 1.0
-        return np.where(np.isfinite(flat), flat * unit, np.nan).astype(np.float32)
+        return as_depths(said, f"the network of {self.path}", self.card.unit_m if self.kind == "metric" else 1.0)
+
+    @property
+    def kind(self) -> DepthKind:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.card.kind
+
+    @property
+    def along(self) -> Literal["axis", "ray"]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        return self.card.along
 
     @property
     def _output(self) -> str:
         return self.card.output or self.session.get_outputs()[0].name
 
     def facts(self) -> dict[str, Any]:
-        """For scene.json and for results."""
         card = self.card
-        return {"source": card.name, "sha256": card.sha256, "licence": card.licence, "trained_on": card.trained_on}
+        told = {"source": card.name, "sha256": card.sha256, "licence": card.licence, "trained_on": card.trained_on}
+        return {**told, "card": fingerprint(card)}
 
 
-def open_teacher(path: Path, num_threads: int = 1) -> DepthTeacher:
+def open_teacher(path: Path, num_threads: int = 1) -> OnnxTeacher:
     """What is wrong with card or network is said here, before the first photo."""
     card = read_card(path)
     data = model_bytes(card, path)
@@ -59,7 +62,7 @@ def open_teacher(path: Path, num_threads: int = 1) -> DepthTeacher:
     options.intra_op_num_threads = num_threads
     with reading(path, "a card whose network loads", advice="give an ONNX file that onnxruntime runs"):
         session = onnxruntime.InferenceSession(data, options, providers=["CPUExecutionProvider"])
-    teacher = DepthTeacher(card, path, session)
+    teacher = OnnxTeacher(card, path, session)
     teacher(torch.zeros(3, 64, 64, dtype=torch.uint8))
     return teacher
 

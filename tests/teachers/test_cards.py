@@ -15,6 +15,7 @@ from panoptic3d.cli.main import main
 from panoptic3d.config import parse_yaml
 from panoptic3d.errors import InputError, MissingPartError
 from panoptic3d.teachers.card import CardInput, read_card
+from panoptic3d.teachers.function_depth import trusted_function
 from panoptic3d.teachers.onnx_depth import network_input, open_teacher
 from tests.predictor.hostile import picture
 
@@ -122,6 +123,25 @@ def test_a_card_on_the_command_line(
     assert "another file" in capsys.readouterr().err
     assert main(["predict", "a.png", "--out", "out", "--depth-model", card, "--depth", "a.png"]) == 2
     assert not Path("out").exists()
+
+
+def near_below(picture_rgb: np.ndarray) -> np.ndarray:
+    """A depth model of somebody's."""
+    height, width, _ = picture_rgb.shape
+    return np.broadcast_to(np.linspace(4.0, 1.0, height)[:, None], (height, width))
+
+
+def test_a_function_runs_where_its_package_is_trusted() -> None:
+    name = f"{__name__}:near_below"
+    with pytest.raises(InputError, match="--trust"):
+        trusted_function(name, (), "metric", "axis")
+    said = trusted_function(name, (__name__.split(".")[0],), "affine", "axis")
+    depth = said(torch.zeros(3, 48, 64, dtype=torch.uint8))
+    assert depth.shape == (48, 64)
+    assert said.facts() == {"source": name, "kind": "affine", "along": "axis"}
+    for wrong in ("no.such:thing", f"{__name__}:nothing", f"{__name__}:MEAN"):
+        with pytest.raises(InputError):
+            trusted_function(wrong, ("*",), "metric", "axis")
 
 
 def test_cards_of_the_docs_are_cards(repository: Path) -> None:

@@ -14,7 +14,8 @@ from panoptic3d.errors import InputError
 from panoptic3d.randomness import torch_generator
 from panoptic3d.structures.given_depth import GivenDepth
 from panoptic3d.structures.sample import Sample
-from panoptic3d.teachers.onnx_depth import DepthTeacher, open_teacher
+from panoptic3d.teachers.onnx_depth import open_teacher
+from panoptic3d.teachers.teacher import DepthTeacher
 
 
 @runtime_checkable
@@ -73,8 +74,7 @@ class TeacherDepth:
         return self.teacher.facts()
 
     def of(self, sample: Sample) -> GivenDepth:
-        card = self.teacher.card
-        options = DepthOptions(card.kind, card.along)
+        options = DepthOptions(self.teacher.kind, self.teacher.along)
         loaded = LoadedDepth(self.teacher(sample.image), options, log_spread=None, is_stretched=True)
         return placed_depth(loaded, sample.camera)
 
