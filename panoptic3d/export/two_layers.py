@@ -182,7 +182,7 @@ def _with_views(
     )
     starts = np.cumsum([0, *(len(mesh.mesh.vertices) for mesh in meshes)]).tolist()
     result = []
-    for own, start, end in zip(colors, starts, starts[1:], strict=True):
+    for own, start, end in zip(colors, starts[:-1], starts[1:], strict=True):
         takes = is_found[start:end] & ~own.is_seen
         result.append(VertexColors(torch.where(takes[:, None], of_views[start:end], own.color), own.is_seen))
     return result

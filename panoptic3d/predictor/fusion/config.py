@@ -16,8 +16,13 @@ class FusionConfig(Config):
     # "none" is a control: every thing of every view keeps an id of its own.
     association: Literal["assignment", "none"] = "assignment"
     accepted_above: float = Field(default=0.25, ge=0, lt=1)  # mean vote share that an id must have of a thing's voxels
+    # A thing that so much of the votes agree on is one, whatever the classes that the views name; 1 asks for one class.
+    accepted_of_any_class_above: float = Field(default=1.0, ge=0, le=1)
     min_known_share: float = Field(default=0.1, ge=0, le=1)  # of a thing's voxels that other views tell of
     merged_above: float = Field(default=0.5, ge=0, le=1)  # overlap over union of two ids where both could be seen
+    kept_above: float = Field(
+        default=0.0, ge=0, le=1
+    )  # share of the voxels that name a thing which it must win, to be one
     max_rounds: int = Field(default=3, ge=0)
     near_m: float = Field(default=0.4, ge=0)
     far_m: float = Field(default=6.0, gt=0)

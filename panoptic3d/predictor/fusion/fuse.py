@@ -78,7 +78,9 @@ def fused_scene(gathered: GatheredViews, config: FusionConfig) -> PanopticScene:
     votes, things, anchor = gathered.votes, gathered.things, gathered.views[0].scene
     ids = associated(things, config) if config.association == "assignment" else unassociated(things)
     surface = fused_surface(candidates, votes, config)
-    labels = fused_labels(votes, things, ids, surface.distance_vox < _LABELLED_VOX, anchor.taxonomy)
+    kept_above = config.kept_above if config.association == "assignment" else 0.0
+    is_labelled = surface.distance_vox < _LABELLED_VOX
+    labels = fused_labels(votes, things, ids, is_labelled, anchor.taxonomy, kept_above)
     number_of = _numbers(labels, surface)
     scores, class_scores = _scores(views, things, ids, number_of)
     back = np.argsort(gathered.place_given)

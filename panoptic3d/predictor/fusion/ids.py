@@ -85,7 +85,8 @@ def _chosen(
     share = votes / np.maximum(known, 1e-12)[:, None]
     size = np.bincount(local, minlength=num)
     class_of = _majority(things, ids, others, num_ids)
-    is_allowed = (share > config.accepted_above) & (own.class_id[:, None] == class_of[None])
+    is_one_class = own.class_id[:, None] == class_of[None]
+    is_allowed = (share > config.accepted_above) & (is_one_class | (share > config.accepted_of_any_class_above))
     is_allowed &= (known_vox >= config.min_known_share * size)[:, None]
     chosen = np.full(num, -1)
     mean_weight = np.bincount(local, weight, minlength=num) / np.maximum(size, 1)

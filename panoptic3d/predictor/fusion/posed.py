@@ -9,7 +9,7 @@ import torch
 from panoptic3d.predictor.fusion.config import FusionConfig
 from panoptic3d.predictor.fusion.fuse import fuse
 from panoptic3d.predictor.poses.posed_photos import PosedPhoto
-from panoptic3d.predictor.poses.scale import found_scale
+from panoptic3d.predictor.poses.scale import scale_of_scenes
 from panoptic3d.structures.scene import PanopticScene
 
 
@@ -23,7 +23,7 @@ def fuse_posed(
     """`scale` is what a unit of the poses has in metres; None asks the photos' depth."""
     facts: dict[str, Any] = {"photos": list(names)}
     if scale is None:
-        found = found_scale(scenes, poses)
+        found = scale_of_scenes(scenes, poses)
         scale = found.factor
         facts["scale"] = {
             "metres_per_unit": round(scale, 6),

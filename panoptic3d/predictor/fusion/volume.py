@@ -67,8 +67,11 @@ def fused_labels(
     ids: Ids,
     is_labelled: Bool[np.ndarray, " n"],
     taxonomy: Taxonomy,
+    kept_above: float = 0.0,
 ) -> FusedLabels:
-    """The label with the most votes of each voxel; a thing has the class that most of its votes name."""
+    """The label with the most votes of each voxel; a thing has the class that most of its votes name. One that wins less than
+    `kept_above` of the voxels that name it is what another view made up: it loses its votes.
+    """
     first = len(taxonomy)
     places = np.full(len(is_labelled), -1)
     places[is_labelled] = np.arange(int(is_labelled.sum()))
@@ -87,6 +90,9 @@ def fused_labels(
         strength[number, places[view.rows[told]]] = value[told]
         np.add.at(class_votes, (own_ids[local[is_thing]], view.semantic[told][is_thing]), value[told][is_thing])
     best, share = _winner(labels, strength)
+    if kept_above > 0:
+        labels[np.isin(labels, _lost(labels, best, first, kept_above))] = _NO_LABEL
+        best, share = _winner(labels, strength)
     semantic, result = np.zeros(len(is_labelled), np.uint8), np.zeros(len(is_labelled), np.int64)
     class_of = np.concatenate((np.arange(first), class_votes.argmax(axis=1)))
     there = np.flatnonzero(is_labelled)
@@ -95,6 +101,17 @@ def fused_labels(
     shares = np.zeros(len(is_labelled), np.float32)
     shares[there] = share
     return FusedLabels(semantic, result, shares)
+
+
+def _lost(labels: np.ndarray, best: np.ndarray, first: int, kept_above: float) -> np.ndarray:
+    """Things that win too few of the voxels that any view gives them."""
+    num = int(labels.max(initial=0)) + 1
+    named = np.zeros(num, np.int64)
+    for row, label in enumerate(labels):
+        is_new = (label >= first) & ~(labels[:row] == label).any(axis=0)  # a voxel counts once
+        named += np.bincount(label[is_new], minlength=num)
+    won = np.bincount(best[best >= 0], minlength=num)
+    return np.flatnonzero((named > 0) & (won < kept_above * named))
 
 
 def _winner(labels: np.ndarray, strength: np.ndarray) -> tuple[Int64[np.ndarray, " n"], Float32[np.ndarray, " n"]]:

@@ -8,6 +8,8 @@ from jaxtyping import Float64
 
 from panoptic3d.errors import InputError
 from panoptic3d.predictor.poses.posed_photos import PosedPhoto
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.pixel_map import DepthMap
 from panoptic3d.structures.scene import PanopticScene
 
 _STEPS_PX = 8  # of the depth map: every pixel would say the same again
@@ -23,16 +25,23 @@ class PoseScale:
     num_shared: int  # pixels that were compared
 
 
-def found_scale(scenes: Sequence[PanopticScene], poses: Sequence[PosedPhoto]) -> PoseScale:
+def scale_of_scenes(scenes: Sequence[PanopticScene], poses: Sequence[PosedPhoto]) -> PoseScale:
+    """`found_scale` of the depth that was predicted with each scene."""
+    maps = [scene.depth_map for scene in scenes]
+    known = [depth_map for depth_map in maps if depth_map is not None]
+    if len(known) < len(maps):
+        raise InputError("--pose-scale auto compares depths, and a scene has none; predict it again, or give a number.")
+    return found_scale(known, [scene.camera for scene in scenes], poses)
+
+
+def found_scale(maps: Sequence[DepthMap], cameras: Sequence[Camera], poses: Sequence[PosedPhoto]) -> PoseScale:
     """One factor for all poses: where a point that one photo sees lies in another, the two depths should agree there.
 
     Minimises the median of |log(z / D)| over the pixels that two photos share, and over the sparse points of COLMAP.
     """
-    if any(scene.depth_map is None for scene in scenes):
-        raise InputError("--pose-scale auto compares depths, and a scene has none; predict it again, or give a number.")
-    if len(scenes) < 2:
+    if len(maps) < 2:
         raise InputError("--pose-scale auto needs at least two photos; give a number.")
-    views = [_DepthView.of(scene) for scene in scenes]
+    views = [_DepthView.of(depth_map, camera) for depth_map, camera in zip(maps, cameras, strict=True)]
     matrices = [pose.world_from_camera for pose in poses]
     centres = np.stack([matrix[:3, 3] for matrix in matrices])
     reach = float(np.median(np.linalg.norm(centres - np.median(centres, axis=0), axis=1)))
@@ -43,7 +52,7 @@ def found_scale(scenes: Sequence[PanopticScene], poses: Sequence[PosedPhoto]) ->
     for width, steps in ((_RANGE, _COARSE), (0.12, _FINE), (0.012, _FINE)):
         tried = middle + np.linspace(-width, width, steps)
         errors = [_errors(views, matrices, float(np.exp(value)), sparse) for value in tried]
-        costs = [np.inf if len(e) < _LEAST_SHARED else _cost(e) for e in errors]
+        costs = [np.inf if len(e) < _LEAST_SHARED else float(np.median(e)) for e in errors]
         best = int(np.argmin(costs))
         middle = float(tried[best])
     found = errors[best]
@@ -62,11 +71,9 @@ class _DepthView:
     size: tuple[int, int]  # of the photo in memory: width, height
 
     @classmethod
-    def of(cls, scene: PanopticScene) -> "_DepthView":
-        assert scene.depth_map is not None
-        depth = scene.depth_map.depth_m.double().cpu().numpy()
-        scale, shift = np.array(scene.depth_map.from_photo.scale), np.array(scene.depth_map.from_photo.shift)
-        camera = scene.camera
+    def of(cls, depth_map: DepthMap, camera: Camera) -> "_DepthView":
+        depth = depth_map.depth_m.double().cpu().numpy()
+        scale, shift = np.array(depth_map.from_photo.scale), np.array(depth_map.from_photo.shift)
         focal = np.array([camera.fx_px, camera.fy_px]) * scale
         centre = np.array([camera.cx_px, camera.cy_px]) * scale + shift
         row, column = (axis.ravel() for axis in np.mgrid[: depth.shape[0] : _STEPS_PX, : depth.shape[1] : _STEPS_PX])
@@ -104,10 +111,6 @@ def _errors(views: Sequence[_DepthView], poses: Sequence[np.ndarray], scale: flo
             z, depth = other.seen(one.points_m @ there[:3, :3].T + scale * there[:3, 3])
             errors.append(np.abs(np.log(z / depth)))
     return np.concatenate(errors)
-
-
-def _cost(errors: np.ndarray) -> float:
-    return float(np.median(errors))
 
 
 def _of_points(views: Sequence[_DepthView], poses: Sequence[PosedPhoto]) -> np.ndarray:
