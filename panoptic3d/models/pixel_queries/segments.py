@@ -28,12 +28,11 @@ def segments_of(probabilities: Float[Tensor, "classes h w"], taxonomy: Taxonomy,
     masks, classes = [], []
     for class_id in class_map.unique().tolist():
         if class_id in taxonomy.thing_ids:
-            regions = connected_regions(class_map == class_id)
-        elif class_id in taxonomy.stuff_ids:
+            regions = connected_regions(class_map == class_id, min_pixels)
+        elif class_id in taxonomy.stuff_ids and int((class_map == class_id).sum()) > min_pixels:
             regions = (class_map == class_id)[None]
         else:
             continue
-        regions = regions[regions.flatten(1).sum(dim=1) > min_pixels]
         masks.append(regions)
         classes += [class_id] * len(regions)
     every = torch.cat(masks) if masks else torch.zeros((0, *class_map.shape), dtype=torch.bool, device=best.device)
@@ -42,8 +41,8 @@ def segments_of(probabilities: Float[Tensor, "classes h w"], taxonomy: Taxonomy,
     return Segments(every, torch.tensor(classes, dtype=torch.int64, device=best.device), scores)
 
 
-def connected_regions(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "n h w"]:
-    """With corners. The largest number of a region spreads until nothing changes."""
+def connected_regions(mask: Bool[Tensor, "h w"], min_pixels: int) -> Bool[Tensor, "n h w"]:
+    """Those of more pixels; corners connect. The largest number of a region spreads until nothing changes."""
     height, width = mask.shape
     number = torch.arange(1, height * width + 1, device=mask.device, dtype=torch.float32).view(height, width) * mask
     while True:
@@ -51,4 +50,5 @@ def connected_regions(mask: Bool[Tensor, "h w"]) -> Bool[Tensor, "n h w"]:
         if torch.equal(spread, number):
             break
         number = spread
-    return number == number[mask].unique()[:, None, None]
+    numbers, counts = number[mask].unique(return_counts=True)
+    return number == numbers[counts > min_pixels][:, None, None]
