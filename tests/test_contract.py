@@ -25,6 +25,9 @@ scene.save("out/room"); scene.to_glb("room.glb"); scene.to_trimesh(); scene.show
 again = panoptic3d.PanopticScene.load("out/room")
 predictor = panoptic3d.Predictor.from_pretrained("tiny")
 scenes = predictor(["a.jpg", "b.jpg"], cameras=[None, panoptic3d.Camera.from_fov(70, width=4000, height=3000)])
+poses = [torch.eye(4, dtype=torch.float64)] * 2
+room = panoptic3d.fuse(scenes, world_from_camera=poses)
+room.save("out/fused"); fused = panoptic3d.PanopticScene.load("out/fused")
 from panoptic3d.metrics import PanopticReconstructionQuality
 """
 # name of an expression in a user's script -> the type that a checker must show
@@ -58,7 +61,7 @@ def test_every_line_of_the_contract_runs(tmp_path: Path, repository: Path, monke
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr("webbrowser.open", lambda address: True)
     with_camera = tmp_path / "b.jpg"
-    names: dict[str, object] = {}
+    names: dict[str, object] = {"torch": torch}
     width, height = panoptic3d.predict(with_camera).photo.shape[:0:-1]  # pyright: ignore[reportOptionalMemberAccess]
     is_four_to_three = abs(width / 4000 - height / 3000) * height <= 1
     for line in _LINES.strip().splitlines():
@@ -80,6 +83,12 @@ def test_every_line_of_the_contract_runs(tmp_path: Path, repository: Path, monke
     assert (tmp_path / "room.glb").read_bytes()[:4] == b"glTF"
     assert [one.provenance["camera_source"] for one in scenes][1] == "given camera"
     assert len(repr(scene)) < 200
+    room, fused = names["room"], names["fused"]
+    assert isinstance(room, panoptic3d.PanopticScene)
+    assert isinstance(fused, panoptic3d.PanopticScene)
+    assert [view.camera for view in fused.views] == [view.camera for view in room.views]
+    assert torch.equal(fused.known, room.known)  # pyright: ignore[reportArgumentType]
+    assert torch.equal(fused.semantic, room.semantic)
 
 
 @pytest.mark.slow

@@ -1,5 +1,6 @@
 """What the README and docs claim: links lead somewhere, examples run, commands parse, the site builds without a warning."""
 
+import json
 import os
 import re
 import shlex
@@ -66,6 +67,16 @@ def test_every_example_runs(page: str, repository: Path, tmp_path: Path) -> None
         done = subprocess.run([sys.executable, "-c", block], cwd=tmp_path, capture_output=True, text=True)
         assert done.returncode == 0, done.stderr
         assert "wall" in done.stdout
+
+
+@pytest.mark.slow
+def test_every_cell_of_the_notebook_runs(repository: Path, tmp_path: Path) -> None:
+    (tmp_path / "data").symlink_to(repository / "data")
+    notebook = json.loads((repository / "docs" / "notebooks" / "quickstart.ipynb").read_text())
+    cells = ["".join(cell["source"]) for cell in notebook["cells"] if cell["cell_type"] == "code"]
+    assert len(cells) >= 5
+    done = subprocess.run([sys.executable, "-c", "\n\n".join(cells)], cwd=tmp_path, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
 
 
 @pytest.mark.slow
