@@ -8,6 +8,7 @@ run deletes it, and leaves alone what other processes are writing.
 import contextlib
 import ctypes
 import errno
+import functools
 import hashlib
 import os
 import re
@@ -37,6 +38,7 @@ def write_atomically(path: str | os.PathLike[str], write: Callable[[BinaryIO], o
     rename. Two processes that write the same path leave one whole file.
     """
     path = Path(path)
+    _sweep_once(os.path.abspath(path.parent))
     with _partial(path.parent, _make_file) as partial:
         with open(partial, "wb") as file:
             write(file)
@@ -134,6 +136,12 @@ def sweep_partial_files(folder: str | os.PathLike[str]) -> int:
             if is_orphan:
                 num_swept += _discard(orphan, ())
     return num_swept
+
+
+@functools.cache
+def _sweep_once(folder: str) -> None:
+    """A process sweeps a folder the first time it writes there. `folder` is absolute."""
+    sweep_partial_files(folder)
 
 
 def partial_files(folder: str | os.PathLike[str]) -> Iterator[Path]:

@@ -81,7 +81,7 @@ VERBS = {
         lambda i, o: ["predict", str(i / "photos"), "--out", str(o), "--device", "cpu", "--maps"], patch=_stand_in
     ),
     "pack": Verb(lambda i, o: ["data", "pack", str(i / "released"), "--out", str(o)]),
-    "unpack": Verb(lambda i, o: ["data", "pack", str(_TINY), "--unpack", "--out", str(o)]),
+    "unpack": Verb(lambda i, o: ["data", "pack", str(i / "rooms"), "--unpack", "--out", str(o)]),
     "generate": Verb(
         lambda i, o: ["data", "generate", "--out", str(o), "--num", "2", "--views", "1", "--workers", "1", *_FAST],
         logs=("records/0000-of-0001.jsonl",),
@@ -91,7 +91,16 @@ VERBS = {
         logs=("report.json.journal",),
     ),
     "inspect": Verb(
-        lambda i, o: ["data", "inspect", str(_TINY), "--out", str(o / "a.png"), "--scene", str(o / "s"), "--overwrite"]
+        lambda i, o: [
+            "data",
+            "inspect",
+            str(i / "rooms"),
+            "--out",
+            str(o / "a.png"),
+            "--scene",
+            str(o / "s"),
+            "--overwrite",
+        ]
     ),
     "assets": Verb(lambda i, o: ["data", "assets", str(i / "furniture"), "--out", str(o / "library")]),
     "evaluate": Verb(

@@ -7,7 +7,7 @@ from collections import Counter
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from concurrent.futures.process import BrokenProcessPool
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -126,12 +126,11 @@ class Journal:
                 self._load(self._path)
 
     def _load(self, path: Path) -> None:
-        for line in path.read_text().splitlines():
-            try:
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            # The line at which the earlier run was killed, or of somebody else: its sample is read again.
+            with suppress(ValueError, KeyError, TypeError, RecursionError):
                 entry = json.loads(line)
-            except json.JSONDecodeError:
-                continue  # the line at which the earlier run was killed; its sample is read again
-            self._known[entry["sample"]] = entry["stamp"], [Finding(**item) for item in entry["findings"]]
+                self._known[entry["sample"]] = entry["stamp"], [Finding(**item) for item in entry["findings"]]
 
     def lookup(self, key: str, stamp: list) -> list[Finding] | None:
         entry = self._known.get(key)

@@ -18,6 +18,7 @@ from panoptic3d.rooms.layout.config import LayoutConfig
 
 RECIPES = configs_folder() / "rooms"
 SplitName = Literal["train", "val", "test"]
+_MAX_DIGITS = 20  # of a shard
 _NUM_ROOMS_A_TURN = 20  # of which the last but one is for validation and the last for tests
 
 
@@ -115,7 +116,8 @@ class Shard:
     @classmethod
     def parse(cls, text: str) -> "Shard":
         index, slash, count = text.partition("/")
-        if not (slash and text.isascii() and index.isdigit() and count.isdigit()):
+        is_number = text.isascii() and index.isdigit() and count.isdigit() and len(text) < _MAX_DIGITS
+        if not (slash and is_number):
             raise InputError(f"a shard is written I/N, such as 0/8; got {text!r}.")
         return cls(int(index), int(count))
 

@@ -19,7 +19,7 @@ from panoptic3d.data.roots import MANIFEST as PACKED_MANIFEST
 from panoptic3d.engine.generation.page import write_statistics
 from panoptic3d.engine.generation.plan import GenerationPlan, RoomJob, Shard
 from panoptic3d.engine.generation.room import digest, has_own_mask, make_room_samples
-from panoptic3d.errors import InputError, Panoptic3dError
+from panoptic3d.errors import InputError, Panoptic3dError, reading
 from panoptic3d.files import sweep_partial_files, write_text_atomically
 
 PLAN_FILE, MANIFEST, RECORDS = "generation.json", "manifest.json", "records"
@@ -65,16 +65,23 @@ def run_plan(
 
 
 def read_records(out: Path) -> dict[str, Record]:
-    """Lines of every shard's journal, without one that a killed run left unfinished."""
+    """Lines of every shard's journal, without those that are no record or that a killed run left unfinished."""
     records: dict[str, Record] = {}
     for path in sorted((out / RECORDS).glob("*.jsonl")):
-        for line in path.read_text().splitlines():
-            try:
-                record = json.loads(line)
-            except json.JSONDecodeError:
-                continue
-            records[record["key"]] = record
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
+            record = _record(line)
+            if record is not None:
+                records[record["key"]] = record
     return records
+
+
+def _record(line: str) -> Record | None:
+    try:
+        record = json.loads(line)
+        is_ours = isinstance(record["key"], str) and isinstance(record["files"], dict)
+        return record if is_ours and isinstance(record["facts"], dict) else None
+    except (ValueError, KeyError, TypeError, RecursionError):
+        return None
 
 
 def finish(plan: GenerationPlan, out: Path, records: dict[str, Record]) -> None:
@@ -112,7 +119,12 @@ def _check_same(plan: GenerationPlan, out: Path) -> None:
         if any(not entry.name.startswith(".") for entry in out.iterdir()):
             raise InputError(f"{out} is not empty and no generated data set; generate into a new folder.")
         return
-    before, now = json.loads(path.read_text()), plan.describe()
+    now = plan.describe()
+    with reading(path, "the plan of a generated data set", advice="generate into a new folder"):
+        before = json.loads(path.read_bytes())
+        if before["format"] != now["format"] or not isinstance(before["num"], int):
+            raise ValueError("another file of this name")
+        before = {key: before[key] for key in now}
     for key in ("fingerprint", "first_seed", "split"):
         if before[key] != now[key]:
             raise InputError(

@@ -1,6 +1,5 @@
 """Convert published weights of a method to a checkpoint folder, and back without changing a bit."""
 
-import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -8,14 +7,14 @@ from pathlib import Path
 from typing import Any, Literal
 
 import torch
-from safetensors.torch import save
 from torch import Tensor
 
-from panoptic3d.config import Config, canonical_json
+from panoptic3d.config import Config
 from panoptic3d.errors import BadFileError
-from panoptic3d.files import sha256_of_file, write_bytes_atomically, write_text_atomically
+from panoptic3d.files import sha256_of_file
 from panoptic3d.models.checkpoints.entries import Entry, entries_of
-from panoptic3d.models.checkpoints.folder import CONFIG, ORIGIN, WEIGHTS, read_origin
+from panoptic3d.models.checkpoints.folder import read_origin
+from panoptic3d.models.checkpoints.imported import write_import
 from panoptic3d.models.checkpoints.key_report import KeyReport, match
 from panoptic3d.models.checkpoints.load import is_only_2d, load_network, network_config_of
 from panoptic3d.models.checkpoints.published import read_published
@@ -80,9 +79,6 @@ def import_published(family: Family, path: Path, out: Path, mode: Mode = "faithf
     if not report.is_complete:
         message = f"{path} is not a whole {family.title} checkpoint: {report.complaint}; nothing was written."
         raise BadFileError(message, path=str(path), reason="keys")
-    out.mkdir(parents=True, exist_ok=True)
-    write_bytes_atomically(out / WEIGHTS, save({name: tensor.contiguous() for name, tensor in state.items()}))
-    write_text_atomically(out / CONFIG, json.dumps(json.loads(canonical_json(config)), indent=2) + "\n")
     origin = {
         "family": family.name,
         "file": path.name,
@@ -92,7 +88,7 @@ def import_published(family: Family, path: Path, out: Path, mode: Mode = "faithf
         "num_tensors": len(state),
         "left_aside": list(published.beside),
     }
-    write_text_atomically(out / ORIGIN, json.dumps(origin, indent=2) + "\n")
+    write_import(out, origin, state, config)
     return Imported(config, report, only_2d, published.beside)
 
 

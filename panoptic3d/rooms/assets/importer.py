@@ -1,5 +1,6 @@
 """A source becomes a library: read, mend, pose, decimate, pack, and account for every model."""
 
+import hashlib
 import re
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ import numpy as np
 
 from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.files import write_bytes_atomically, write_text_atomically
-from panoptic3d.rooms.assets.library import pack_levels, write_index
+from panoptic3d.rooms.assets.library import LICENCES, check_library_place, pack_levels, write_index
 from panoptic3d.rooms.assets.licences import Credit, is_allowed, licence_table
 from panoptic3d.rooms.assets.mending import BrokenMeshError, cleaned, decimated, free_top, metric_uv, outward, posed
 from panoptic3d.rooms.assets.raw import RawMesh, read_mesh
@@ -70,6 +71,7 @@ def import_assets(
     watch: Callable[[Iterable, int], Iterable] = lambda items, total: items,
 ) -> ImportReport:
     """Write the library and its licence table to `out`; every candidate is either in it or named with the reason."""
+    check_library_place(out)
     report = ImportReport()
     sources = find_sources(source)
     (out / "models").mkdir(parents=True, exist_ok=True)
@@ -90,7 +92,7 @@ def import_assets(
     if not report.entries:
         raise InputError(f"nothing of {source} could be imported: {_reasons(report)}.")
     write_index(out, report.entries)
-    write_text_atomically(out / "LICENCES.md", licence_table(report.credits, report.left_out))
+    write_text_atomically(out / LICENCES, licence_table(report.credits, report.left_out))
     return report
 
 
@@ -112,16 +114,21 @@ def _refusal(candidate: Candidate, also_allowed: Sequence[str]) -> str:
 def _import_one(candidate: Candidate, folder: Path, out: Path, report: ImportReport) -> None:
     try:
         with reading(candidate.path, "a model of furniture", advice="mend it or leave it out"):
-            entry = _entry(candidate, folder, out, len(report.entries))
+            entry, files = _entry(candidate, folder, len(report.entries))
     except BadFileError as error:
         why = error.__cause__ if isinstance(error.__cause__, BrokenMeshError) else error
         report.left_out.append((candidate.name, str(why)))
         return
+    for name, data in files.items():  # outside of the net: a disk that is full is no fault of the model
+        write_bytes_atomically(out / name, data)
     report.entries.append(entry)
     report.credits.append(Credit(candidate.name, candidate.role, candidate.author, candidate.licence, candidate.source))
 
 
-def _entry(candidate: Candidate, folder: Path, out: Path, number: int) -> dict[str, Any]:
+def _entry(candidate: Candidate, folder: Path, number: int) -> tuple[dict[str, Any], dict[str, bytes]]:
+    """What the index says of a model, and its files. Their names change with what is in them, so that an older index stays
+    right until a newer one takes its place.
+    """
     path = (folder / candidate.path).resolve()
     if not path.is_relative_to(folder.resolve()) or not path.is_file():
         raise BrokenMeshError("its file is not there.")
@@ -129,10 +136,10 @@ def _entry(candidate: Candidate, folder: Path, out: Path, number: int) -> dict[s
     extent = np.ptp(mesh.vertices, axis=0)
     if not _PLAUSIBLE_M[0] <= extent.max() <= _PLAUSIBLE_M[1]:
         raise BrokenMeshError(f"its size {extent.round(2).tolist()} m is not that of furniture.")
-    return _packed(candidate, mesh, out, number)
+    return _packed(candidate, mesh, number)
 
 
-def _packed(candidate: Candidate, mesh: RawMesh, out: Path, number: int) -> dict[str, Any]:
+def _packed(candidate: Candidate, mesh: RawMesh, number: int) -> tuple[dict[str, Any], dict[str, bytes]]:
     levels = [decimated(mesh, most) for most in LEVELS]
     if np.abs(np.ptp(levels[0].vertices, axis=0) - np.ptp(mesh.vertices, axis=0)).max() > 0.03:
         raise BrokenMeshError("it loses its shape when decimated.")
@@ -144,22 +151,31 @@ def _packed(candidate: Candidate, mesh: RawMesh, out: Path, number: int) -> dict
             raise BrokenMeshError("it has no level top to put things on.")
     _, scales = metric_uv(mesh)
     data, facts = pack_levels([_triangle_mesh(level, scales) for level in levels])
-    name = f"{number:04d}-{re.sub(_UNFIT, '_', candidate.name)[:80]}"
-    write_bytes_atomically(out / "models" / f"{name}.p3dm", data)
-    return {
+    stem = f"{number:04d}-{re.sub(_UNFIT, '_', candidate.name)[:80]}"
+    model = f"models/{stem}-{_short_hash(data)}.p3dm"
+    pictures = {
+        k: f"textures/{stem}-{k}-{_short_hash(m.picture)}.png" for k, m in enumerate(mesh.materials) if m.picture
+    }
+    files = {model: data, **{name: mesh.materials[k].picture for k, name in pictures.items()}}
+    entry = {
         "name": candidate.name,
         "role": candidate.role,
         "class": _class_of(candidate),
         "licence": candidate.licence,
         "author": candidate.author,
         "source": candidate.source,
-        "file": f"models/{name}.p3dm",
+        "file": model,
         "size_m": np.ptp(mesh.vertices, axis=0).round(4).tolist(),
         "front": "-y",
         "tops": [] if top is None else [top],
         "levels": facts,
-        "materials": [_material_fields(mesh, k, scales[k], name, out) for k in range(len(mesh.materials))],
+        "materials": [_material_fields(mesh, k, scales[k], pictures.get(k, "")) for k in range(len(mesh.materials))],
     }
+    return entry, files
+
+
+def _short_hash(data: bytes) -> str:
+    return hashlib.sha256(data).hexdigest()[:8]
 
 
 def _class_of(candidate: Candidate) -> str:
@@ -180,11 +196,8 @@ def _triangle_mesh(mesh: RawMesh, scales: list[float]) -> TriangleMesh:
     )
 
 
-def _material_fields(mesh: RawMesh, index: int, scale_m: float, name: str, out: Path) -> dict[str, Any]:
-    material, file = mesh.materials[index], ""
-    if material.picture:
-        file = f"textures/{name}-{index}.png"
-        write_bytes_atomically(out / file, material.picture)
+def _material_fields(mesh: RawMesh, index: int, scale_m: float, file: str) -> dict[str, Any]:
+    material = mesh.materials[index]
     return {
         "color": list(material.color),
         "roughness": round(material.roughness, 3),

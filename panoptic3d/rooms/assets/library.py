@@ -5,21 +5,25 @@ coordinates; sizes and counts are in `library.json`. Reading gives the same byte
 """
 
 import json
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
 
-from panoptic3d.errors import BadFileError, InputError
+from panoptic3d.errors import InputError, reading
 from panoptic3d.files import write_bytes_atomically
 from panoptic3d.rooms.scene import Material, Model, TriangleMesh
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 FORMAT = 1
-INDEX = "library.json"
+INDEX, LICENCES = "library.json", "LICENCES.md"
+_FOLDERS = ("models", "textures")
+_ADVICE = "import the library again"
+_MAX_BYTES = 256_000_000  # of a model
 _STEPS = 65_535
 
 
@@ -46,21 +50,48 @@ class Library:
 
 def open_library(folder: Path, level: int = 0) -> Library:
     path = folder / INDEX
-    try:
-        index = json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
+    if not path.exists():
         raise InputError(
             f"{folder} is no furniture library (no {INDEX}); make one with `panoptic3d data assets SOURCE --out DIR`."
-        ) from None
-    except (OSError, ValueError) as error:
-        raise BadFileError(f"{path} cannot be read ({error}).", path=str(path), reason="unreadable") from None
-    if index.get("format") != FORMAT:
-        raise BadFileError(
-            f"{path} has format {index.get('format')!r}, this program reads {FORMAT}; import it again.",
-            path=str(path),
-            reason="format",
         )
-    return Library(folder, tuple(index["models"]), level)
+    with reading(path, "the list of a furniture library", advice=_ADVICE):
+        index = json.loads(path.read_text(encoding="utf-8"))
+        if index["format"] != FORMAT:
+            raise ValueError(f"format {index['format']!r}, where this program reads {FORMAT}")
+        for entry in index["models"]:
+            _check(entry)
+        return Library(folder, tuple(index["models"]), level)
+
+
+def check_library_place(folder: Path) -> None:
+    """Only a new or empty folder takes a library, and one that holds a library, whole or begun, and nothing else."""
+    if not os.path.lexists(folder):
+        return
+    if not folder.is_dir():
+        raise InputError(f"{folder} is no folder; give another --out.")
+    names = {name for name in os.listdir(folder) if not name.startswith(".")}
+    foreign = sorted(names - {*_FOLDERS, INDEX, LICENCES})
+    if INDEX in names:
+        open_library(folder)
+    elif LICENCES in names:
+        foreign.append(LICENCES)
+    for part in names & {*_FOLDERS}:
+        foreign += [f"{part}/{path.name}" for path in sorted((folder / part).iterdir()) if not _is_ours(path)]
+    if foreign:
+        raise InputError(f"{folder} holds {foreign[0]!r}, which is no file of a furniture library; give a new folder.")
+
+
+def _is_ours(path: Path) -> bool:
+    return path.name.startswith(".") or path.suffix in (".p3dm", ".png")
+
+
+def _check(entry: dict[str, Any]) -> None:
+    """That it says what a layout asks for, and names no file outside of the library."""
+    for file in (entry["file"], *(material["file"] for material in entry["materials"])):
+        if PurePosixPath(file).is_absolute() or ".." in PurePosixPath(file).parts:
+            raise ValueError(f"the file {file!r} outside of it")
+    if not isinstance(entry["role"], str) or len(entry["levels"]) < 1:
+        raise ValueError("a model without a role or without levels")
 
 
 def pack_levels(levels: Sequence[TriangleMesh]) -> tuple[bytes, list[dict[str, Any]]]:
@@ -108,21 +139,25 @@ def write_index(folder: Path, entries: Sequence[dict[str, Any]]) -> None:
 
 @lru_cache(maxsize=256)
 def _read_model(folder: Path, entry_text: str, level: int) -> Model:
-    import zstandard
-
     entry = json.loads(entry_text)
     path = folder / entry["file"]
-    try:
-        data = zstandard.ZstdDecompressor().decompress(path.read_bytes())
-        mesh = _unpack(data, entry["levels"], min(level, len(entry["levels"]) - 1))
-    except (OSError, ValueError, zstandard.ZstdError) as error:
-        raise BadFileError(
-            f"{path} cannot be read ({error}); import the library again.", path=str(path), reason="unreadable"
-        ) from None
-    materials = tuple(_material(folder, fields) for fields in entry["materials"])
-    tops = tuple((z, (r[0], r[1], r[2], r[3])) for z, r in entry["tops"])
-    class_id = FRONT3D_TAXONOMY.id_of(entry["class"])
-    return Model(entry["name"], entry["role"], class_id, mesh, materials, tops, entry["licence"], entry["author"])
+    with reading(path, "a model of a furniture library", advice=_ADVICE):
+        mesh = _unpack(_inflated(path, entry["levels"]), entry["levels"], min(level, len(entry["levels"]) - 1))
+        materials = tuple(_material(folder, fields) for fields in entry["materials"])
+        tops = tuple((z, (r[0], r[1], r[2], r[3])) for z, r in entry["tops"])
+        class_id = FRONT3D_TAXONOMY.id_of(entry["class"])
+        return Model(entry["name"], entry["role"], class_id, mesh, materials, tops, entry["licence"], entry["author"])
+
+
+def _inflated(path: Path, levels: list[dict[str, Any]]) -> bytes:
+    """Never more than the list says; a few bytes of zstandard may unpack to gigabytes."""
+    import zstandard
+
+    size = sum(facts["vertices"] * 6 + facts["triangles"] * (12 + 1 + 12) for facts in levels)
+    stored = path.read_bytes()
+    if zstandard.frame_content_size(stored) not in (-1, size) or size > _MAX_BYTES:
+        raise ValueError(f"a model that does not unpack to {size:,} bytes")
+    return zstandard.ZstdDecompressor().decompress(stored, max_output_size=size)
 
 
 def _unpack(data: bytes, levels: list[dict[str, Any]], level: int) -> TriangleMesh:

@@ -8,7 +8,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int
 from PIL import Image
 
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, reading
 from panoptic3d.randomness import derive_seed, numpy_generator
 from panoptic3d.rooms.scene import Material
 
@@ -178,7 +178,10 @@ def _file(material: Material, u: np.ndarray, v: np.ndarray, footprint: np.ndarra
 def _pyramid(path: str) -> tuple[np.ndarray, ...]:
     if not Path(path).is_file():
         raise InputError(f"the texture {path!r} is not there; give the folder of your assets again.")
-    with Image.open(path) as opened:
+    with (
+        reading(path, "a texture as PNG", advice="import the library again"),
+        Image.open(path, formats=("PNG",)) as opened,
+    ):
         image = (np.asarray(opened.convert("RGB"), np.float32) / 255) ** 2.2
     levels = [image]
     while min(levels[-1].shape[:2]) > 1:
