@@ -16,7 +16,7 @@ from jaxtyping import Float32
 from PIL import Image
 
 from panoptic3d.data.arrays import Expected, PathLike, array_names, read_array, read_npy, read_start
-from panoptic3d.data.pictures import MAX_PIXELS, check_exr_chunks, check_png
+from panoptic3d.data.pictures import MAX_PIXELS, check_exr_chunks, check_png, hush_libtiff
 from panoptic3d.errors import FOR_DATA_SETS, BadFileError, InputError, reading
 
 DEPTH_ENDINGS = (".exr", ".npy", ".npz", ".png", ".tif", ".tiff")
@@ -124,6 +124,7 @@ def _read_picture(path: Path) -> np.ndarray:
         warnings.simplefilter("ignore")
         if data.startswith(b"\x89PNG"):
             check_png(data, is_strict=False)
+        hush_libtiff()
         image = Image.open(io.BytesIO(data), formats=["PNG", "TIFF"])
         if image.width * image.height > MAX_PIXELS:
             raise _bad(os.fspath(path), f"has {image.width}x{image.height} pixels", "too_large")

@@ -1,10 +1,13 @@
 """Photos and depth maps: decoded whole, or refused in one plain sentence."""
 
+import ctypes
+import functools
 import io
 import os
 import struct
 import warnings
 import zlib
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +99,15 @@ def _open_image(
         _check_size(path, image.size, size)  # before its pixels take memory
         image.load()
     return image
+
+
+@functools.cache
+def hush_libtiff() -> None:
+    """libtiff writes what it thinks of a file to the terminal. Pillow's module leads to the copy that it was linked with."""
+    with suppress(AttributeError, OSError):
+        library = ctypes.CDLL(Image.core.__file__)
+        library.TIFFSetErrorHandler(None)
+        library.TIFFSetWarningHandler(None)
 
 
 def check_png(data: bytes, is_strict: bool = True) -> None:

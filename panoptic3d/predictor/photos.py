@@ -14,7 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
-from panoptic3d.data.pictures import check_png
+from panoptic3d.data.pictures import check_png, hush_libtiff
 from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.optional import require
 
@@ -73,6 +73,8 @@ def photo_from_bytes(data: bytes, path: Path = Path("the picture")) -> Photo:
 def _decoded(path: Path, data: bytes, formats: tuple[str, ...]) -> Photo:
     with Image.open(io.BytesIO(data), formats=formats) as opened:
         _check_size(path, opened.size)
+        if opened.format == "TIFF":
+            hush_libtiff()
         if opened.format == "PNG":
             check_png(data, is_strict=False)
         sha256 = hashlib.sha256(data).hexdigest()

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from panoptic3d.errors import InputError
+from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.export.folder import output_error
 from panoptic3d.files import claimed, open_regular, write_text_atomically
 
@@ -20,12 +20,12 @@ def check_index(out: Path) -> None:
 
 def read_index(out: Path) -> list[dict[str, Any]]:
     try:
-        with open_regular(out / INDEX) as file:
+        with reading(out / INDEX), open_regular(out / INDEX) as file:
             lines = [json.loads(line) for line in file.read().splitlines() if line.strip()]
-    except (FileNotFoundError, NotADirectoryError):
-        return []
-    except (OSError, ValueError, RecursionError) as error:
-        raise _foreign(out, str(error)) from None
+    except BadFileError as error:
+        if error.reason == "missing":
+            return []
+        raise _foreign(out, str(error.__cause__)) from None
     if not all(isinstance(line, dict) and line.keys() >= _KEYS for line in lines):
         raise _foreign(out, "other lines")
     return lines

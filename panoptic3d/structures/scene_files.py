@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from panoptic3d.errors import BadFileError
+from panoptic3d.errors import BadFileError, reading
 from panoptic3d.files import open_regular, sha256_of_file
 
 FACTS, PAGE, PREVIEW, ARRAYS = "scene.json", "index.html", "preview.png", "scene.npz"
@@ -24,18 +24,18 @@ def read_facts(folder: Path) -> dict[str, Any]:
     """scene.json as a mapping, or `BadFileError`."""
     path = folder / FACTS
     try:
-        with open_regular(path) as file:
-            data = file.read(_MAX_FACTS_BYTES + 1)
-        if len(data) > _MAX_FACTS_BYTES:
-            raise ValueError(f"more than {_MAX_FACTS_BYTES:,} bytes")
-        facts = json.loads(data)
-    except OSError as error:
-        raise _bad(path, error.strerror or str(error)) from None
-    except (ValueError, RecursionError) as error:
-        raise _bad(path, str(error)) from None
-    if not isinstance(facts, dict):
-        raise _bad(path, "no JSON object")
-    return facts
+        with reading(path):
+            with open_regular(path) as file:
+                data = file.read(_MAX_FACTS_BYTES + 1)
+            if len(data) > _MAX_FACTS_BYTES:
+                raise ValueError(f"more than {_MAX_FACTS_BYTES:,} bytes")
+            facts = json.loads(data)
+            if not isinstance(facts, dict):
+                raise ValueError("no JSON object")
+            return facts
+    except BadFileError as error:
+        cause = error.__cause__
+        raise _bad(path, getattr(cause, "strerror", None) or str(cause)) from None
 
 
 def missing_files(folder: Path) -> list[str]:

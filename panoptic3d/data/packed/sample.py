@@ -28,6 +28,7 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY
 
 _MAX_PIXELS, _MAX_VOXELS = 1 << 26, 1 << 27  # four times and eight times as many as the releases have
 _MAX_VOXEL_M, _MAX_STEPS_PER_M = 10.0, 1_000_000
+_MOST_SIDES = 100  # of the picture, in a focal length: views from half a degree to 179 degrees wide
 MaskReader = Callable[[VoxelGrid], Tensor]  # of the frustum mask that samples without one of their own share
 TAXONOMIES = {taxonomy.name: taxonomy for taxonomy in (FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY)}
 
@@ -90,7 +91,7 @@ def _decode(packed: Packed, shared_mask: MaskReader, has_voxels: bool) -> Sample
 def _decode_parts(packed: Packed, shared_mask: MaskReader, has_voxels: bool) -> Sample:
     facts = packed.facts
     camera = _camera(facts["camera"])
-    if not 0 < facts["depth_steps_per_m"] <= _MAX_STEPS_PER_M:
+    if not _is_number(facts["depth_steps_per_m"]) or not 0 < facts["depth_steps_per_m"] <= _MAX_STEPS_PER_M:
         raise ValueError(f"depth in steps of 1/{facts['depth_steps_per_m']} m")
     semantic_2d, instance_2d, room_2d = decode_label_maps(packed, facts["camera"])
     pose = facts["world_from_camera"]
@@ -125,12 +126,29 @@ def _camera(facts: dict[str, Any]) -> Camera:
     camera = Camera(**facts)
     if camera.width * camera.height > _MAX_PIXELS:
         raise ValueError(f"an image of {camera.width}x{camera.height} pixels")
+    side, lengths = max(camera.width, camera.height), (camera.fx_px, camera.fy_px)
+    if not all(map(_is_number, facts.values())) or not all(
+        side / _MOST_SIDES < f < side * _MOST_SIDES for f in lengths
+    ):
+        raise ValueError(f"a camera that no lens has: {facts}")
+    if max(abs(camera.cx_px), abs(camera.cy_px)) > side * _MOST_SIDES:
+        raise ValueError(f"a principal point at {camera.cx_px:g}, {camera.cy_px:g} px")
     return camera
+
+
+def _is_number(value: object) -> bool:
+    """JSON's true would count as 1."""
+    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _grid(facts: dict[str, Any]) -> VoxelGrid:
     x, y, z = facts["shape"]
     a, b, c = facts["camera_index"]
-    if min(x, y, z) < 1 or x * y * z > _MAX_VOXELS or not 0 < facts["voxel_size_m"] <= _MAX_VOXEL_M:
+    if (
+        not _is_number(facts["voxel_size_m"])
+        or min(x, y, z) < 1
+        or x * y * z > _MAX_VOXELS
+        or not 0 < facts["voxel_size_m"] <= _MAX_VOXEL_M
+    ):
         raise ValueError(f"a grid of {x}x{y}x{z} voxels of {facts['voxel_size_m']} m")
     return VoxelGrid((int(x), int(y), int(z)), float(facts["voxel_size_m"]), (float(a), float(b), float(c)))

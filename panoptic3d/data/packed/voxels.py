@@ -67,6 +67,8 @@ def decode_truth(packed: Packed, facts: Mapping[str, Any], grid: VoxelGrid, frus
     within = np.flatnonzero(np.unpackbits(listed, axis=2, count=box.shape[2])).astype(np.int32)
     if facts["num_listed"] is True or len(within) != facts["num_listed"]:
         raise ValueError(f"{len(within)} voxels where {facts['num_listed']!r} are announced")
+    if not isinstance(facts["is_signed"], bool):
+        raise ValueError(f"distances with or without a sign: {facts['is_signed']!r}")
     index = box.linear(within, grid.shape)
     distance_vox = decode_distances(_decode_field(packed, box.shape, facts["is_signed"])[within])
     semantic, instance = _decode_labels(packed, facts, distance_vox)
@@ -179,6 +181,8 @@ def _decode_weight(
     packed: Packed, facts: Mapping[str, Any], index: np.ndarray, distance_vox: np.ndarray, grid_shape: Shape
 ) -> tuple[np.ndarray, Shape]:
     start, shape = _triple(facts["weight_start"]), _triple(facts["weight_shape"])
+    if type(facts["near_weight"]) is not int or facts["near_weight"] not in (0, *_NEAR_WEIGHTS):
+        raise ValueError(f"a weight of {facts['near_weight']!r} near surfaces")
     if not facts["near_weight"]:
         return packed.array("weight", "uint8", shape).copy(), start
     bits = packed.array("hidden", "uint8", (*shape[:2], -1) if shape[0] else (0, 0, 0))
