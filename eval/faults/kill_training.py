@@ -1,6 +1,6 @@
 """Kill a short training again and again, in checkpointing too, and see whether it ends with the weights of one left alone.
 
-    python eval/faults/kill_training.py --kills 20 --terms 5
+    python -m eval.faults.kill_training --kills 20 --terms 5
 
 Prints faults injected and survived, steps of work lost, and checkpoints that could not be read (there must be none). A third
 of the kills wait until a checkpoint is being written, the others come at random moments from the start of the process on.
@@ -20,21 +20,12 @@ from pathlib import Path
 import torch
 import yaml
 
-from panoptic3d.data.frames import sample_from_frame
-from panoptic3d.data.front3d_writer import write_front3d_sample, write_frustum_mask
-from panoptic3d.data.packed.pack import pack_root
-from panoptic3d.data.roots import open_root
+from eval.faults.inputs import REPOSITORY, small_rooms, training
 from panoptic3d.engine.training.checkpoint import all_checkpoints, damage_of, read_training, read_weights
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
 from panoptic3d.machine import describe_machine
-from panoptic3d.rooms.analytic.boxes import random_room, render
-from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.tracking.json_lines import read_json_lines
 
-_CAMERA = Camera(55.0, 55.0, 31.5, 23.5, width=64, height=48)
-_GRID = VoxelGrid(shape=(32, 32, 32), voxel_size_m=0.2, camera_index=(15.5, 15.5, 1.0))
-_REPOSITORY = Path(__file__).resolve().parents[2]
 _WAIT_S = 600.0
 
 
@@ -112,7 +103,7 @@ def _start(config: Path, run: Path) -> subprocess.Popen:
     words = [sys.executable, "-m", "panoptic3d", "train", str(config), "--folder", str(run)]
     log = run.parent / f"{run.name}.log"
     with log.open("a") as file:
-        return subprocess.Popen(words, cwd=_REPOSITORY, stderr=file, stdout=file)
+        return subprocess.Popen(words, cwd=REPOSITORY, stderr=file, stdout=file)
 
 
 def _first_log_line(run: Path) -> float:
@@ -138,39 +129,16 @@ def _same(first: Path, second: Path) -> bool:
 
 
 def _config(folder: Path, num_steps: int) -> Path:
-    """Everything that has a state: Adam, an average, dropout, statistics of norms, two stages, validation, a worker."""
-    tree = {
-        "method": "tests.engine.small_method:SmallMethod",
-        "settings": {"width": 2, "norm": "batch", "dropout": 0.2},
-        "data": {"root": str(_rooms(folder))},
-        "stages": [
-            {"name": "2d", "steps": num_steps // 2, "train": ["2d"]},
-            {"name": "joint", "steps": num_steps - num_steps // 2},
-        ],
+    """With a worker that loads samples."""
+    small_rooms(folder, num_rooms=5)
+    tree = training(folder / "rooms", num_steps) | {
         "loader": {"num_workers": 1},
-        "schedule": {"name": "cosine", "warmup_steps": 10},
-        "ema_decay": 0.9,
-        "clip_norm": 1.0,
         "checkpoint": {"every": 5},
         "validation": {"every": 50, "num_samples": 2},
-        "log_every": 1,
-        "device": "cpu",
     }
     path = folder / "config.yaml"
     path.write_text(yaml.safe_dump(tree))
     return path
-
-
-def _rooms(folder: Path, num_rooms: int = 5) -> Path:
-    released = folder / "released"
-    for seed in range(num_rooms):
-        frame = render(random_room(seed), _CAMERA, _GRID)
-        write_front3d_sample(released, sample_from_frame(frame, f"room-{seed}", "0001"))
-    write_frustum_mask(released, frame.frustum_mask)
-    source = open_root(released, camera=_CAMERA, grid=_GRID)
-    report = pack_root(source, folder / "rooms", source.keys())
-    assert not report.failed
-    return folder / "rooms"
 
 
 if __name__ == "__main__":

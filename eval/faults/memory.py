@@ -1,5 +1,5 @@
-"""Memory over hundreds of photos: a `Predictor` in a loop, and one `panoptic3d predict` of a folder. The network is real in the
-first and stood in for in the second, whose scenes go to the disk; `--way predict` has both and takes its time.
+"""Memory over hundreds of photos: a `Predictor` in a loop, and one `panoptic3d predict` of a folder. The network is real in
+the first and stood in for in the second, whose scenes go to the disk; `--way predict` has both and takes its time.
 
     python -m eval.faults.memory --num 200 --json eval/results/faults/memory.json
 

@@ -1,6 +1,7 @@
 """Parse, call, print. Exit codes: 0 done, 1 the work failed, 2 the call or its input is wrong."""
 
 import argparse
+import contextlib
 import importlib
 import sys
 import traceback
@@ -40,8 +41,7 @@ def main(words: Sequence[str] | None = None) -> int:
         settle(words)
         end_on_sigterm()
     try:
-        arguments = build_parser(words).parse_args(words)
-        return arguments.run(arguments) or 0
+        return _call(words)
     except Panoptic3dError as error:
         _report(str(error), is_debug)
         return error.exit_code
@@ -57,6 +57,23 @@ def main(words: Sequence[str] | None = None) -> int:
     except Exception as error:  # a bug of ours: still one sentence, and how to see more
         _report(f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback).", is_debug)
         return 1
+
+
+def _call(words: Sequence[str]) -> int:
+    """A verb is done when what it printed is out: a full disk behind `> FILE` would otherwise swallow it without a word."""
+    try:
+        arguments = build_parser(words).parse_args(words)
+        code = arguments.run(arguments) or 0
+    except SystemExit:  # of --help and --version
+        _flush()
+        raise
+    _flush()
+    return code
+
+
+def _flush() -> None:
+    if sys.stdout is not None:  # as where it was closed before the start
+        sys.stdout.flush()
 
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
@@ -97,7 +114,8 @@ def _told(error: OSError) -> str:
 def _report(message: str, is_debug: bool) -> None:
     if is_debug:
         traceback.print_exc()
-    print(f"panoptic3d: {printable(' '.join(message.split()))}", file=sys.stderr)
+    with contextlib.suppress(OSError):  # the exit code is left where a terminal is gone or a disk full
+        print(f"panoptic3d: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
 
 
 class _Parser(argparse.ArgumentParser):

@@ -1,6 +1,7 @@
 """One evaluation from its order to its files: what the command line calls."""
 
 import json
+import os
 import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -86,6 +87,7 @@ def carry_out(order: EvaluationOrder) -> int:
         )
     for path in (order.json, order.markdown, order.latex, order.html, order.records):
         _check_folder(path)
+    _check_apart(order)
     distributed.start(torch.device("cpu"))  # a score is counted on the CPU; a GPU only ever holds predicted volumes
     split = find_split(order.data or ".", order.split)
     if order.rescore is not None:
@@ -204,6 +206,15 @@ def _check_folder(path: str | None) -> None:
     """Before hours of scoring, not after."""
     if path is not None and not Path(path).absolute().parent.is_dir():
         raise InputError(f"the folder of {path} does not exist; make it, or give another path.")
+
+
+def _check_apart(order: EvaluationOrder) -> None:
+    """No result may take the place of another one, or of the list of samples."""
+    outputs = (order.json, order.markdown, order.latex, order.html, order.records_path)
+    names = [os.path.realpath(path) for path in (order.split, *outputs) if path is not None]
+    twice = next((name for name in names if names.count(name) > 1), None)
+    if twice is not None:
+        raise InputError(f"{twice} would be written twice or is the list of samples; give each file a name of its own.")
 
 
 def _progress() -> Callable[[int, int], None]:
