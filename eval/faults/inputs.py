@@ -12,8 +12,8 @@ from panoptic3d.data.packed.pack import pack_root
 from panoptic3d.data.packed.unpack import unpack_root
 from panoptic3d.data.predictions import write_prediction
 from panoptic3d.data.roots import DataRoot, open_root
-from panoptic3d.models.panorecon.checkpoint.folder import export_published
-from panoptic3d.models.panorecon.checkpoint.table import STAGE_2D
+from panoptic3d.models.checkpoints.family import export_published
+from panoptic3d.models.panorecon.family import PANORECON
 from panoptic3d.rooms.analytic.boxes import random_room, render
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
@@ -43,8 +43,8 @@ def make_inputs(folder: Path) -> None:
     _furniture(folder / "furniture")
     (folder / "train.yaml").write_text(yaml.safe_dump(training(folder / "rooms", num_steps=12)))
     make_checkpoint(folder / "untrained")
-    state = export_published(folder / "untrained")["model"]
-    only_2d = {name: tensor for name, tensor in state.items() if name.startswith(STAGE_2D)}
+    state = export_published(PANORECON, folder / "untrained")
+    only_2d = {name: tensor for name, tensor in state.items() if name.startswith(PANORECON.stage_2d)}
     torch.save({"model": only_2d}, folder / "published.pth")
 
 
