@@ -77,5 +77,5 @@ def imported(what: str, place: str) -> Any:
     module_name, _, attribute = place.partition(":")
     try:
         return getattr(importlib.import_module(module_name), attribute)
-    except (ImportError, AttributeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:  # the last two of odd names
         raise ConfigError(f"the {what} {place!r} cannot be imported ({error}).") from error

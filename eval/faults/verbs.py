@@ -24,6 +24,7 @@ from panoptic3d.tracking.json_lines import read_json_lines
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 _PHOTOS, _TINY = REPOSITORY / "data" / "photos", REPOSITORY / "data" / "tiny"
+_INDEX = ("index.jsonl",)  # lists what failed, too
 _FAST = ("--rooms", "boxes")
 _REPORTS = ("pack-report.json",)  # which say what this run made and what it found made
 _FLEETING = {"seconds", "time", "commit", "sha256", "cpu_s"}  # keys of JSON that differ between runs
@@ -75,10 +76,12 @@ def _train_contents(out: Path) -> Contents:
 
 
 VERBS = {
-    "predict": Verb(_predict, _old_scenes),
-    "predict, network stood in for": Verb(_predict, _old_scenes, _stand_in),
+    "predict": Verb(_predict, _old_scenes, logs=_INDEX),
+    "predict, network stood in for": Verb(_predict, _old_scenes, _stand_in, _INDEX),
     "predict --maps, network stood in for": Verb(
-        lambda i, o: ["predict", str(i / "photos"), "--out", str(o), "--device", "cpu", "--maps"], patch=_stand_in
+        lambda i, o: ["predict", str(i / "photos"), "--out", str(o), "--device", "cpu", "--maps"],
+        patch=_stand_in,
+        logs=_INDEX,
     ),
     "pack": Verb(lambda i, o: ["data", "pack", str(i / "released"), "--out", str(o)]),
     "unpack": Verb(lambda i, o: ["data", "pack", str(i / "rooms"), "--unpack", "--out", str(o)]),

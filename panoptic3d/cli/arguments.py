@@ -4,12 +4,19 @@ import argparse
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from panoptic3d.errors import InputError
 
 if TYPE_CHECKING:
     from panoptic3d.data.given_depths import DepthOptions
+
+
+class Parser(argparse.ArgumentParser):
+    """argparse prints the usage before its complaint; a user's mistake gets one plain sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        raise InputError(f"{message}; see `{self.prog} --help`.")
 
 
 def at_least(minimum: int) -> Callable[[str], int]:

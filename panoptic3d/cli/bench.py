@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 from types import ModuleType
 
+from panoptic3d.cli.arguments import Parser
 from panoptic3d.errors import InputError
 
 _FOLDER = Path(__file__).resolve().parents[2] / "eval" / "speed"
@@ -25,9 +26,11 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError(f"the benchmarks are scripts of the repository and {_FOLDER} is not there; use a checkout.")
     if arguments.name not in (*known, "all"):
         raise InputError(f"there is no benchmark {arguments.name!r}; choose from {', '.join([*known, 'all'])}.")
+    if arguments.name == "all" and arguments.options:
+        raise InputError(f"`bench all` takes no options, and {arguments.options[0]!r} was given; name one benchmark.")
     for name in known if arguments.name == "all" else [arguments.name]:
         script = _load(name)
-        parser = argparse.ArgumentParser(prog=f"panoptic3d bench {name}", description=script.__doc__)
+        parser = Parser(prog=f"panoptic3d bench {name}", description=script.__doc__)
         script.add_arguments(parser)
         options = parser.parse_args([] if arguments.name == "all" else arguments.options)
         print(json.dumps({"benchmark": name, **describe_machine(), **script.measure(options)}, indent=2))

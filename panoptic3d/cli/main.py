@@ -6,10 +6,10 @@ import importlib
 import sys
 import traceback
 from collections.abc import Sequence
-from typing import NoReturn
 
+from panoptic3d.cli.arguments import Parser
 from panoptic3d.cli.process import Terminated, end_on_sigterm, settle
-from panoptic3d.errors import InputError, Panoptic3dError, printable
+from panoptic3d.errors import Panoptic3dError, printable
 from panoptic3d.files import is_full_disk
 from panoptic3d.version import __version__
 
@@ -78,7 +78,7 @@ def _flush() -> None:
 
 def build_parser(words: Sequence[str]) -> argparse.ArgumentParser:
     """Offers every verb, and imports the module of none but the one that `words` ask for, so that `--help` stays fast."""
-    parser = _Parser(
+    parser = Parser(
         prog="panoptic3d",
         description="From one photo of a room to its whole scene in 3D.",
         epilog="Every verb takes --debug, which shows the traceback of an error.",
@@ -116,10 +116,3 @@ def _report(message: str, is_debug: bool) -> None:
         traceback.print_exc()
     with contextlib.suppress(OSError):  # the exit code is left where a terminal is gone or a disk full
         print(f"panoptic3d: {printable(' '.join(message.split()))}", file=sys.stderr, flush=True)
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse prints the usage before its complaint; a user's mistake gets one plain sentence."""
-
-    def error(self, message: str) -> NoReturn:
-        raise InputError(f"{message}; see `{self.prog} --help`.")

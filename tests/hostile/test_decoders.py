@@ -72,8 +72,9 @@ def test_the_net_lets_through_what_no_file_does(stop: type[BaseException]) -> No
 
 _ENTRIES = {  # of readers: what stands between them and a decoder
     "photo": "PIL.Image.open", "rgb": "PIL.Image.open", "depth png": "PIL.Image.open", "depth exr": "OpenEXR.File",
-    "prediction": "zipfile.ZipFile", "npy": "numpy.lib.format.read_magic", "pth": "torch.load", "scene.json": "json.loads",
-    "index": "json.loads", "yaml": "panoptic3d.config._StrictLoader",
+    "given exr": "OpenEXR.File", "given npy": "numpy.lib.format.read_magic", "given png": "PIL.Image.open",
+    "card": "json.loads", "prediction": "zipfile.ZipFile", "npy": "numpy.lib.format.read_magic", "pth": "torch.load",
+    "scene.json": "json.loads", "index": "json.loads", "yaml": "panoptic3d.config._StrictLoader",
 }  # fmt: skip
 _QUICK = (RuntimeError, KeyError, AssertionError, NotImplementedError, RecursionError, MemoryError, AttributeError)
 
