@@ -68,7 +68,7 @@ def find_card(name: str, trust: tuple[str, ...]) -> MethodCard | None:
     found = imported("method", place)
     if isinstance(found, MethodCard):
         return found
-    return MethodCard(getattr(found, "network_kind", ""), found)
+    return MethodCard(getattr(found, "network_kind", None) or "", found)
 
 
 def config_kind_of(card: MethodCard) -> Any:
