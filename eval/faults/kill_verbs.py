@@ -66,6 +66,7 @@ def attack(verb: Verb, inputs: Path, base: Path, num_kills: int, chance: random.
                 num_killed += 1
             else:
                 num_over += 1  # too late
+                lasts_s *= 0.9  # the machine is less busy than it was
             wrong += [f"kill {num_killed}: {problem}" for problem in half_written(verb, out, before, wanted)]
             wrong += [f"kill {num_killed}: {problem}" for problem in mixed(out, before, wanted)]
         code = finish(start(verb.words(inputs, out), log, verb.patch))

@@ -41,7 +41,7 @@ class Verb:
     words: Callable[[Path, Path], list[str]]  # of the inputs and of `out`
     begin: Callable[[Path, Path], object] = lambda inputs, out: None
     patch: Callable[[], object] = lambda: None  # in the process of the verb, before it begins
-    logs: tuple[str, ...] = ()  # files that grow line by line, half a line included
+    logs: tuple[str, ...] = ()  # what grows with the work, such as files line by line, half a line included
     contents: Callable[[Path], Contents] = field(default=lambda out: file_contents(out))
 
 
@@ -116,7 +116,7 @@ VERBS = {
     ),
     "train": Verb(
         lambda i, o: ["train", str(i / "train.yaml"), "--folder", str(o)],
-        logs=("metrics.jsonl", "train.log"),
+        logs=("metrics.jsonl", "latest", "best"),
         contents=_train_contents,
     ),
     "import-checkpoint": Verb(
@@ -225,11 +225,12 @@ def half_written(verb: Verb, out: Path, before: Contents, after: Contents) -> li
     """What lies under a final name and is neither what was there before nor what should be there in the end, and scenes of
     which one file is old and another one new.
     """
-    found = {name: value for name, value in verb.contents(out).items() if name not in verb.logs}
-    wrong = [f"{name} is {value}" for name, value in found.items() if value.startswith(DAMAGED)]
+    everything = verb.contents(out)
+    wrong = [f"{name} is {value}" for name, value in everything.items() if value.startswith(DAMAGED)]
+    found = {name: value for name, value in everything.items() if name not in verb.logs}
     known = {name: {before.get(name), after.get(name)} for name in before.keys() | after.keys()}
     wrong += [f"{name} is half-written" for name, value in found.items() if name in known and value not in known[name]]
-    return wrong + [f"{name} is lost" for name in before if name not in found and name in after]
+    return wrong + [f"{name} is lost" for name in before if name not in (*found, *verb.logs) and name in after]
 
 
 def mixed(out: Path, before: Contents, after: Contents) -> list[str]:
