@@ -1,26 +1,23 @@
-"""A data root: a folder of samples in one of three layouts, read the same way."""
+"""A data root: a folder of samples in some layout, read the same way whatever it is."""
 
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
 
 from torch import Tensor
 
 from panoptic3d.data.arrays import PathLike
-from panoptic3d.data.front3d import Front3dFiles, list_front3d_keys, read_front3d_sample, read_frustum_mask
-from panoptic3d.data.matterport import MatterportFiles, list_matterport_keys, read_matterport_sample
-from panoptic3d.data.packed.sample import read_packed_file
+from panoptic3d.data.layouts.base import LAYOUTS, Layout, Place, layout_of
+from panoptic3d.data.layouts.packed import packed_file
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.data.splits import Split, find_split, split_of_keys
 from panoptic3d.errors import InputError, reading
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
-from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
+from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import Sample
 
-Layout = Literal["front3d", "matterport", "packed"]
-MANIFEST, PACKED_SUFFIX = "packed.json", ".p3d"
+MANIFEST = "packed.json"
 PACKED_FORMAT = "panoptic3d-packed"
 
 
@@ -31,25 +28,29 @@ class DataRoot:
     """
 
     path: Path
-    layout: Layout
+    layout: str  # a name of ours, or `package.module:NAME`
     camera: Camera = FRONT3D_CAMERA
     grid: VoxelGrid | None = None
 
     @property
+    def kind(self) -> Layout:
+        return layout_of(self.layout)
+
+    @property
+    def place(self) -> Place:
+        return Place(self.path, self.camera, self.grid)
+
+    @property
     def shared_grid(self) -> VoxelGrid:
-        """Of the frustum mask that a root's samples share."""
-        return self.grid or FRONT3D_GRID
+        return self.place.shared_grid
+
+    @property
+    def shared_mask(self) -> Callable[[VoxelGrid], Tensor]:
+        return self.place.shared_mask
 
     def keys(self) -> list[str]:
         """`<scene>/<frame>` of every sample that lies here, sorted."""
-        match self.layout:
-            case "front3d":
-                return list_front3d_keys(self.path)
-            case "matterport":
-                return list_matterport_keys(self.path)
-            case "packed":
-                files = self.path.glob(f"*/*{PACKED_SUFFIX}")
-                return sorted(f"{file.parent.name}/{file.name.removesuffix(PACKED_SUFFIX)}" for file in files)
+        return self.kind.keys(self.place)
 
     def split(self, name_or_path: str | None) -> Split:
         """The named list, or all that lies here."""
@@ -64,54 +65,45 @@ class DataRoot:
         """Raises `BadFileError` that names the file."""
         scene, frame = _parts(key)
         with reading(self.path / scene / frame, "a sound sample"):
-            return self._read(key, scene, frame, has_voxels)
-
-    def _read(self, key: str, scene: str, frame: str, has_voxels: bool) -> Sample:
-        match self.layout:
-            case "front3d":
-                return read_front3d_sample(
-                    self.path, scene, frame, has_voxels=has_voxels, camera=self.camera, grid=self.shared_grid
-                )
-            case "matterport":
-                return read_matterport_sample(self.path, scene, frame, has_voxels=has_voxels, grid=self.grid)
-            case "packed":
-                return read_packed_file(self.packed_file(key), self.shared_mask, has_voxels)
+            return self.kind.read(self.place, key, has_voxels)
 
     def files(self, key: str) -> list[Path]:
         """The sample's own files that are there."""
-        scene, frame = _parts(key)
-        match self.layout:
-            case "front3d":
-                return Front3dFiles(self.path, scene, frame).existing()
-            case "matterport":
-                return MatterportFiles(self.path, scene, frame).existing()
-            case "packed":
-                return [path for path in [self.packed_file(key)] if path.exists()]
+        _parts(key)
+        return self.kind.files(self.place, key)
 
     def packed_file(self, key: str) -> Path:
-        scene, frame = _parts(key)
-        return self.path / scene / f"{frame}{PACKED_SUFFIX}"
+        _parts(key)
+        return packed_file(self.path, key)
 
-    @property
-    def shared_mask(self) -> Callable[[VoxelGrid], Tensor]:
-        """Reads the frustum mask that the samples of this root share."""
-        return lambda grid: read_frustum_mask(self.path / "frustum_mask.npz", grid)
+
+def path_of(root: PathLike) -> Path:
+    """The folder of `package.module:LAYOUT@FOLDER`, or what was given."""
+    return Path(_split(root)[1])
 
 
 def open_root(
-    path: PathLike,
-    layout: Layout | Literal["auto"] = "auto",
-    camera: Camera = FRONT3D_CAMERA,
-    grid: VoxelGrid | None = None,
+    path: PathLike, layout: str = "auto", camera: Camera = FRONT3D_CAMERA, grid: VoxelGrid | None = None
 ) -> DataRoot:
-    path = Path(path)
+    """A folder whose layout is found out, or `package.module:LAYOUT@FOLDER` for a layout of anybody's."""
+    named, folder = _split(path)
+    path = Path(folder)
     if not path.is_dir():
         raise InputError(f"the data root {path} is no folder; give the folder that holds the scenes.")
-    if layout == "auto":
+    if named is not None:
+        layout = named
+    elif layout == "auto":
         layout = _detect(path)
     if layout == "packed":
         check_manifest(path)
+    layout_of(layout)
     return DataRoot(path, layout, camera, grid)
+
+
+def _split(root: PathLike) -> tuple[str | None, str]:
+    layout, separator, folder = str(root).partition("@")
+    is_named = separator and ":" in layout and "/" not in layout
+    return (layout, folder) if is_named else (None, str(root))
 
 
 def check_manifest(root: Path) -> dict:
@@ -126,7 +118,7 @@ def check_manifest(root: Path) -> dict:
     return manifest
 
 
-def _detect(root: Path) -> Layout:
+def _detect(root: Path) -> str:
     """By what lies in the root; cheap for a root with thousands of scenes."""
     if (root / MANIFEST).exists():
         return "packed"
@@ -135,7 +127,7 @@ def _detect(root: Path) -> Layout:
     if next(root.glob("*/*_i[0-9]*_[0-9]*.jpg"), None) is not None:
         return "matterport"
     raise InputError(
-        f"{root} looks like none of the known layouts ({', '.join(get_args(Layout))}): it has no {MANIFEST}, no "
+        f"{root} looks like none of the known layouts ({', '.join(LAYOUTS)}): it has no {MANIFEST}, no "
         f"frustum_mask.npz, no <scene>/rgb_*.png and no <scene>/*_i*.jpg; give the folder that holds the scenes."
     )
 

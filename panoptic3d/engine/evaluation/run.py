@@ -12,7 +12,7 @@ import torch
 
 from panoptic3d import distributed
 from panoptic3d.data.given_depths import DepthOptions
-from panoptic3d.data.roots import DataRoot, open_root
+from panoptic3d.data.roots import DataRoot, open_root, path_of
 from panoptic3d.data.splits import Split, find_split
 from panoptic3d.engine.evaluation.depth_supply import depth_supply
 from panoptic3d.engine.evaluation.fused import FusedPredictions, prq_apart, scene_scores, tables_of_fusion
@@ -89,7 +89,7 @@ def carry_out(order: EvaluationOrder) -> int:
         _check_folder(path)
     _check_apart(order)
     distributed.start(torch.device("cpu"))  # a score is counted on the CPU; a GPU only ever holds predicted volumes
-    split = find_split(order.data or ".", order.split)
+    split = find_split(path_of(order.data or "."), order.split)
     if order.rescore is not None:
         plan, records = None, _rescored(Path(order.rescore), split, protocols)
     else:

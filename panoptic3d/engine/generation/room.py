@@ -12,9 +12,9 @@ import numpy as np
 from PIL import Image
 
 from panoptic3d.data.front3d_writer import write_front3d_sample
+from panoptic3d.data.layouts.packed import PACKED_SUFFIX
 from panoptic3d.data.packed.pack import DEPTH_STEPS_PER_M
 from panoptic3d.data.packed.sample import encode_sample
-from panoptic3d.data.roots import PACKED_SUFFIX
 from panoptic3d.engine.generation.facts import facts_of
 from panoptic3d.engine.generation.plan import GenerationConfig, RoomJob
 from panoptic3d.engine.generation.sample import sample_of_view
