@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from panoptic3d.predictor.folder_run import Outcome
     from panoptic3d.predictor.photo_list import Order
     from panoptic3d.predictor.predictor import Predictor
+    from panoptic3d.structures.given_depth import KnownLength
     from panoptic3d.teachers.teacher import DepthTeacher
 
 
@@ -36,7 +37,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another network's: the JSON beside its ONNX file, or package.module:function",
     )
     add_depth_arguments(parser)
-    parser.add_argument("--camera-height-m", type=float, metavar="H", help="above the floor: gives the scene its scale")
+    scale = parser.add_mutually_exclusive_group()
+    scale.add_argument("--camera-height-m", type=float, metavar="H", help="above the floor: gives the scene its scale")
+    scale.add_argument(
+        "--known-length", metavar="X1,Y1,X2,Y2,M", help="metres between two pixels of the photo: likewise"
+    )
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="photos that go through together (1)")
     parser.add_argument("--overwrite", action="store_true", help="replace scenes that are there")
@@ -74,6 +79,7 @@ def run(arguments: argparse.Namespace) -> int:
     cameras = camera_place(arguments)
     depth = depth_place(arguments)
     PhotoHint(camera_height_m=arguments.camera_height_m)  # nonsense is refused before a checkpoint is loaded
+    known_length_of(arguments)
     out = Path(arguments.out)
     orders = list_orders(arguments.images, out)
     if len(orders) > 1:
@@ -125,6 +131,23 @@ def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":
     return DepthPlace(place, options)
 
 
+def known_length_of(arguments: argparse.Namespace) -> "KnownLength | None":
+    from panoptic3d.structures.given_depth import KnownLength
+
+    text = arguments.known_length
+    if text is None:
+        return None
+    if len(arguments.images) > 1 or Path(arguments.images[0]).is_dir():
+        raise InputError("--known-length is of one photo; give the others in calls of their own.")
+    try:
+        x1, y1, x2, y2, metres = (float(word) for word in text.split(","))
+    except ValueError:
+        raise InputError(f"--known-length is {text!r}; give five numbers X1,Y1,X2,Y2,METRES.") from None
+    if min(x1, y1, x2, y2) < 0:
+        raise InputError(f"--known-length is {text!r}, which begins or ends outside of the photo; pixels count from 0.")
+    return KnownLength(((x1, y1), (x2, y2)), metres)
+
+
 def teacher_of(arguments: argparse.Namespace) -> "DepthTeacher | None":
     """By a card, or a function of a package that the caller trusts."""
     from panoptic3d.teachers.function_depth import trusted_function
@@ -158,6 +181,7 @@ def _carry_out(
         "min_score": arguments.min_score,
         "depth": depth,
         "camera_height_m": arguments.camera_height_m,
+        "known_length": known_length_of(arguments),
     }
     outcomes: list[Outcome] = []
     running = predict_folder(own, predictor, out, **options)

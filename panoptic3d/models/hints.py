@@ -4,6 +4,7 @@ from typing import Any
 
 from panoptic3d.models.given_depth import with_given_depth
 from panoptic3d.models.known_height import with_camera_height
+from panoptic3d.models.known_length import with_known_length
 from panoptic3d.models.slots import Seen
 from panoptic3d.structures.given_depth import SceneHint
 
@@ -15,6 +16,8 @@ def with_hint(seen: Seen, hint: SceneHint) -> tuple[Seen, dict[str, Any]]:
     facts: dict[str, Any] = {}
     if hint.camera_height_m is not None:
         seen, facts["scale"] = with_camera_height(seen, hint.camera_height_m)
+    if hint.known_length is not None:
+        seen, facts["scale"] = with_known_length(seen, hint.known_length)
     if hint.depth is not None:
         seen, facts["depth"] = with_given_depth(seen, hint.depth)
     return seen, facts

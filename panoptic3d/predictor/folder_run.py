@@ -3,7 +3,7 @@
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, suppress
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from panoptic3d.predictor.photo_list import Order
 from panoptic3d.predictor.photos import Photo, load_photo
 from panoptic3d.predictor.predictor import PhotoHint, Predictor
 from panoptic3d.predictor.scene_index import update_index
+from panoptic3d.structures.given_depth import KnownLength
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.teachers.teacher import DepthTeacher
 
@@ -70,6 +71,7 @@ class _Writing:
         given = asking.cameras.of(order.photo)
         options: dict[str, Any] = {"simplify_vox": self.simplify_vox, "maps": self.maps, "min_score": self.min_score}
         options |= {"camera_height_m": asking.camera_height_m}
+        options |= {"known_length": None if asking.known_length is None else asdict(asking.known_length)}
         if isinstance(asking.depth, DepthTeacher):
             options["depth_model"] = asking.depth.facts()
         files = asking.depth if isinstance(asking.depth, DepthPlace) else None
@@ -87,10 +89,15 @@ class _Asking:
     cameras: CameraPlace
     depth: DepthPlace | DepthTeacher | None
     camera_height_m: float | None
+    known_length: KnownLength | None = None
 
     def load(self, order: Order) -> _Loaded:
         depth = self.depth.load(order.photo, order.scene) if isinstance(self.depth, DepthPlace) else self.depth
-        return load_photo(order.photo), self.cameras.of(order.photo), PhotoHint(depth, self.camera_height_m)
+        return (
+            load_photo(order.photo),
+            self.cameras.of(order.photo),
+            PhotoHint(depth, self.camera_height_m, self.known_length),
+        )
 
     def scenes(self, loaded: Sequence[_Loaded]) -> list[PanopticScene]:
         photos, cameras, hints = zip(*loaded, strict=True)
@@ -109,12 +116,13 @@ def predict_folder(
     maps: bool = False,
     depth: DepthPlace | DepthTeacher | None = None,
     camera_height_m: float | None = None,
+    known_length: KnownLength | None = None,
     min_score: float | int = 0.0,
 ) -> Iterator[Outcome]:
     """One outcome an order: first those that need nothing done, then batch by batch. Only a place that takes nothing at all
     ends it early. What another process is making at the same time comes last, when that is done.
     """
-    asking = _Asking(predictor, cameras or CameraPlace(), depth, camera_height_m)
+    asking = _Asking(predictor, cameras or CameraPlace(), depth, camera_height_m, known_length)
     writing = _Writing(out, overwrite, simplify_vox, maps, min_score, asking)
     for parent in {(out / order.scene).parent for order in orders}:
         recover_scenes(parent)

@@ -22,7 +22,8 @@ from panoptic3d.predictor.photos import Photo
 from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.predictor.taught import taught_depth
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.given_depth import SceneHint
+from panoptic3d.structures.given_depth import KnownLength, SceneHint
+from panoptic3d.structures.pixel_map import PixelMap
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.teachers.teacher import DepthTeacher
 
@@ -44,8 +45,11 @@ class PhotoHint:
 
     depth: LoadedDepth | DepthTeacher | None = None
     camera_height_m: float | int | None = None
+    known_length: KnownLength | None = None  # in pixels of the photo at its full size
 
     def __post_init__(self) -> None:
+        if self.camera_height_m is not None and self.known_length is not None:
+            raise InputError("a camera height and a known length were both given, and each says the scale; give one.")
         if self.camera_height_m is not None and not 0.05 <= self.camera_height_m <= 20:
             raise InputError(
                 f"a camera height of {self.camera_height_m:g} m is none of a room; give metres above the floor."
@@ -53,7 +57,7 @@ class PhotoHint:
 
     @property
     def says_something(self) -> bool:
-        return self.depth is not None or self.camera_height_m is not None
+        return any(known is not None for known in (self.depth, self.camera_height_m, self.known_length))
 
 
 class Predictor:
@@ -136,6 +140,7 @@ class Predictor:
         depth: AnyDepth | DepthTeacher | None = None,
         depth_options: DepthOptions | None = None,
         camera_height_m: float | int | None = None,
+        known_length: KnownLength | None = None,
         min_score: float | int = 0.0,
     ) -> PanopticScene: ...
 
@@ -150,6 +155,7 @@ class Predictor:
         depth: DepthTeacher | Sequence[AnyDepth | None] | None = None,
         depth_options: DepthOptions | None = None,
         camera_height_m: float | int | None = None,
+        known_length: KnownLength | None = None,
         min_score: float | int = 0.0,
         batch_size: int = 1,
     ) -> list[PanopticScene]: ...
@@ -164,6 +170,7 @@ class Predictor:
         depth: AnyDepth | DepthTeacher | Sequence[AnyDepth | None] | None = None,
         depth_options: DepthOptions | None = None,
         camera_height_m: float | int | None = None,
+        known_length: KnownLength | None = None,
         min_score: float | int = 0.0,
         batch_size: int = 1,
     ) -> PanopticScene | list[PanopticScene]:
@@ -177,7 +184,8 @@ class Predictor:
 
         `depth` is registered to the photo, at any size: a file, or an array of metres with 0 or NaN where nothing is known.
         For several photos it is a list. `depth_options` say if it is not metric, or not along the axis.
-        A `DepthTeacher` is asked about each photo. `camera_height_m` is above the floor.
+        A `DepthTeacher` is asked about each photo. `camera_height_m` is above the floor; a `KnownLength` is between
+        two pixels of the photo at its full size.
         """
         check_min_score(min_score)
         if not isinstance(batch_size, int) or batch_size < 1:
@@ -189,7 +197,7 @@ class Predictor:
         scenes: list[PanopticScene] = []
         for start in range(0, len(photos), batch_size):
             rows = slice(start, start + batch_size)
-            hints = [_hint(one, options, camera_height_m) for one in depths[rows]]
+            hints = [_hint(one, options, camera_height_m, known_length) for one in depths[rows]]
             scenes += self.batch(photos[rows], given[rows], hints)
         scenes = [without_unsure(scene, min_score) for scene in scenes]
         return scenes if are_many(photo) else scenes[0]
@@ -241,7 +249,11 @@ class Predictor:
         if known is not None:
             depth = placed_depth(known, choice.camera).seen_from(view.from_photo.inverse())
             facts = {**known.facts, "size": [depth.values.shape[1], depth.values.shape[0]]}
-        return _Ready(loaded, choice, view, SceneHint(depth, told.camera_height_m), facts)
+        length = None
+        if told.known_length is not None:
+            shrunk = PixelMap.resized(loaded.full_size, (loaded.image.shape[2], loaded.image.shape[1]))
+            length = told.known_length.seen_from(shrunk.then(view.from_photo))
+        return _Ready(loaded, choice, view, SceneHint(depth, told.camera_height_m, length), facts)
 
     def _finished(
         self, ready: _Ready, scene: PanopticScene, seconds: dict[str, float], num_together: int
@@ -285,10 +297,13 @@ def predict(
 
 
 def _hint(
-    depth: AnyDepth | DepthTeacher | None, options: DepthOptions, camera_height_m: float | int | None
+    depth: AnyDepth | DepthTeacher | None,
+    options: DepthOptions,
+    camera_height_m: float | int | None,
+    known_length: KnownLength | None,
 ) -> PhotoHint:
     known = depth if depth is None or isinstance(depth, DepthTeacher) else load_depth(depth, options)
-    return PhotoHint(known, camera_height_m)
+    return PhotoHint(known, camera_height_m, known_length)
 
 
 def _opened(

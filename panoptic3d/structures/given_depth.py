@@ -6,6 +6,7 @@ from typing import Literal, get_args
 from jaxtyping import Float32
 from torch import Tensor
 
+from panoptic3d.errors import InputError
 from panoptic3d.structures.pixel_map import PixelMap
 
 # What the numbers mean. `metric`: metres. `scale`: metres times an unknown factor. `affine`: depth up to scale and shift.
@@ -30,9 +31,29 @@ class GivenDepth:
         return replace(self, from_image=before.then(self.from_image))
 
 
+@dataclass(frozen=True)
+class KnownLength:
+    """The distance between what two pixels (x, y) show."""
+
+    ends_px: tuple[tuple[float, float], tuple[float, float]]
+    metres: float
+
+    def __post_init__(self) -> None:
+        if not 0.01 <= self.metres <= 100 or not all(-1e6 < x < 1e6 for end in self.ends_px for x in end):
+            raise InputError(
+                f"a length of {self.metres:g} m between {self.ends_px[0]} and {self.ends_px[1]} is none of a room; "
+                "give two pixels of the photo and the metres between what they show."
+            )
+
+    def seen_from(self, way: PixelMap) -> "KnownLength":
+        """The same points in another picture, to which `way` leads."""
+        return replace(self, ends_px=(way.at(self.ends_px[0]), way.at(self.ends_px[1])))
+
+
 @dataclass(frozen=True, eq=False)
 class SceneHint:
     """What a person or a sensor knows of a scene beside its photo."""
 
     depth: GivenDepth | None = None
     camera_height_m: float | None = None  # above the floor
+    known_length: KnownLength | None = None

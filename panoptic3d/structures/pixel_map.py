@@ -32,6 +32,10 @@ class PixelMap:
         (ax, ay), (bx, by) = after.scale, after.shift
         return PixelMap((self.scale[0] * ax, self.scale[1] * ay), (self.shift[0] * ax + bx, self.shift[1] * ay + by))
 
+    def at(self, pixel: tuple[float, float]) -> tuple[float, float]:
+        """Where a pixel (x, y) lies there."""
+        return pixel[0] * self.scale[0] + self.shift[0], pixel[1] * self.scale[1] + self.shift[1]
+
     def inverse(self) -> "PixelMap":
         (sx, sy), (tx, ty) = self.scale, self.shift
         return PixelMap((1 / sx, 1 / sy), (-tx / sx, -ty / sy))

@@ -50,6 +50,10 @@ TRIES = [
     *(_call(*_PREDICT, "--depth=a.png", f"--depth-unit={text}") for text in ("", "x", "0", "-1", "nan", "1/0")),
     *(_call(*_PREDICT, "--depth=a.png", f"--depth-intrinsics={text}") for text in ("", "1,2,3", "a,b,c,d", "nan,5,1,1")),
     *(_call(*_PREDICT, f"--camera-height-m={n}") for n in ("-1", "0", "x", "nan", "inf", "1e9")),
+    *(_call(*_PREDICT, f"--known-length={text}") for text in
+      ("", "1,2,3,4", "a,b,c,d,e", "1,2,3,4,0", "1,2,3,4,-1", "1,2,3,4,nan", "-1,2,3,4,1", "1,2,inf,4,1")),
+    _call("predict", "in", "--out", "out", "--device", "cpu", "--known-length=1,2,3,4,1", said="one photo"),
+    _call(*_PREDICT, "--known-length=1,2,3,4,1", "--camera-height-m=1"),
     _call(*_PREDICT, "--depth=a.png", "--depth-kind=x"),
     _call(*_PREDICT, "--depth-kind=affine", said="--depth"),
     _call("predict", "a.png", "in", "--out", "out", "--depth=notes.txt", "--device", "cpu", said="one file"),

@@ -13,7 +13,7 @@ from panoptic3d.models.given_depth import at_map, fitted_depth, with_given_depth
 from panoptic3d.models.hints import with_hint
 from panoptic3d.models.slots import Seen
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth, SceneHint
+from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth, KnownLength, SceneHint
 from panoptic3d.structures.pixel_map import PixelMap
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
@@ -140,3 +140,16 @@ def test_the_floor_is_the_lowest_plane_even_where_classes_take_a_table_for_it(se
     maps = {**seen.panoptic.maps, SEMANTICS: logits}
     room = replace(seen, panoptic=replace(seen.panoptic, maps=maps), rays=replace(seen.rays, depth_m=depth[None]))
     assert with_hint(room, SceneHint(camera_height_m=1.5))[1]["scale"]["own_height_m"] == pytest.approx(1.5, abs=0.02)
+
+
+def test_a_known_length_scales_the_scene(seen: Seen) -> None:
+    """Two pixels of a wall at 3 m: by hand their distance is 3 times that of their rays at 1 m."""
+    depth = torch.full_like(seen.rays.depth_m, 3.0)
+    room = replace(seen, rays=replace(seen.rays, depth_m=depth, layout_m=depth))
+    across = 3.0 * 100 / CAMERA.fx_px
+    out, facts = with_hint(room, SceneHint(known_length=KnownLength(((20.0, 60.0), (120.0, 60.0)), 2 * across)))
+    assert facts["scale"]["own_length_m"] == pytest.approx(across, rel=1e-3)
+    torch.testing.assert_close(out.rays.depth_m, 2 * depth, rtol=1e-3, atol=0.0)
+    for ends, said in ((((20.0, 60.0), (20.0, 60.0)), "longer"), (((20.0, 60.0), (999.0, 60.0)), "outside")):
+        with pytest.raises(InputError, match=said):
+            with_hint(room, SceneHint(known_length=KnownLength(ends, 1.0)))
