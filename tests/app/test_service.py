@@ -127,6 +127,7 @@ def test_how_much_may_come(address: str) -> None:
 
 def test_how_many_may_wait(address: str, runner: InThread) -> None:
     runner.gate.clear()
+    runner.is_idle = True
     try:
         ids = [send(address).json()["id"]]
         while httpx.get(f"{address}/api/scenes/{ids[0]}").json()["state"] == "queued":
@@ -141,6 +142,7 @@ def test_how_many_may_wait(address: str, runner: InThread) -> None:
     finally:
         runner.gate.set()
     assert wait(address, ids[2])["state"] == "done"
+    runner.is_idle = False
 
 
 def test_old_files_go(tmp_path: Path) -> None:

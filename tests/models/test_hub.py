@@ -52,6 +52,7 @@ def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> FakeHub:
     return fake
 
 
+@pytest.mark.slow  # opens four networks
 def test_a_checkpoint_goes_to_the_hub_and_back(hub: FakeHub, tmp_path: Path) -> None:
     predictor = Predictor.from_pretrained("tiny", device="cpu")
     assert predictor.push_to_hub("org/rooms") == "https://hub/org/rooms"

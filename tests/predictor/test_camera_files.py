@@ -7,20 +7,35 @@ import pytest
 
 from panoptic3d.cli.main import main
 from panoptic3d.errors import InputError
+from panoptic3d.export.facts import scene_facts
 from panoptic3d.predictor.camera_files import camera_beside, read_camera_file
 from panoptic3d.predictor.cameras import GivenCamera, choose_camera
 from panoptic3d.predictor.found import Found
 from panoptic3d.predictor.photos import load_photo
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_files import REQUIRED_FILES, hashes_of
 from tests.predictor.echo import Echo
 from tests.predictor.hostile import picture
 
 _CAMERA = {"fx_px": 50.0, "fy_px": 51.0, "cx_px": 31.5, "cy_px": 23.5, "width": 64, "height": 48}
 
 
+def _only_facts(scene: PanopticScene, title: str, *_: object) -> dict[str, bytes]:
+    """Scenes without meshes and pages, which have tests of their own and take their time."""
+    segments = [
+        {"name": s.name, "class": s.class_name, "is_thing": s.is_thing, "score": s.score, "title": title}
+        for s in scene.segments
+    ]
+    others = dict.fromkeys(REQUIRED_FILES, b"")
+    facts = scene_facts(scene, segments, (0.0, -1.0, 0.0)) | {"sha256": hashes_of(others)}
+    return {**others, "scene.json": json.dumps(facts).encode()}
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr("panoptic3d.predictor.scene_folder.scene_files", _only_facts)
     monkeypatch.setattr("panoptic3d.predictor.predictor.open_network", lambda *_: Echo())
     monkeypatch.chdir(tmp_path)
     for name in ("a", "b"):
