@@ -27,7 +27,7 @@ _F1 = 2
 def main() -> None:
     arguments = _arguments()
     protocol, data = load_protocol(arguments.protocol), open_root(arguments.data)
-    names = sorted({key.partition("/")[0] for key in data.split(None).keys})[: arguments.rooms]
+    names = sorted({key.partition("/")[0] for key in data.split(None).keys})[arguments.skip :][: arguments.rooms]
     network = None if arguments.truth else load_network(find_checkpoint(arguments.checkpoint))
     known = _known(arguments.json)
     for name in names:
@@ -85,6 +85,7 @@ def _arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True)
     parser.add_argument("--rooms", type=int, default=20)
+    parser.add_argument("--skip", type=int, default=0, help="rooms at the start that are left to another process")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--seen", type=int, nargs="*", default=[1, 2, 4, 8])
     parser.add_argument("--json", type=Path, required=True)
