@@ -20,8 +20,8 @@ class FusionConfig(Config):
     accepted_of_any_class_above: float = Field(default=1.0, ge=0, le=1)
     min_known_share: float = Field(default=0.1, ge=0, le=1)  # of a thing's voxels that other views tell of
     merged_above: float = Field(default=0.5, ge=0, le=1)  # overlap over union of two ids where both could be seen
-    # Of the voxels that name a thing it must win this share, or it is none.
-    kept_above: float = Field(default=0.5, ge=0, le=1)
+    # Of the voxels that name a thing it must win this share, or it is none. At 0.5 two rooms gain and two lose: off.
+    kept_above: float = Field(default=0.0, ge=0, le=1)
     max_rounds: int = Field(default=3, ge=0)
     near_m: float = Field(default=0.4, ge=0)
     far_m: float = Field(default=6.0, gt=0)
