@@ -68,6 +68,8 @@ def find_card(name: str, trust: tuple[str, ...]) -> MethodCard | None:
     found = imported("method", place)
     if isinstance(found, MethodCard):
         return found
+    if not isinstance(found, type):
+        raise ConfigError(f"the method {place!r} is no class and no MethodCard; give one of them.")
     return MethodCard(getattr(found, "network_kind", None) or "", found)
 
 
