@@ -53,8 +53,7 @@ def _import(file: Path, out: Path, arguments: argparse.Namespace) -> int:
 
 
 def _export(folder: Path, out: Path, arguments: argparse.Namespace) -> int:
-    import torch
-
+    from panoptic3d.engine.training.checkpoint import save_with_torch
     from panoptic3d.files import write_atomically
     from panoptic3d.models.checkpoints.family import export_published
     from panoptic3d.models.checkpoints.published import pickled_arrays
@@ -65,6 +64,6 @@ def _export(folder: Path, out: Path, arguments: argparse.Namespace) -> int:
     if out.suffix == ".pkl":
         write_atomically(out, lambda file: file.write(pickled_arrays(state)))
     else:
-        write_atomically(out, lambda file: torch.save(state if family.is_bare else {family.entry: state}, file))
+        write_atomically(out, lambda file: save_with_torch(state if family.is_bare else {family.entry: state}, file))
     print(f"{len(state)} tensors under their published names written to {out}")
     return 0
