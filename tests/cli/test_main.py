@@ -22,7 +22,7 @@ _CALLS = {
 
 def test_the_contract_names_these_verbs() -> None:
     assert set(VERBS) == {
-        "predict", "fuse", "view", "evaluate", "train", "import-checkpoint", "bench", "doctor",
+        "predict", "fuse", "view", "app", "evaluate", "train", "import-checkpoint", "bench", "doctor",
         "data generate", "data verify", "data pack", "data inspect", "data assets",
     }  # fmt: skip
 

@@ -210,6 +210,7 @@ def test_the_table_of_ablations_has_a_row_an_idea(race: dict[str, Any]) -> None:
     assert mean_room[4] != mean_room[6]
 
 
+@pytest.mark.slow
 def test_an_entrant_with_another_filling_has_the_same_weights(rooms: Path, folder: Path, tmp_path: Path) -> None:
     """BUOL's grouping behind clearview's voxels: a row by YAML alone."""
     checkpoint = tmp_path / "checkpoint"

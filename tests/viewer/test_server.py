@@ -40,7 +40,7 @@ def gallery(tmp_path: Path) -> Iterator[str]:
     (_scene(tmp_path / "scenes" / "turned") / "index.html").unlink()
     (tmp_path / "scenes" / "turned" / "index.html").symlink_to("/etc/passwd")
     with make_server(tmp_path / "scenes") as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
@@ -164,7 +164,7 @@ def test_names_of_any_bytes_have_their_place(tmp_path: Path) -> None:
     for name in ("index.html", "scene.json"):
         Path(os.fsdecode(folder), name).write_text("odd")
     with make_server(tmp_path / "scenes") as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         address = f"http://127.0.0.1:{server.server_port}"
         assert "/b%FF/" in _get(address + "/").decode()
@@ -175,7 +175,7 @@ def test_names_of_any_bytes_have_their_place(tmp_path: Path) -> None:
 
 def test_one_scene_is_served_at_the_root(tmp_path: Path) -> None:
     with make_server(_scene(tmp_path / "one")) as server:
-        thread = threading.Thread(target=server.serve_forever)
+        thread = threading.Thread(target=server.serve_forever, args=(0.02,))
         thread.start()
         assert _get(f"http://127.0.0.1:{server.server_port}/") == b"one/index.html"
         server.shutdown()

@@ -1,4 +1,4 @@
-"""The thresholds of fusion, chosen on validation rooms (docs/fusion.md)."""
+"""The thresholds of fusion: numbers of the prototype and first guesses, not fitted on validation rooms (docs/fusion.md)."""
 
 from typing import Literal
 

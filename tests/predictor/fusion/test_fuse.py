@@ -115,6 +115,7 @@ def test_two_chairs_that_touch_stay_two() -> None:
     assert sorted(table.argmax(axis=1).tolist()) == [0, 1, 2]
 
 
+@pytest.mark.slow
 def test_there_may_be_150_things() -> None:
     places = [(-1.6 + 0.23 * column, -1.1 + 0.23 * row) for column in range(15) for row in range(10)]
     boxes = tuple(Box((x, 0.75, z), (x + 0.14, 1.0, z + 0.14)) for x, z in places)
