@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import errno
 import importlib
 import sys
 import traceback
@@ -53,7 +54,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 1
     except OSError as error:  # of the many places that write or read, whichever met it
         _report(_told(error), is_debug)
-        return 1
+        return 2 if error.errno == errno.ENAMETOOLONG else 1  # a name that no file can have was given
     except Exception as error:  # a bug of ours: still one sentence, and how to see more
         _report(f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback).", is_debug)
         return 1

@@ -141,7 +141,14 @@ def test_two_calls_in_a_row(tmp_path: Path) -> None:
     small += ["stages=[{name: joint, steps: 9}]"]
     words = ["--minutes", "60", "--reserve-s", "1800", "--room-workers", "1", "--first-samples", "1"]
     words += ["--train-samples", "4", "--test-samples", "1", "--max-steps", "2", "--threads", "1", "--no-baselines"]
-    words += ["--generate", "rooms=boxes", "views=1", "--set", *small]
+    recipe = tmp_path / "boxes.yaml"
+    tree = {
+        "name": "boxes",
+        "generation": {"rooms": "boxes", "views": 1},
+        "splits": {"train": {"first_seed": 7, "num": 9}},
+    }
+    recipe.write_text(json.dumps(tree))
+    words += ["--recipe", str(recipe), "--set", *small]
     for number in (1, 2):
         state = [] if number == 1 else ["--state", str(tmp_path / "out-1")]
         out = tmp_path / f"out-{number}"

@@ -29,7 +29,7 @@ from panoptic3d.data.packed.sample import decode_sample, encode_sample
 from panoptic3d.data.pictures import MATTERPORT_DEPTH_PER_M
 from panoptic3d.data.roots import MANIFEST, PACKED_FORMAT, DataRoot, check_manifest
 from panoptic3d.data.splits import split_names
-from panoptic3d.errors import InputError, Panoptic3dError, explained_loss_of_workers
+from panoptic3d.errors import InputError, Panoptic3dError, explained_loss_of_workers, starting_workers
 from panoptic3d.files import sweep_partial_files, write_bytes_atomically, write_text_atomically
 
 # Steps of the stored depth: 0.2 mm for floating point depths, and what the file itself has for Matterport3D.
@@ -210,7 +210,8 @@ def _outcomes(
             num_jobs, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(out,)
         ) as pool,
     ):
-        futures: list[Future[Outcome]] = [pool.submit(_attempt, work, source, out, key) for key in keys]
+        with starting_workers():
+            futures: list[Future[Outcome]] = [pool.submit(_attempt, work, source, out, key) for key in keys]
         try:
             for future in as_completed(futures):
                 yield future.result()

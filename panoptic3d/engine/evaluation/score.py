@@ -30,7 +30,7 @@ from panoptic3d.engine.evaluation.records import (
 )
 from panoptic3d.engine.evaluation.surface import surface_rows, visibility_rows, voxel_rows
 from panoptic3d.engine.evaluation.truth import TrueFrame, file_stamp, read_true_frame, truth_stamp
-from panoptic3d.errors import BadFileError, InputError, explained_loss_of_workers
+from panoptic3d.errors import BadFileError, InputError, explained_loss_of_workers, starting_workers
 from panoptic3d.metrics.diagnosis import traits_of
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.measure import Measure, MeasuredSample
@@ -250,7 +250,9 @@ def _scored(plan: EvaluationPlan, keys: Sequence[str], num_workers: int) -> Iter
         explained_loss_of_workers("--workers"),
         ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(plan,)) as pool,
     ):
-        yield from pool.map(_score_in_worker, keys)
+        with starting_workers():
+            scored = pool.map(_score_in_worker, keys)
+        yield from scored
 
 
 _plan_of_worker: EvaluationPlan | None = None

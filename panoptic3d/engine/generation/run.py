@@ -6,7 +6,6 @@ import os
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
 from functools import partial
 from itertools import islice
 from multiprocessing import connection
@@ -19,7 +18,7 @@ from panoptic3d.data.roots import MANIFEST as PACKED_MANIFEST
 from panoptic3d.engine.generation.page import write_statistics
 from panoptic3d.engine.generation.plan import GenerationPlan, RoomJob, Shard
 from panoptic3d.engine.generation.room import digest, has_own_mask, make_room_samples
-from panoptic3d.errors import InputError, Panoptic3dError, reading
+from panoptic3d.errors import InputError, explained_loss_of_workers, reading, starting_workers
 from panoptic3d.files import sweep_partial_files, write_text_atomically
 
 PLAN_FILE, MANIFEST, RECORDS = "generation.json", "manifest.json", "records"
@@ -149,19 +148,20 @@ def _rooms(jobs: list[RoomJob], out: Path, plan: GenerationPlan, num_workers: in
         return
     context = multiprocessing.get_context("spawn")
     waiting = iter(jobs)
-    with _one_thread_each(), ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker) as pool:
+    with (
+        explained_loss_of_workers("--workers"),
+        _one_thread_each(),
+        ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker) as pool,
+    ):
         make = partial(make_room_samples, out, config=plan.config)
-        running = {pool.submit(make, job) for job in islice(waiting, _AHEAD * num_workers)}
+        with starting_workers():
+            running = {pool.submit(make, job) for job in islice(waiting, _AHEAD * num_workers)}
         try:
             while running:
                 done, running = wait(running, return_when=FIRST_COMPLETED)
                 running |= {pool.submit(make, job) for job in islice(waiting, len(done))}
                 for future in done:
                     yield future.result()
-        except BrokenProcessPool as error:
-            raise Panoptic3dError(
-                "a worker was killed, most often for want of memory; run the same command again with fewer --workers."
-            ) from error
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
