@@ -10,7 +10,7 @@ what their own YAML names; a checkpoint from a stranger is read without trust.
 import importlib
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, TypeVar
 
 from pydantic import GetCoreSchemaHandler, SerializeAsAny
 from pydantic_core import core_schema
@@ -18,6 +18,7 @@ from pydantic_core import core_schema
 from panoptic3d.config import Config
 from panoptic3d.errors import ConfigError
 
+K = TypeVar("K")
 EVERYBODY = "*"  # in a list of trusted packages
 
 
@@ -70,6 +71,16 @@ def refuse_strangers(what: str, name: str, trust: tuple[str, ...]) -> None:
             f"the {what} {name!r} is code of the package {package!r}, and nothing was imported; if you know where it "
             f"comes from, allow it with --trust {package}."
         )
+
+
+def object_named(what: str, name: str, known: Mapping[str, str], kind: type[K], parts: str) -> K:
+    """Ours by its name, anybody's by its place, which is trusted by who types it. `kind`: a protocol checked at run time."""
+    if name not in known and ":" not in name:
+        raise ConfigError(f"there is no {what} {name!r}; choose from {', '.join(known)}, or give package.module:NAME.")
+    found = imported(what, known.get(name, name))
+    if isinstance(found, type) or not isinstance(found, kind):
+        raise ConfigError(f"the {what} {name!r} is no object with {parts}.")
+    return found
 
 
 def imported(what: str, place: str) -> Any:

@@ -20,7 +20,7 @@ from panoptic3d.errors import InputError, printable
 from panoptic3d.models.checkpoints.find import shipped_checkpoints
 from panoptic3d.packaged import photos_folder
 from panoptic3d.predictor.cameras import CameraChoice, GivenCamera, choose_camera
-from panoptic3d.predictor.photos import load_photo
+from panoptic3d.predictor.photos import FORMATS, load_photo
 from panoptic3d.version import __version__
 
 _PAGE_POLICY = (
@@ -191,15 +191,21 @@ def _kept(upload: PlainUploadFile, path: Path) -> Path:
 def _checked_photo(path: Path, given: GivenCamera, max_pixels: int) -> CameraChoice:
     """What the command line would say of the photo and of its camera. Its size is looked at before it is unpacked."""
     try:
-        with Image.open(path) as opened:
-            width, height = opened.size
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # said better below
-        width = height = 0
+        with Image.open(path, formats=FORMATS) as opened:  # a stranger's file meets no other decoder
+            _check_pixels(opened.size, max_pixels)
+    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # said better by the reader below
+        pass
+    photo = load_photo(path)
+    _check_pixels(photo.full_size, max_pixels)  # HEIC tells its size to its own reader alone
+    return choose_camera(photo, given)
+
+
+def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+    width, height = size
     if width * height > max_pixels:
         raise InputError(
             f"the photo has {width}x{height} pixels; at most {max_pixels:,} are taken here, shrink it first."
         )
-    return choose_camera(load_photo(path), given)
 
 
 def _checked_depth(upload: PlainUploadFile, folder: Path) -> Path:

@@ -11,8 +11,7 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 from jaxtyping import Float32
 
-from panoptic3d.choices import imported
-from panoptic3d.errors import ConfigError
+from panoptic3d.choices import object_named
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import Truth
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
@@ -48,12 +47,4 @@ class Measure(Protocol):
 
 
 def load_measure(name: str) -> Measure:
-    """Ours by its name, anybody's by its place. Who types a place trusts it."""
-    if name not in MEASURES and ":" not in name:
-        raise ConfigError(
-            f"there is no measure {name!r}; choose from {', '.join(MEASURES)}, or give package.module:NAME."
-        )
-    measure = imported("measure", MEASURES.get(name, name))
-    if isinstance(measure, type) or not isinstance(measure, Measure):
-        raise ConfigError(f"the measure {name!r} is no object with `name`, `score` and `merge`.")
-    return measure
+    return object_named("measure", name, MEASURES, Measure, "`name`, `score` and `merge`")

@@ -22,7 +22,7 @@ MIN_SIDE_PX, MAX_PIXELS, MAX_ASPECT = 32, 100_000_000, 10.0
 WORKING_SIDE_PX = 1280  # larger photos are shrunk to this at once; networks see 320 pixels of it
 _HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"heim", b"heis", b"mif1", b"msf1")
 _PAPER = (255, 255, 255)  # behind what is transparent
-_FORMATS = (
+FORMATS = (
     "JPEG",
     "PNG",
     "WEBP",
@@ -57,7 +57,7 @@ def photo_from_bytes(data: bytes, path: Path = Path("the picture")) -> Photo:
         raise _bad(path, "is empty; it may not have been copied to its end", "empty")
     if len(data) > MAX_BYTES:
         raise _bad(path, f"has {len(data):,} bytes; at most {MAX_BYTES:,} are read, save it smaller", "too_large")
-    formats: tuple[str, ...] = _FORMATS
+    formats: tuple[str, ...] = FORMATS
     if data[4:8] == b"ftyp" and data[8:12] in _HEIC_BRANDS:
         require("pillow_heif", f"{path} is HEIC: reading it").register_heif_opener()
         formats = ("HEIF",)

@@ -19,6 +19,7 @@ from panoptic3d.cli.main import main  # noqa: E402
 from tests.app.serving import InThread, served  # noqa: E402
 from tests.predictor.hostile import picture  # noqa: E402
 
+_EPS = b"%!PS-Adobe-3.0 EPSF-3.0\n%%BoundingBox: 0 0 4000 4000\n%%EndComments\n"  # no decoder may even learn its size
 LIMITS = Limits(max_upload_bytes=200_000, max_pixels=100_000, max_waiting=2, max_kept=3, upload_s=2.0)
 
 
@@ -78,6 +79,7 @@ def test_a_photo_becomes_a_scene(address: str) -> None:
     ("data", "fields", "said"),
     [
         (b"no picture", {}, "the photo is no picture that can be read (JPEG, PNG, WebP, TIFF, ...); convert it."),
+        (_EPS, {}, "the photo is no picture that can be read (JPEG, PNG, WebP, TIFF, ...); convert it."),
         (b"", {}, "the photo is empty; it may not have been copied to its end."),
         (photo(20, 20), {}, "the photo is 20x20; a photo needs at least 32 pixels on each side."),
         (photo(500, 400), {}, "the photo has 500x400 pixels; at most 100,000 are taken here, shrink it first."),

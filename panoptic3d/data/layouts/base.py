@@ -8,9 +8,8 @@ from typing import Protocol, runtime_checkable
 
 from torch import Tensor
 
-from panoptic3d.choices import imported
+from panoptic3d.choices import object_named
 from panoptic3d.data.front3d import read_frustum_mask
-from panoptic3d.errors import ConfigError
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 from panoptic3d.structures.sample import Sample
@@ -87,12 +86,4 @@ class Layout(Protocol):
 
 
 def layout_of(name: str) -> Layout:
-    """Who types the place of a layout trusts it."""
-    if name not in LAYOUTS and ":" not in name:
-        raise ConfigError(
-            f"there is no layout {name!r}; choose from {', '.join(LAYOUTS)}, or give package.module:NAME."
-        )
-    layout = imported("layout", LAYOUTS.get(name, name))
-    if isinstance(layout, type) or not isinstance(layout, Layout):
-        raise ConfigError(f"the layout {name!r} is no object with the parts of panoptic3d.data.layouts.base.Layout.")
-    return layout
+    return object_named("layout", name, LAYOUTS, Layout, "the parts of panoptic3d.data.layouts.base.Layout")

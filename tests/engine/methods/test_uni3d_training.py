@@ -140,7 +140,12 @@ def test_more_targets_than_queries(build: Build) -> None:
     decoder = {"joint_decoder": {"num_queries": 2, "num_layers": 1, "num_heads": 2}}
     network = NARROW | {"panoptic": NARROW["panoptic"] | decoder}
     method = build("2d", "3d", network=network, curriculum={"steps_64": 9, "steps_128": 0})
-    total(method(batch_of(room(0)), 0)).backward()
+    loss = total(method(batch_of(room(0)), 0))
+    loss.backward()
+    gradients = [parameter.grad for parameter in method.parameters() if parameter.grad is not None]
+    assert bool(loss.isfinite())
+    assert all(bool(gradient.isfinite().all()) for gradient in gradients)
+    assert any(bool(gradient.any()) for gradient in gradients)
 
 
 def test_samples_without_voxels_are_refused(build: Build) -> None:
