@@ -11,7 +11,7 @@ _CAMERA_UP = (0.0, -1.0, 0.0)  # camera frame
 _ALIKE = 0.9  # cosine: what is not so near the first answer does not count in the second
 
 
-def up_of_floors(meshes: Sequence[tuple[Float[Tensor, "v 3"], Int64[Tensor, "f 3"]]]) -> tuple[float, float, float]:
+def up_of_floors(meshes: Sequence[tuple[Float[Tensor, "_ 3"], Int64[Tensor, "_ 3"]]]) -> tuple[float, float, float]:
     """A unit vector in the camera frame from meshes of floors and ceilings, which may turn either way."""
     start = torch.tensor(_CAMERA_UP, dtype=torch.float64)
     normals = [_area_normals(vertices.double(), faces) for vertices, faces in meshes if len(faces)]
