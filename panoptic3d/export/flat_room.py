@@ -10,13 +10,16 @@ from jaxtyping import Bool, Float, Float32, Int64
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.photo_depth import pieces
 from panoptic3d.export.rays import ray_slopes
+from panoptic3d.export.room_rays import RoomRays, meet
 from panoptic3d.export.segments import SegmentMesh, vertex_normals
 from panoptic3d.geometry.room_planes import Plane, PlaneRules, fit_room
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import Segment
 from panoptic3d.structures.taxonomy import Taxonomy
 
-_ON_PLANE, _OFF_PLANE = 0.08, 0.15  # of depth: so near, a pixel is on the plane, and so far off it stays where it is
+_LEANS = 0.002  # of depth: so much before its wall a picture hangs
+_MOST_BEYOND = 0.3  # of depth: what is farther behind the room's end is another room
+_FLAT, _MOST_OF_IT = 0.06, 0.9  # of depth: a thing of which so much is so near to its wall hangs there
 _APART, _SMALL_SHARE = 0.03, 0.25  # of depth; of all pixels of the class
 _BEHIND, _FARTHEST = 1.01, 1.1  # of the depth of the thing in front, and of the farthest that is seen
 _REACH_M = 0.15  # of guessed surface, which then goes onto the plane too
@@ -28,34 +31,44 @@ class FlatRoom:
     """Planes by the name of a class: those of walls are upright and at right angles."""
 
     planes: Mapping[str, tuple[Plane, ...]]
+    rays: RoomRays
 
     def depth(
-        self, depth_m: Float32[np.ndarray, "h w"], class_masks: Mapping[str, np.ndarray], camera: Camera
+        self, depth_m: Float32[np.ndarray, "h w"], class_masks: Mapping[str, np.ndarray]
     ) -> Float32[np.ndarray, "h w"]:
         """What is far from every plane (a window's reveal, another room behind a door) stays as it is, and between the two
         there is no step.
         """
-        rays, result = ray_slopes(camera), depth_m.copy()
-        piece = pieces(depth_m)
+        result, piece = depth_m.copy(), pieces(depth_m)
         for name, mask in class_masks.items():
-            drawn, gap = _drawn_to(self.planes[name], rays[mask], depth_m[mask])
-            result[mask] = np.where(_stands_apart(piece[mask], gap), depth_m[mask], drawn)
+            drawn, before = self.rays.drawn(name, mask, depth_m[mask])
+            result[mask] = np.where(_stands_apart(piece[mask], before), depth_m[mask], drawn)
+        return result
+
+    def inside(
+        self, depth_m: Float32[np.ndarray, "h w"], segment: Int64[np.ndarray, "h w"], is_thing: Bool[np.ndarray, " s"]
+    ) -> Float32[np.ndarray, "h w"]:
+        """What would stand a little behind the end of the room stands at it, and what hangs flat before it lies on it."""
+        result = depth_m.copy()
+        for number in np.flatnonzero(is_thing):
+            mask = (segment == number) & np.isfinite(depth_m)
+            own, end = depth_m[mask], self.rays.first(mask)
+            off = np.where(np.isfinite(end), 1 - own / np.where(np.isfinite(end), end, 1), 1.0)
+            is_flat = len(own) > 0 and (off < _FLAT).mean() >= _MOST_OF_IT
+            moves = (off > 1 - (1 + _MOST_BEYOND)) & (off < (_FLAT if is_flat else 0.0))
+            result[mask] = np.where(moves, np.where(moves, end, 0) * (1 - _LEANS), own)
         return result
 
     def behind(
-        self, depth_m: Float32[np.ndarray, "h w"], number_of: Mapping[str, int], is_hiding: np.ndarray, camera: Camera
+        self, depth_m: Float32[np.ndarray, "h w"], number_of: Mapping[str, int], is_hiding: np.ndarray
     ) -> tuple[Float[np.ndarray, "h w"], Int64[np.ndarray, "h w"]]:
         """Where the room goes on behind things: depth (infinite where it is not known to) and the number of the class. Of all
         planes that a ray meets the first one bounds the room; where a thing stands behind that, evidence says otherwise.
         """
-        rays = ray_slopes(camera)
         first, number = np.full(depth_m.shape, np.inf), np.full(depth_m.shape, -1)
-        for name, planes in self.planes.items():
-            for plane in planes:
-                with np.errstate(divide="ignore"):
-                    depth = plane.offset_m / (rays @ plane.normal.numpy())
-                is_first = (depth > 0) & (depth < first)
-                first, number = np.where(is_first, depth, first), np.where(is_first, number_of.get(name, -1), number)
+        for name, depth in zip(self.rays.names, self.rays.depth_m, strict=True):
+            is_first = depth < first
+            first, number = np.where(is_first, depth, first), np.where(is_first, number_of.get(name, -1), number)
         is_known = is_hiding & (number >= 0) & (first > depth_m * _BEHIND) & (first < _FARTHEST * np.nanmax(depth_m))
         return np.where(is_known, first, np.inf), np.where(is_known, number, -1)
 
@@ -97,28 +110,13 @@ def fit_flat_room(
     evidence = {name: torch.from_numpy(points[mask & chosen]) for name, mask in class_masks.items()}
     room = fit_room(evidence["floor"], evidence["ceiling"], evidence["wall"], PlaneRules())
     level = {"floor": room.floor, "ceiling": room.ceiling}
-    planes = {name: () if plane is None else (plane,) for name, plane in level.items()}
-    return FlatRoom(planes | {"wall": room.walls})
+    planes: dict[str, tuple[Plane, ...]] = {name: () if plane is None else (plane,) for name, plane in level.items()}
+    planes["wall"] = room.walls
+    return FlatRoom(planes, meet(planes, room.up, depth_m, class_masks["wall"], camera))
 
 
-def _drawn_to(
-    planes: tuple[Plane, ...], rays: Float[np.ndarray, "n 3"], depth_m: Float32[np.ndarray, " n"]
-) -> tuple[Float32[np.ndarray, " n"], Float[np.ndarray, " n"]]:
-    """Each depth to that of the nearest plane along its ray, fully if near, not at all if far; and how far it was off."""
-    best, gap = depth_m.astype(np.float64), np.full(len(depth_m), np.inf)
-    for plane in planes:
-        facing = rays @ plane.normal.numpy()
-        with np.errstate(divide="ignore", invalid="ignore"):
-            depth = plane.offset_m / facing
-            off = np.abs(depth - depth_m) / depth_m
-        is_nearer = (depth > 0) & (off < gap)
-        best, gap = np.where(is_nearer, depth, best), np.where(is_nearer, off, gap)
-    share = np.clip((_OFF_PLANE - gap) / (_OFF_PLANE - _ON_PLANE), 0, 1)
-    return (depth_m + share * (best - depth_m)).astype(np.float32), gap
-
-
-def _stands_apart(piece: Int64[np.ndarray, " n"], gap: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """Pieces between depth edges that are small and off every plane: a headboard that somebody took for wall."""
+def _stands_apart(piece: Int64[np.ndarray, " n"], before: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
+    """Pieces between depth edges that are small and stand before their plane: a headboard that somebody took for wall."""
     size = np.bincount(piece)
-    off = np.bincount(piece, gap > _APART, len(size))
+    off = np.bincount(piece, before > _APART, len(size))
     return ((off > size / 2) & (size < _SMALL_SHARE * len(piece)))[piece]

@@ -15,6 +15,7 @@ from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.photo_depth import mesh_camera, read_depth, sharpened, without_flakes
 from panoptic3d.export.photo_labels import segment_of_pixels
 from panoptic3d.export.photo_mesh import PhotoMesh, photo_mesh
+from panoptic3d.export.photo_smooth import settled
 from panoptic3d.export.rays import ray_slopes
 from panoptic3d.export.segments import SegmentMesh, VertexColors, segment_meshes, vertex_normals
 from panoptic3d.export.smooth import smoothed
@@ -61,7 +62,7 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
     vertices, stays = behind_photo(vertices, faces, of_vertex, sight, scene.grid.voxel_size_m)
     is_stuff = np.array([p.segment is not None and not p.segment.is_thing for p in parts] + [False])  # last: nothing
     margin_m = _OUTSIDE_VOX * scene.grid.voxel_size_m
-    stays &= ~_is_replaced(vertices, faces, owner, sight, hidden_segment, is_stuff, margin_m)
+    stays &= ~_is_replaced(vertices, faces, owner, sight, (hidden_depth, hidden_segment), is_stuff, margin_m)
     vertices = smoothed(vertices, faces[stays], scene.grid.voxel_size_m)
     behind_m = _BEHIND_VOX * scene.grid.voxel_size_m
     rows = np.flatnonzero(stays)
@@ -86,7 +87,9 @@ def _sight(
     labels = np.where(is_known, segment_of_pixels(scene, segments, points, guide), -1)
     masks = masks_of_stuff(labels, segments, scene.taxonomy)
     room = fit_flat_room(depth, masks, camera)
-    return Sight(camera, room.depth(depth, masks, camera), labels), room
+    is_thing = np.array([segment.is_thing for segment in segments], np.bool_)
+    depth = settled(room.depth(depth, masks), labels, is_thing)
+    return Sight(camera, room.inside(depth, labels, is_thing), labels), room
 
 
 def _guide(photo: UInt8[Tensor, "3 h w"], camera: Camera) -> Float32[np.ndarray, "ch cw 3"]:
@@ -112,7 +115,7 @@ def _hidden_room(
         is_thing[number] = part.segment is not None and part.segment.is_thing
         if part.segment is not None and not part.segment.is_thing:
             number_of[scene.taxonomy[part.segment.class_id].name] = number
-    return room.behind(sight.depth_m, number_of, is_thing[sight.segment], sight.camera)
+    return room.behind(sight.depth_m, number_of, is_thing[sight.segment])
 
 
 def _is_replaced(
@@ -120,7 +123,7 @@ def _is_replaced(
     faces: np.ndarray,
     owner: np.ndarray,
     sight: Sight,
-    hidden: np.ndarray,
+    hidden: tuple[np.ndarray, np.ndarray],
     is_stuff: Bool[np.ndarray, " s"],
     margin_m: float,
 ) -> Bool[np.ndarray, " f"]:
@@ -129,8 +132,10 @@ def _is_replaced(
     """
     middle = vertices[faces].mean(axis=1)
     pixel, is_inside = sight.pixels_of(middle)
+    depth_m, segment = hidden
     is_outside = is_stuff[sight.segment.ravel()[pixel]] & (middle[:, 2] > sight.depth_m.ravel()[pixel] + margin_m)
-    return is_inside & ((hidden.ravel()[pixel] == owner) | is_outside)
+    is_outside |= middle[:, 2] > depth_m.ravel()[pixel] + margin_m
+    return is_inside & ((segment.ravel()[pixel] == owner) | is_outside)
 
 
 def _with_hidden_room(

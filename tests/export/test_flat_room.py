@@ -32,7 +32,7 @@ def _seen() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def test_wall_and_floor_are_flat_and_what_is_far_from_them_stays() -> None:
     true, noisy, segment = _seen()
     masks = masks_of_stuff(segment, SEGMENTS, FRONT3D_TAXONOMY)
-    flat = fit_flat_room(noisy, masks, CAMERA).depth(noisy, masks, CAMERA)
+    flat = fit_flat_room(noisy, masks, CAMERA).depth(noisy, masks)
     is_room = (segment > 0) & (true < 3.5)
     assert np.quantile(np.abs(flat / true - 1)[is_room], 0.99) < 0.02
     assert np.abs(flat / true - 1)[is_room].mean() < 0.25 * np.abs(noisy / true - 1)[is_room].mean()
@@ -43,7 +43,7 @@ def test_behind_a_chair_wall_and_floor_go_on_and_nowhere_else() -> None:
     _, noisy, segment = _seen()
     masks = masks_of_stuff(segment, SEGMENTS, FRONT3D_TAXONOMY)
     room = fit_flat_room(noisy, masks, CAMERA)
-    depth, number = room.behind(noisy, {"wall": 1, "floor": 2}, segment == 0, CAMERA)
+    depth, number = room.behind(noisy, {"wall": 1, "floor": 2}, segment == 0)
     assert np.array_equal(np.isfinite(depth), number >= 0)
     assert (number[segment != 0] == -1).all()
     assert (depth[number >= 0] > noisy[number >= 0]).all()
@@ -51,3 +51,26 @@ def test_behind_a_chair_wall_and_floor_go_on_and_nowhere_else() -> None:
     assert {1, 2} <= set(np.unique(number[30:70, 30:50]).tolist())
     heights = (rays[..., 1] * np.where(number == 2, depth, 0))[number == 2]
     np.testing.assert_allclose(heights, 0.8, atol=0.03)
+
+
+def test_a_wall_that_is_seen_too_far_away_comes_back_and_an_open_door_stays_open() -> None:
+    true, noisy, segment = _seen()
+    noisy[:, 8:16] *= np.where(true[:, 8:16] == 3.0, 1.5, 1)  # open from top to bottom
+    noisy[8:16, 86:94] *= 1.14  # the lower part of this wall is seen where it is
+    masks = masks_of_stuff(segment, SEGMENTS, FRONT3D_TAXONOMY)
+    flat = fit_flat_room(noisy, masks, CAMERA).depth(noisy, masks)
+    np.testing.assert_allclose(flat[8:16, 87:93], 3.0, rtol=0.02)
+    is_open = (true == 3.0)[:30, 8:16]
+    np.testing.assert_array_equal(flat[:30, 8:16][is_open], noisy[:30, 8:16][is_open])
+
+
+def test_a_picture_hangs_on_its_wall_and_a_chair_stays_before_it() -> None:
+    _, noisy, segment = _seen()
+    segment = segment.copy()
+    segment[10:20, 20:30] = 3
+    noisy[10:20, 20:30] = np.linspace(2.9, 3.4, 10)  # one side of it hangs out of the room
+    segments = (*SEGMENTS, Segment("other-2", CHAIR, 2, True, 0.9, 100))
+    room = fit_flat_room(noisy, masks_of_stuff(segment, segments, FRONT3D_TAXONOMY), CAMERA)
+    inside = room.inside(noisy, segment, np.array([True, False, False, True]))
+    np.testing.assert_allclose(inside[10:20, 20:30], 3.0, rtol=0.01)
+    np.testing.assert_array_equal(inside[30:70, 30:50], noisy[30:70, 30:50])
