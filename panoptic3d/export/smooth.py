@@ -1,16 +1,18 @@
 """Noise taken out of a mesh without rounding its edges: normals first, then vertices that agree with them.
 
 X. Sun et al., Fast and Effective Feature-Preserving Mesh Denoising (2007): a face listens to its neighbours the more the
-nearer their normals are to its own, and not at all across an edge.
+nearer their normals are to its own, and not at all across an edge. Small faces know their normals least, so they say less.
 """
 
 import numpy as np
 from jaxtyping import Float, Int64
 from scipy.sparse import csr_matrix
 
-_ACROSS = 0.4  # cosine: normals that are farther apart lie on both sides of an edge
-_NORMAL_STEPS, _VERTEX_STEPS = 8, 8
-_FARTHEST_VOX = 0.6
+_ACROSS = 0.5  # cosine: normals that are farther apart lie on both sides of an edge
+_NORMAL_STEPS, _VERTEX_STEPS = 9, 9
+_AREA_POWER = 0.6  # of a face's area, in what it says
+_OVER = 1.5  # of the way to where its faces want a vertex: it arrives in fewer steps
+_FARTHEST_VOX = 0.8
 
 
 def smoothed(
@@ -21,11 +23,14 @@ def smoothed(
         return vertices
     corners = _corners_of_vertices(faces, len(vertices))
     one, other = _neighbours(corners)
-    normal = _directions(_area_normals(vertices, faces))
+    normal = _area_normals(vertices, faces)
+    area = np.linalg.norm(normal, axis=1)
+    voice = (area / max(float(area.mean()), 1e-12)) ** _AREA_POWER
+    normal = _directions(normal)
     for _ in range(_NORMAL_STEPS):
-        weight = np.maximum((normal[one] * normal[other]).sum(axis=1) - _ACROSS, 0) ** 2
+        weight = np.maximum((normal[one] * normal[other]).sum(axis=1) - _ACROSS, 0) ** 2 * voice[other]
         mean = csr_matrix((weight, (one, other)), (len(faces),) * 2) @ normal
-        normal = _directions(mean + (1 - _ACROSS) ** 2 * normal)
+        normal = _directions(mean + (voice * (1 - _ACROSS) ** 2)[:, None] * normal)
     moved, count = vertices.copy(), np.maximum(np.asarray(corners.sum(axis=1)), 1)
     for _ in range(_VERTEX_STEPS):
         middle = moved[faces].mean(axis=1)
@@ -33,7 +38,7 @@ def smoothed(
         along = normal * (normal * middle).sum(axis=1, keepdims=True)
         squares = normal[:, [0, 0, 0, 1, 1, 2]] * normal[:, [0, 1, 2, 1, 2, 2]]
         told = corners @ np.concatenate((along, squares), axis=1)
-        moved = moved + (told[:, :3] - _times(told[:, 3:], moved)) / count
+        moved = moved + _OVER * (told[:, :3] - _times(told[:, 3:], moved)) / count
     way = moved - vertices
     length = np.linalg.norm(way, axis=1, keepdims=True)
     return vertices + way * np.minimum(1, _FARTHEST_VOX * voxel_size / np.maximum(length, 1e-9))
@@ -51,10 +56,10 @@ def _corners_of_vertices(faces: np.ndarray, num: int) -> csr_matrix:
 
 
 def _neighbours(corners: csr_matrix) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
-    """Pairs of faces with an edge in common: two corners."""
+    """Pairs of faces with a corner in common, each once from either side."""
     shared = (corners.T @ corners).tocoo()
-    is_edge = shared.data == 2
-    return shared.row[is_edge].astype(np.int64), shared.col[is_edge].astype(np.int64)
+    is_pair = shared.row != shared.col
+    return shared.row[is_pair].astype(np.int64), shared.col[is_pair].astype(np.int64)
 
 
 def _area_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:

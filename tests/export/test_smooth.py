@@ -27,14 +27,12 @@ def _mean_angle_deg(field: Field, vertices: np.ndarray, faces: np.ndarray) -> fl
     return float(np.degrees(np.average(np.arccos(np.clip(cosine, 0, 1)), weights=area)))
 
 
-@pytest.mark.parametrize(("kind", "share"), [("sphere", 0.65), ("box", 0.75), ("sofa", 0.8), ("plate", 0.8)])
-def test_normals_under_noise_come_nearer_to_the_true_ones_and_no_point_leaves_the_shape(
-    kind: str, share: float
-) -> None:
+@pytest.mark.parametrize("kind", ["sphere", "box", "sofa", "plate"])
+def test_normals_under_noise_are_half_as_wrong_and_no_point_leaves_the_shape(kind: str) -> None:
     field = make_shape(kind, 0)
     vertices, faces = _mesh(field, 0.2)
     done = smoothed(vertices, faces, 1.0)
-    assert _mean_angle_deg(field, done, faces) < share * _mean_angle_deg(field, vertices, faces)
+    assert _mean_angle_deg(field, done, faces) < 0.5 * _mean_angle_deg(field, vertices, faces)
     used = np.unique(faces)
     assert np.abs(field(done[used])).max() <= np.abs(field(vertices[used])).max() + 0.1
 
