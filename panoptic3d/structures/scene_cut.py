@@ -7,6 +7,7 @@ from torch import Tensor
 
 from panoptic3d.geometry.frustum import frustum_mask
 from panoptic3d.geometry.surface_offsets import SurfaceOffsets, nearest_value
+from panoptic3d.geometry.turned_lattice import touched_cells
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
@@ -65,9 +66,12 @@ def labels_near(
 def _candidates(scene: PanopticScene, pose: np.ndarray, grid: VoxelGrid, is_inside: np.ndarray) -> np.ndarray:
     """Voxels of the new grid that are near to a surface of the scene."""
     near = np.argwhere(scene.distance_vox.cpu().numpy() < DISTANCE_TRUNCATION_VOX - 0.5)
-    points = (near - np.array(scene.grid.camera_index)) * scene.grid.voxel_size_m
-    index = (points - pose[:3, 3]) @ pose[:3, :3] / grid.voxel_size_m + np.array(grid.camera_index)
-    at = np.floor(index + 0.5).astype(np.int64)
+
+    def moved(index: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, "n 3"]:
+        points = (index - np.array(scene.grid.camera_index)) * scene.grid.voxel_size_m
+        return (points - pose[:3, 3]) @ pose[:3, :3] / grid.voxel_size_m + np.array(grid.camera_index)
+
+    at = touched_cells(near, moved)
     at = at[((at >= 0) & (at < np.array(grid.shape))).all(axis=1)]
     is_near = np.zeros(grid.shape, np.bool_)
     is_near[tuple(at.T)] = True

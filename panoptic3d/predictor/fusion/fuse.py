@@ -21,6 +21,7 @@ from panoptic3d.structures.scene import PanopticScene, View
 
 _LABELLED_VOX = 1.5  # voxels so near to the surface get a label
 _MOST_POINTS = 400_000_000
+_FARTHEST_M = 1000.0  # between two cameras of a room
 _KNOWN_STEP = 4  # voxels: what the frusta hold is looked at in such steps
 _RIGID_TOLERANCE = 1e-3
 
@@ -65,6 +66,7 @@ def gathered_views(
     anchor = scenes[order[0]]
     inverse = np.linalg.inv(poses[order[0]])
     views = [PosedScene(scenes[n], inverse @ poses[n]) for n in order]
+    _refuse_far_apart(views)
     candidates = candidates_of(views, anchor.grid, config.reach_vox)
     grid, low = _grid(anchor.grid, candidates)
     candidates = candidates - low
@@ -121,6 +123,13 @@ def _refuse_mixture(scenes: Sequence[PanopticScene]) -> None:
             f"the scenes have voxels of {', '.join(f'{size:g} m' for size in sorted(sizes))} and classes of "
             f"{', '.join(sorted(names))}; fuse scenes of one kind."
         )
+
+
+def _refuse_far_apart(views: Sequence[PosedScene]) -> None:
+    """Before any voxel is counted: indices of places so far away would not fit into whole numbers."""
+    away_m = max(float(np.abs(view.scene_from_camera[:3, 3]).max()) for view in views)
+    if away_m > _FARTHEST_M:
+        raise InputError(f"the cameras stand up to {away_m:.3g} m apart; check the scale of the poses, which are in metres.")
 
 
 def _order(scenes: Sequence[PanopticScene], poses: Sequence[np.ndarray]) -> list[int]:

@@ -2,14 +2,17 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int32, Int64, UInt8
 
 from panoptic3d.geometry.surface_offsets import SurfaceOffsets, nearest_value
+from panoptic3d.geometry.turned_lattice import touched_cells
 from panoptic3d.predictor.fusion.config import FusionConfig
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
 from panoptic3d.structures.scene import PanopticScene
@@ -88,8 +91,7 @@ def candidates_of(views: Sequence[PosedScene], grid: VoxelGrid, reach_vox: float
     places = []
     for view in views:
         near = np.argwhere(view.scene.distance_vox.cpu().numpy() < reach_vox)
-        there = np.floor(view.index_of_own(near.astype(np.float64), grid) + 0.5).astype(np.int64)
-        places.append(_unique(there))
+        places.append(touched_cells(near, partial(view.index_of_own, grid=grid)))
     return _unique(np.concatenate([np.zeros((0, 3), np.int64), *places]))
 
 
@@ -104,8 +106,9 @@ def in_frustum(points_m: Float64[np.ndarray, "n 3"], camera: Camera, config: Fus
 def ray_weight(
     scene: PanopticScene, points_m: Float64[np.ndarray, "n 3"], config: FusionConfig
 ) -> Float32[np.ndarray, " n"]:
-    """How far a view is to be believed at points of its frustum: sure rays more, what lies behind its own surface less. A
-    scene without a depth map, such as ground truth, is believed everywhere.
+    """How far a view is to be believed at points of its frustum, up to 1: sure rays more, what lies behind its own surface
+    less. A ray is as sure as its spread is small; one as sure as a measured depth has 1. A scene without a depth map, such as
+    ground truth, is believed everywhere.
     """
     depth_map, camera = scene.depth_map, scene.camera
     if depth_map is None:
@@ -118,7 +121,8 @@ def ray_weight(
     row = np.clip(np.floor(v + 0.5), 0, depth_m.shape[0] - 1).astype(np.int64)
     weight = np.where(points_m[:, 2] > depth_m[row, column] + config.behind_margin_m, config.behind, 1.0)
     if depth_map.log_spread is not None:
-        weight = weight * torch.exp(-depth_map.log_spread.float()).cpu().numpy()[row, column]
+        sure = torch.exp(MEASURED_LOG_SPREAD - depth_map.log_spread.float()).clamp(max=1)
+        weight = weight * sure.cpu().numpy()[row, column]
     return weight.astype(np.float32)
 
 

@@ -11,6 +11,8 @@ import panoptic3d
 from panoptic3d.errors import InputError
 from panoptic3d.metrics.scene_quality import scene_quality
 from panoptic3d.predictor.fusion.config import FusionConfig
+from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD
+from panoptic3d.structures.pixel_map import DepthMap, PixelMap
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import CHAIR, FLOOR, TABLE
 from tests.predictor.fusion.worlds import FLOOR_Y, GRID, Box, around, looking_at, perfect_scene, renamed
@@ -155,6 +157,26 @@ def _pq_of_things(fused: PanopticScene, poses: list[Tensor], boxes: tuple[Box, .
     return scene_quality(classes, ids, true_class, true, things=[CHAIR], stuff=[FLOOR]).per_class[CHAIR].pq
 
 
+def test_a_ray_of_which_the_network_is_unsure_makes_no_sure_voxel(
+    views: tuple[list[PanopticScene], list[Tensor]],
+) -> None:
+    def confidence(log_spread: float) -> float:
+        far = torch.full((48, 64), 9.0)
+        depth_map = DepthMap(far, PixelMap((1.0, 1.0), (0.0, 0.0)), torch.full_like(far, log_spread))
+        fused = panoptic3d.fuse([replace(views[0][0], depth_map=depth_map)], views[1][:1])
+        assert fused.confidence is not None
+        return float(fused.confidence.max())
+
+    assert confidence(-5.0) == confidence(MEASURED_LOG_SPREAD) == 1
+    assert confidence(MEASURED_LOG_SPREAD + 2) == pytest.approx(np.exp(-2))
+
+
+def _far(metres: float) -> Tensor:
+    pose = torch.eye(4, dtype=torch.float64)
+    pose[:3, 3] = metres
+    return pose
+
+
 @pytest.mark.parametrize(
     ("poses", "says"),
     [
@@ -162,6 +184,9 @@ def _pq_of_things(fused: PanopticScene, poses: list[Tensor], boxes: tuple[Box, .
         ([torch.eye(4), 2 * torch.eye(4)], "no rotation"),
         ([torch.eye(4), torch.full((4, 4), torch.nan)], "not finite|finite numbers"),
         ([torch.eye(4), torch.diag(torch.tensor([-1.0, 1, 1, 1]))], "no rotation"),
+        ([torch.eye(4), _far(1e9)], "1e.09 m apart; check the scale"),
+        ([torch.eye(4), _far(1e300)], "1e.300 m apart; check the scale"),
+        ([torch.eye(4), _far(900.0)], "reach over .* m; check the scale"),
     ],
 )
 def test_poses_that_are_none_are_refused(
