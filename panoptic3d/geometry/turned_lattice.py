@@ -13,7 +13,7 @@ def touched_cells(index: Int64[np.ndarray, "n 3"], moved: Move) -> Int64[np.ndar
     """Points of the other grid that lie in the cells around these points of one, in C order. `moved` leads there.
 
     Rounding the moved points alone would miss up to a sixth of them where the grids are turned by 45 degrees: some cells get
-    two points and some none. So a cell is moved in parts, whose middles are nearer than half a voxel to whatever lies in them.
+    two points and some none. So a cell is moved in parts, each less than half a voxel from middle to corner.
     """
     if not len(index):
         return index

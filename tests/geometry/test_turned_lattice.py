@@ -21,7 +21,7 @@ def test_no_point_of_the_other_grid_is_missed(angles_deg: tuple[int, int, int], 
 
 def test_a_grid_that_is_not_turned_stays_as_it_is() -> None:
     index = np.array([[0, 0, 0], [2, 1, 5]])
-    assert touched_cells(index, lambda points: points + (4.0, 0.0, -1.0)).tolist() == [[4, 0, -1], [6, 1, 4]]
+    assert touched_cells(index, lambda points: points + np.array([4.0, 0.0, -1.0])).tolist() == [[4, 0, -1], [6, 1, 4]]
 
 
 def test_nothing_touches_nothing() -> None:

@@ -129,7 +129,9 @@ def _refuse_far_apart(views: Sequence[PosedScene]) -> None:
     """Before any voxel is counted: indices of places so far away would not fit into whole numbers."""
     away_m = max(float(np.abs(view.scene_from_camera[:3, 3]).max()) for view in views)
     if away_m > _FARTHEST_M:
-        raise InputError(f"the cameras stand up to {away_m:.3g} m apart; check the scale of the poses, which are in metres.")
+        raise InputError(
+            f"the cameras stand up to {away_m:.3g} m apart; check the scale of the poses, which are in metres."
+        )
 
 
 def _order(scenes: Sequence[PanopticScene], poses: Sequence[np.ndarray]) -> list[int]:
