@@ -4,12 +4,14 @@ import json
 import os
 import re
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from eval.pages.write import pages_of
 from panoptic3d.cli.main import VERBS, build_parser
 from panoptic3d.errors import InputError
 
@@ -51,10 +53,27 @@ def test_the_readme_names_what_is_there(repository: Path) -> None:
     text = (repository / "README.md").read_text()
     verbs = {verb.split()[0] for verb in VERBS}
     assert set(re.findall(r"`panoptic3d ([a-z-]+)", text)) <= verbs
-    race = (repository / "docs" / "race.md").read_text()
-    for score in ("11.70", "13.49", "4.37"):
-        assert score in text
-        assert score in race
+
+
+def test_scores_of_the_readme_are_those_of_the_results(repository: Path) -> None:
+    text = (repository / "README.md").read_text()
+    race = json.loads((repository / "eval" / "results" / "race-300.json").read_text())
+    for name in ("clearview", "clearview at PanoRecon's budget", "PanoRecon (corrected)"):
+        assert f"{100 * race['entrants'][name]['results']['strict']['prq']:.2f}" in text
+
+
+def test_pages_of_results_are_those_of_the_json_files(repository: Path) -> None:
+    for name, text in pages_of(repository / "eval" / "results").items():
+        page = repository / "docs" / "results" / name
+        assert page.exists(), name
+        assert page.read_text() == text, f"{page} is out of date; run python -m eval.pages.write"
+
+
+def test_a_result_that_no_page_shows_is_named(tmp_path: Path, repository: Path) -> None:
+    results = shutil.copytree(repository / "eval" / "results", tmp_path / "results")
+    (results / "new.json").write_text("{}")
+    with pytest.raises(InputError, match=r"no page shows new\.json"):
+        pages_of(results)
 
 
 @pytest.mark.slow
