@@ -55,13 +55,22 @@ def _carry_out(arguments: argparse.Namespace) -> int:
         return 0
     _show_log()
     keep_freed_memory()
-    return train(config, Resume(own.resume), _observer())
+    return train(config, Resume(own.resume), _observer(), _number_of_steps(own.profile))
 
 
 def _add_own_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--resume", default=None, metavar="auto|never|PATH", help="where to go on from (auto)")
     parser.add_argument("--dry-run", action="store_true", help="print what would run and check one step of each stage")
+    parser.add_argument("--profile", metavar="N", help="torch.profiler on N steps: RUN/profile")
     parser.add_argument("--replay", metavar="FILE", help="run a batch of RUN/faults again and say what is not finite")
+
+
+def _number_of_steps(word: str | None) -> int:
+    from panoptic3d.errors import InputError
+
+    if word is not None and not word.isdecimal():
+        raise InputError(f"--profile takes a number of steps, not {word!r}; give 3 or more for a steady picture.")
+    return int(word or 0)
 
 
 def _own_words(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list[str]]:

@@ -28,6 +28,7 @@ _GLB = """(async () => {
 })()"""
 
 
+_HAS_NO_LINK_BACK = "document.getElementById('back').hidden"
 _ORBIT = """(() => {
   const view = document.getElementById("view")
   const at = (kind, x) => view.dispatchEvent(new PointerEvent(kind,
@@ -90,9 +91,14 @@ def test_from_drop_to_glb(address: str, browser: Browser, width: int, height: in
             "axe.run({ exclude: ['iframe'] }).then((r) => r.violations.map((v) => [v.impact, v.id]))"
         )
         assert [row for row in found if row[0] in ("serious", "critical")] == []
+    while not browser.evaluate_in_frame("Boolean(window.panoptic3d && window.panoptic3d.ready)"):
+        assert time.monotonic() < end_s
+        time.sleep(0.2)
+    assert browser.evaluate_in_frame(_HAS_NO_LINK_BACK)
     scene = browser.evaluate("document.getElementById('scene').src")
     browser.open(scene)
     browser.wait_for("window.panoptic3d && window.panoptic3d.ready")
+    assert not browser.evaluate(_HAS_NO_LINK_BACK)  # in a tab of its own it leads to the list of scenes
     before = browser.screenshot()
     browser.evaluate(_ORBIT)
     time.sleep(0.5)

@@ -1,5 +1,6 @@
 """The words of `panoptic3d train`."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -24,6 +25,7 @@ from panoptic3d.engine.training.checkpoint import all_checkpoints
         ("method: no.such:Thing", [], "cannot be imported"),
         ("method: pathlib:Path", [], "is no subclass of panoptic3d.engine.methods.base.Method"),
         ("method: panorecon", ["--lodaer.batch_size", "2"], "unknown key `lodaer` (did you mean `loader`?)"),
+        ("method: panorecon", ["--profile", "all"], "--profile takes a number of steps, not 'all'"),
         ("method: panorecon", ["--optimizer.learning_rate", "fast"], "`optimizer.learning_rate` is 'fast'"),
     ],
 )
@@ -70,7 +72,11 @@ def test_train_resume_dry_run_and_replay(tmp_path: Path, capsys: pytest.CaptureF
     assert main(["train", str(path), "--stages", "[{name: a, steps: 3}]"]) == 0
     assert main(["train", str(path), "--resume", "never"]) == 2
     assert "would mix two runs" in capsys.readouterr().err
-    assert main(["train", str(path), "--log_every", "1", "--resume", "auto"]) == 0
+    assert main(["train", str(path), "--log_every", "1", "--resume", "auto", "--profile", "1"]) == 0
+    profile = tmp_path / "run" / "profile"
+    assert "aten::" in (profile / "operators.txt").read_text()
+    spans = {event.get("name") for event in json.loads((profile / "trace.json").read_text())["traceEvents"]}
+    assert {"data", "forward", "backward", "step"} <= spans
     assert all_checkpoints(tmp_path / "run" / "checkpoints")[0].name == "step-00000005"
     (dump,) = (tmp_path / "run" / "faults").iterdir()
     assert main(["train", str(path), "--replay", str(dump)]) == 0

@@ -140,7 +140,8 @@ def _run(folder: Path, steps: int, start_from: Path | None = None, has_cpu: bool
     checkpoint = folder / "checkpoints" / f"step-{steps:08d}"
     checkpoint.mkdir(parents=True)
     (checkpoint / "config.json").write_text("{}")
-    (checkpoint / "origin.json").write_text(json.dumps({"step": steps}))
+    origin = {"step": steps, "stage": "joint", "family": "clearview", "is_average": True, "commit": "c"}
+    (checkpoint / "origin.json").write_text(json.dumps(origin))
     (folder / "checkpoints" / "latest").symlink_to(checkpoint.name)
     config = {"loader": {"batch_size": 2}, "accumulation": 1, "seed": 3, "start_from": start_from and str(start_from)}
     (folder / "config.yaml").write_text(json.dumps(config))
@@ -149,7 +150,7 @@ def _run(folder: Path, steps: int, start_from: Path | None = None, has_cpu: bool
         "hardware": "abacus",
         "num_threads": 1,
         "commit": "c",
-        "data": {"split": {"size": 9}},
+        "data": {"split": {"name": "all", "sha256": "0" * 64, "size": 9}},
     }
     (folder / "run.json").write_text(json.dumps({"starts": [start]}))
     records = []
@@ -244,6 +245,18 @@ def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path
     shipped = tmp_path / "weights" / "small"
     ship(run_folder, shipped, ["voxel_net.seeds.min_score=0.125"])
     assert json.loads((shipped / "config.json").read_text())["voxel_net"]["seeds"]["min_score"] == 0.125
+    path = shipped / "MODEL_CARD.md"
+    written = path.read_text()
+    assert "| run | 4 | 8 | 9 samples of `all`, sha256 000000000000 |" in written
+    assert "--set voxel_net.seeds.min_score=0.125" in written
+    assert "Not written yet" in written
+    path.write_text(
+        written.replace("Not written yet: say here", "Rendered rooms only. Do not say").replace("4 | 8", "5 | 9")
+    )
+    ship(run_folder, shipped, ["voxel_net.seeds.min_score=0.125"])
+    again = path.read_text()
+    assert "Rendered rooms only." in again  # a person's words stay
+    assert again.replace("Rendered rooms only. Do not say", "Not written yet: say here") == written
     with pytest.raises(InputError, match=r"has no 'voxel_net\.seeds"):
         ship(run_folder, shipped, ["voxel_net.seeds.score=1"])
     with pytest.raises(BadFileError):

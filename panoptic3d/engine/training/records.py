@@ -7,6 +7,7 @@ RUN/config.yaml        the resolved config, from which the run can be repeated
     train.log          the same lines that a terminal shows
     checkpoints/       step-NNNNNNNN/, best, latest
     faults/            batches with a loss that was not finite
+    profile/           with `train --profile N`
 ```
 """
 
@@ -46,6 +47,10 @@ class RunFolder:
     @property
     def metrics(self) -> Path:
         return self.path / "metrics.jsonl"
+
+    @property
+    def profile(self) -> Path:
+        return self.path / "profile"
 
     @property
     def faults(self) -> Path:

@@ -20,6 +20,7 @@ from panoptic3d.engine.training.agreement import explained_loss_of_ranks
 from panoptic3d.engine.training.config import DataConfig, TrainingConfig
 from panoptic3d.engine.training.following import open_trackers
 from panoptic3d.engine.training.plan import plan_lines
+from panoptic3d.engine.training.profiling import StepProfiler
 from panoptic3d.engine.training.records import RunFolder
 from panoptic3d.engine.training.report import Progress, StepLog, final_report
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED, StopRequest, stop_on_signals
@@ -55,8 +56,13 @@ class Resume:
         return None
 
 
-def train(config: TrainingConfig, resume: Resume, observe: Observer = lambda progress: None) -> int:
-    """Exit code: 0 when all stages are done, 75 when a signal asked to stop and the state is saved."""
+def train(
+    config: TrainingConfig, resume: Resume, observe: Observer = lambda progress: None, num_profiled: int = 0
+) -> int:
+    """Exit code: 0 when all stages are done, 75 when a signal asked to stop and the state is saved.
+
+    `num_profiled` steps go through torch.profiler, on the main rank.
+    """
     device = choose_device(config)
     distributed.start(device, config.rank_timeout_s)
     _settle(config)
@@ -69,7 +75,9 @@ def train(config: TrainingConfig, resume: Resume, observe: Observer = lambda pro
             stack.enter_context(folder.locked())
             stack.enter_context(folder.log_to_file())
         distributed.wait_for_slow_ranks()
-        return _Run(config, folder, device, stop, observe).carry_out(resume)
+        run = _Run(config, folder, device, stop, observe)
+        run.profiler = StepProfiler(folder.profile, num_profiled if distributed.is_main() else 0, device)
+        return run.carry_out(resume)
 
 
 def dry_run(config: TrainingConfig) -> list[str]:
@@ -128,6 +136,7 @@ class _Run:
         self._saved_step = -1
         self._written: set[str] = set()  # checkpoints of this process
         self.log = StepLog(config)
+        self.profiler = StepProfiler(folder.profile, 0, device)
 
     def carry_out(self, resume: Resume) -> int:
         self._begin(resume)
@@ -146,6 +155,7 @@ class _Run:
                 return EXIT_TO_BE_RESTARTED
             self._finish()
         finally:
+            self.profiler.close()
             self.tracker.close()
         return 0
 
@@ -177,7 +187,8 @@ class _Run:
         if trainer.step > stage.start and self._close_step(must_stop=False):  # what a killed run had yet to do
             return True
         while trainer.step < stage.end:
-            report = trainer.train_step()
+            with self.profiler.around_step():
+                report = trainer.train_step()
             self.log.add(report)
             if trainer.step % config.log_every == 0:
                 self._write_log()

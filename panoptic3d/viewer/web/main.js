@@ -385,7 +385,9 @@ function makeRenderer() {
 }
 
 async function start() {
-  if (location.protocol.startsWith("http") && location.pathname.split("/").length > 2) $("back").hidden = false;
+  // In a frame, such as that of `panoptic3d app`, the address "/" is not the gallery, and the page around it lists the scenes.
+  const isFramed = window.self !== window.top;
+  if (!isFramed && location.protocol.startsWith("http") && location.pathname.split("/").length > 2) $("back").hidden = false;
   makeRenderer();
   const glb = await bytesOf("glb");
   await model.load(glb);
