@@ -19,6 +19,7 @@ from panoptic3d.structures.taxonomy import Taxonomy
 
 _LEANS = 0.002  # of depth: so much before its wall a picture hangs
 _MOST_BEYOND = 0.3  # of depth: what is farther behind the room's end is another room
+_SMALL = 0.005  # of the picture: between depth edges no view into another room is smaller
 _FLAT, _MOST_OF_IT = 0.06, 0.9  # of depth: a thing of which so much is so near to its wall hangs there
 _APART, _SMALL_SHARE = 0.03, 0.25  # of depth; of all pixels of the class
 _BEHIND, _FARTHEST = 1.01, 1.1  # of the depth of the thing in front, and of the farthest that is seen
@@ -40,9 +41,13 @@ class FlatRoom:
         there is no step.
         """
         result, piece = depth_m.copy(), pieces(depth_m)
+        is_small = (np.bincount(piece.ravel()) < _SMALL * depth_m.size)[piece]
         for name, mask in class_masks.items():
             drawn, before = self.rays.drawn(name, mask, depth_m[mask])
-            result[mask] = np.where(_stands_apart(piece[mask], before), depth_m[mask], drawn)
+            end = self.rays.first(mask)  # what is called floor behind a wall is the foot of that wall
+            is_error = (drawn > end) & (is_small[mask] | (drawn < end * (1 + _MOST_BEYOND)))
+            inner = np.where(is_error, end, drawn)
+            result[mask] = np.where(_stands_apart(piece[mask], before), depth_m[mask], inner)
         return result
 
     def inside(
@@ -71,6 +76,11 @@ class FlatRoom:
             first, number = np.where(is_first, depth, first), np.where(is_first, number_of.get(name, -1), number)
         is_known = is_hiding & (number >= 0) & (first > depth_m * _BEHIND) & (first < _FARTHEST * np.nanmax(depth_m))
         return np.where(is_known, first, np.inf), np.where(is_known, number, -1)
+
+    def end_m(self, depth_m: Float32[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+        """Where the room ends; infinite where nobody knows, or where the photo shows something farther away."""
+        end = self.rays.first(np.ones(depth_m.shape, np.bool_)).reshape(depth_m.shape)
+        return np.where(np.nan_to_num(depth_m, posinf=0) < end * _BEHIND, end, np.inf)
 
     def straightened(self, part: SegmentMesh, taxonomy: Taxonomy) -> SegmentMesh:
         """A part of stuff, on the planes of its class where it lies near them."""

@@ -62,7 +62,9 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
     vertices, stays = behind_photo(vertices, faces, of_vertex, sight, scene.grid.voxel_size_m)
     is_stuff = np.array([p.segment is not None and not p.segment.is_thing for p in parts] + [False])  # last: nothing
     margin_m = _OUTSIDE_VOX * scene.grid.voxel_size_m
-    stays &= ~_is_replaced(vertices, faces, owner, sight, (hidden_depth, hidden_segment), is_stuff, margin_m)
+    end_m = room.end_m(sight.depth_m) + margin_m
+    stays &= ~_is_replaced(vertices, faces, owner, sight, hidden_segment, is_stuff, margin_m)
+    stays &= ~_is_outside(vertices, faces, sight, end_m)
     vertices = smoothed(vertices, faces[stays], scene.grid.voxel_size_m)
     behind_m = _BEHIND_VOX * scene.grid.voxel_size_m
     rows = np.flatnonzero(stays)
@@ -123,7 +125,7 @@ def _is_replaced(
     faces: np.ndarray,
     owner: np.ndarray,
     sight: Sight,
-    hidden: tuple[np.ndarray, np.ndarray],
+    hidden: np.ndarray,
     is_stuff: Bool[np.ndarray, " s"],
     margin_m: float,
 ) -> Bool[np.ndarray, " f"]:
@@ -132,10 +134,16 @@ def _is_replaced(
     """
     middle = vertices[faces].mean(axis=1)
     pixel, is_inside = sight.pixels_of(middle)
-    depth_m, segment = hidden
     is_outside = is_stuff[sight.segment.ravel()[pixel]] & (middle[:, 2] > sight.depth_m.ravel()[pixel] + margin_m)
-    is_outside |= middle[:, 2] > depth_m.ravel()[pixel] + margin_m
-    return is_inside & ((segment.ravel()[pixel] == owner) | is_outside)
+    return is_inside & ((hidden.ravel()[pixel] == owner) | is_outside)
+
+
+def _is_outside(
+    vertices: np.ndarray, faces: np.ndarray, sight: Sight, end_m: Float[np.ndarray, "h w"]
+) -> Bool[np.ndarray, " f"]:
+    """Faces that reach out of the room."""
+    pixel, is_inside = sight.pixels_of(vertices)
+    return np.asarray((is_inside & (vertices[:, 2] > end_m.ravel()[pixel]))[faces].any(axis=1))
 
 
 def _with_hidden_room(
