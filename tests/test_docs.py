@@ -35,11 +35,37 @@ def test_every_link_leads_to_a_file(repository: Path) -> None:
     assert broken == []
 
 
+def _anchors(page: Path) -> set[str]:
+    """Of the headings, as the site and GitHub make them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).strip().replace(" ", "-") for heading in headings}
+
+
+def test_every_anchor_is_a_heading(repository: Path) -> None:
+    broken = []
+    for page in _pages(repository):
+        for target in _LINK.findall(page.read_text()):
+            path, mark, anchor = target.partition("#")
+            if mark and not target.startswith("http") and (path.endswith(".md") or not path):
+                other = page.parent / path if path else page
+                if anchor not in _anchors(other):
+                    broken.append(f"{page.name}: {target}")
+    assert broken == []
+
+
 def test_every_command_of_readme_and_quickstart_parses(repository: Path) -> None:
     commands = []
-    for page in ("README.md", "docs/index.md", "docs/app.md"):
-        commands += _COMMAND.findall((repository / page).read_text())
-    assert len(commands) >= 6
+    for page in (
+        "README",
+        "docs/index",
+        "docs/app",
+        "docs/fine-tune",
+        "docs/your-data",
+        "docs/fusion",
+        "docs/training",
+    ):
+        commands += _COMMAND.findall((repository / f"{page}.md").read_text())
+    assert len(commands) >= 20
     for command in commands:
         words = shlex.split(command, comments=True)[1:]
         try:

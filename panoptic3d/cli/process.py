@@ -1,4 +1,4 @@
-"""What can be set for a whole process only: how it ends, how it prints, and how it gets memory on a CPU.
+"""Settings of the whole process: how it ends, how it prints, and how it allocates memory on a CPU.
 
 Tensors of tens of megabytes come and go at every layer. The allocator would return each to the system, whose pages would
 be cleared anew for the next one while both cores wait; and a thread of OpenMP that has finished would spin on the core where

@@ -1,4 +1,4 @@
-"""Arrays in npz and npy files: read without pickles, in slabs where they are large, and refused in one plain sentence.
+"""Read arrays from npz and npy files, without pickles and large ones in slabs. A bad file gives one plain sentence.
 
 A volume of the releases inflates to 134 MB of which 2 % matter. Reading it slab by slab keeps one slab (0.5 MB) in the
 processor's cache and the rest out of memory.

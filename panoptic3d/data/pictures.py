@@ -111,7 +111,7 @@ def hush_libtiff() -> None:
 
 
 def check_png(data: bytes, is_strict: bool = True) -> None:
-    """Compare the checksum of every chunk, which Pillow leaves out for pixels. Not strict: of those that pixels depend on."""
+    """Verify the checksum of every chunk; Pillow skips those of pixels. Not strict: only chunks that pixels depend on."""
     position, kind = len(_PNG_MAGIC), b""
     while kind != b"IEND":
         size, kind = struct.unpack_from(">I4s", data, position)

@@ -17,7 +17,7 @@ class Registration:
     """How well depth and volume agree, as fractions in [0, 1]. A fraction of zero pixels is 1."""
 
     num_pixels: int  # with a depth between the frustum's near and far
-    on_surface: float  # of those: land, after rounding, on a voxel with distance < 1
+    on_surface: float  # share of these that fall, after rounding, on a voxel with distance < 1
     class_agreement: float  # of those, with a label
     instance_agreement: float  # of those on things
 

@@ -71,7 +71,7 @@ def read_labels(path: PathLike, shape: Shape, num_classes: int, orientation: Ori
 
 
 def read_weight(path: PathLike, shape: Shape, orientation: Orientation) -> tuple[np.ndarray, Shape]:
-    """uint8 weights of the smallest box outside of which they are 1, and where it starts."""
+    """The smallest box outside of which all weights are 1, as uint8, and its first index."""
     weight = np.empty(shape, np.uint8)
     is_used_i, is_used_jk = np.zeros(shape[0], np.bool_), np.zeros(shape[1:], np.bool_)
     lowest = highest = 1

@@ -22,7 +22,7 @@ _MOST_BEYOND = 0.3  # of depth: what is farther behind the room's end is another
 _SMALL = 0.005  # of the picture: between depth edges no view into another room is smaller
 _FLAT, _MOST_OF_IT = 0.06, 0.9  # of depth: a thing of which so much is so near to its wall hangs there
 _APART, _SMALL_SHARE = 0.03, 0.25  # of depth; of all pixels of the class
-_BEHIND, _FARTHEST = 1.01, 1.1  # of the depth of the thing in front, and of the farthest that is seen
+_BEHIND, _FARTHEST = 1.01, 1.1  # factors of the depth of the thing in front, and of the farthest visible depth
 _REACH_M = 0.15  # of guessed surface, which then goes onto the plane too
 _STEP_PX = 2  # every second pixel is evidence enough
 

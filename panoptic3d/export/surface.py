@@ -147,7 +147,7 @@ def _face_edges(faces: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 def _pairs(
     vertices: np.ndarray, faces: np.ndarray, edge: np.ndarray, face: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which two occurrences of an edge are one fold of one sheet.
+    """Pair the occurrences of each edge that belong to the same sheet of surface.
 
     Where two sheets touch along an edge its four faces pair up in the order of their angle, so that sheets do not cross.
     """

@@ -23,7 +23,7 @@ from panoptic3d.export.view_colors import colors_from_views
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
 
-GUESS_TINT = 0.35  # of white in the colours of what is guessed
+GUESS_TINT = 0.35  # share of white in the colours of guessed surface
 _OUTSIDE_VOX = 2.0  # so far behind a wall is outside of the room
 _BEHIND_VOX = 0.15  # a guess comes no nearer to the visible surface: it would show between its pixels
 Rasterize = Callable[[Tensor, Tensor, Camera], Float32[Tensor, "h w"]]  # depth, infinite where nothing is

@@ -42,7 +42,7 @@ def _first_hits(candidates: Sequence[Overlap]) -> list[Overlap]:
 
 
 def _optimal(candidates: Sequence[Overlap]) -> list[Overlap]:
-    """The largest sum of IoU; of equal sums the one with more matches, so that a renaming of ids changes no count.
+    """Maximise the sum of IoU. Among equal sums take more matches, so that renaming ids changes no count.
 
     Weights are whole numbers (2^-40 of IoU times 64, plus 1), which float64 adds without rounding for up to 127 matches.
     """

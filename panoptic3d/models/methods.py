@@ -1,4 +1,4 @@
-"""The table of methods, ours and anybody's: what the network's config is, what trains it, whose published weights it reads.
+"""The table of methods, built in or registered by others: config of the network, training, and published weights.
 
 A method of somebody else is named by its place, `package.module:NAME`, or by the name under which an installed package lists
 it in the entry-point group `panoptic3d.methods`. NAME is a `MethodCard`, or a `Method` with `network_kind`.

@@ -68,7 +68,7 @@ def _is_folder(path: Path) -> bool:
 
 
 def _photos_below(folder: Path, out: Path) -> list[Path]:
-    """Links to folders are not followed, so that no loop can be run into; hidden files and folders are left alone."""
+    """Skip links to folders, because they may form loops, and hidden files and folders."""
 
     def refuse(error: OSError) -> None:
         raise InputError(f"{error.filename} cannot be listed ({error.strerror}); check its permissions.") from error

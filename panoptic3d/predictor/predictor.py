@@ -1,4 +1,4 @@
-"""A photo in, a scene out, whatever the network."""
+"""Predict scenes from photos, with any network."""
 
 import os
 import shutil

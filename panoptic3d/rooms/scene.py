@@ -38,7 +38,7 @@ class TriangleMesh:
 
     vertices_m: Float32[np.ndarray, "v 3"]
     triangles: Int32[np.ndarray, "t 3"]
-    material_of: Int32[np.ndarray, " t"]  # index into the materials beside it
+    material_of: Int32[np.ndarray, " t"]  # index into the materials of the part
     uv_m: Float32[np.ndarray, "t 3 2"] | None = None  # metres along the surface, a corner; None: by the dominant axis
 
 

@@ -24,7 +24,7 @@ class PixelMap:
 
     @classmethod
     def resized(cls, size: tuple[int, int], other: tuple[int, int]) -> "PixelMap":
-        """Between two samplings, (width, height), of one picture: areas of pixels, not their centres, fill the frame."""
+        """The map between two sizes (width, height) of one image. Pixels are areas, and both grids cover the same frame."""
         sx, sy = other[0] / size[0], other[1] / size[1]
         return cls((sx, sy), ((sx - 1) / 2, (sy - 1) / 2))
 

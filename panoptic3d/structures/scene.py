@@ -57,7 +57,7 @@ class Segment:
         return self._scene.grid.camera_from_index(self.mask.nonzero().double()).float()
 
     def mesh(self) -> SurfaceMesh:
-        """What `scene.glb` has of the segment, in the camera's frame."""
+        """The mesh of the segment, as in `scene.glb`, but in the camera's frame."""
         return self._scene.surfaces.meshes[self.name]
 
     @property

@@ -28,7 +28,7 @@ class StartFromMaps(nn.Module):
         self.voted = nn.Parameter(torch.ones(()))  # of the heat: for the surface that votes for a cell
         self.filled = nn.Parameter(torch.ones(()))  # of the occupancy: for a voxel that the surface lies in
         self.seen = nn.Parameter(torch.ones(()))  # of the logit of no thing: for what the pixel shows
-        # Share of distance, share of vote, shift of the surface in voxels.
+        # Per voxel: how much of the maps' distance and vote to keep, and a shift of the surface in voxels.
         self.said = nn.Linear(width, 3)
         nn.init.normal_(self.said.weight, std=1e-3)
         nn.init.zeros_(self.said.bias)

@@ -27,7 +27,7 @@ from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 # (candidates, occupancy logit) -> which of them are refined.
 Keep = Callable[[SparseVoxels, Tensor], Tensor]
-# (heat logit, cells) -> where things are assumed.
+# (heat logit, cells) -> the seeds: places where things may be.
 Seed = Callable[[Tensor, SparseVoxels], Places]
 _RARE = -3.0  # the logit at which rare events start
 _UNLIKELY = 1e-3  # lower bound of a class probability that is read from a pixel

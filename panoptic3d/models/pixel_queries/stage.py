@@ -20,7 +20,7 @@ from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.taxonomy import Taxonomy
 
-PIXELS = "pixel_features"  # of `Panoptic2D.maps`: what queries are made from
+PIXELS = "pixel_features"  # key in `Panoptic2D.maps` of the features that queries are made from
 _NUM_PLACE = 4  # mean and spread of the slopes of a segment's rays
 
 

@@ -79,7 +79,7 @@ def _any_around(mask: Tensor, axis: int, start: int, count: int, stride: int, re
 
 
 def _lattice(frustum: Tensor, low: list[int], num: list[int], stride: int) -> Bool[Tensor, "b x y z"]:
-    """The frustum at the first voxel of each cell of a box, nothing outside of the grid."""
+    """Sample the frustum at the first voxel of each cell of a box. Outside of the grid it is empty."""
     for axis, (first, count) in enumerate(zip(low, num, strict=True), start=1):
         frustum = _any_around(frustum, axis, first * stride, count, stride, 0)
     return frustum

@@ -117,9 +117,9 @@ def _released(
     stride: int,
     config: FeatureLiftConfig,
 ) -> tuple[Float64[Tensor, "n c 3"], Float64[Tensor, "n c"]]:
-    """With the photo's camera, whose pixel 2c stands for pixel c of the map. The distance adds the part of z below its voxel
-    where it should subtract it (section 11, 4), and it is a feature: it is rounded as published weights have seen it. Every
-    stride has a padding of its own.
+    """Points of pixels by the photo's camera: its pixel 2c is pixel c of the map. The distance adds the fraction of z where
+    it should subtract it (section 11, 4), because published weights were trained with this feature. Each stride has its own
+    padding.
     """
     photo = camera.resized(2 * camera.width, 2 * camera.height)
     points_m = unproject(2 * pixels, depth, photo.intrinsics.to(depth))

@@ -52,7 +52,7 @@ def _contents(
     colors: Sequence[Material],
     style: Style,
 ) -> list[Piece]:
-    """Of one compartment, standing on z = 0."""
+    """Random contents of one compartment, standing on z = 0."""
     kind = random.random()
     if kind > fill:
         return [] if random.random() < 0.4 else [_ornament(random, width, height)]

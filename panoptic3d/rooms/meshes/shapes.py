@@ -299,7 +299,7 @@ def _sign_triple(axis: int, sign: int, i: int, a: int, j: int, b: int) -> tuple[
 
 @cache
 def _cube_surface(rim: int, middle: int) -> tuple[Numbers, Int32[np.ndarray, "t 3"]]:
-    """Surface of a cube on the lines -2..-1 (`rim` pieces), -1..1 (`middle` pieces), 1..2; shared vertices."""
+    """Surface of the cube [-2, 2]^3 with shared vertices: `rim` cells up to -1, `middle` to 1, `rim` to 2 along each axis."""
     line = np.concatenate(
         [np.linspace(-2, -1, rim + 1), np.linspace(-1, 1, middle + 1)[1:-1], np.linspace(1, 2, rim + 1)]
     )

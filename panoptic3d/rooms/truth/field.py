@@ -390,7 +390,7 @@ def _add_far(small: FlatPolygons, minima: _Minima) -> None:
 
 
 def _any_corner(flags: np.ndarray) -> np.ndarray:
-    """Of each cell of nodes, under the number of its first node."""
+    """Whether any of the eight corners of a cell is set, stored at the cell's first corner."""
     near = np.zeros_like(flags)
     near[:-1, :-1, :-1] = flags[:-1, :-1, :-1]
     for i, j, k in ((1, 0, 0), (0, 1, 0), (0, 0, 1), (1, 1, 0), (1, 0, 1), (0, 1, 1), (1, 1, 1)):

@@ -115,7 +115,7 @@ class ClearviewMethod(Method):
         return total
 
     def _reach_vox(self, truth: VoxelTruth) -> float:
-        """How far from a surface any term can tell one voxel from another."""
+        """Distance from a surface beyond which no loss term distinguishes voxels."""
         planes = needed(self.config.network.rays, RayConfig).plane_spacing_m / truth.grid.voxel_size_m / 2
         return max(self._net.config.truncation_vox, BAND_VOX, planes)
 

@@ -1,4 +1,4 @@
-"""What a photo of a batch truly shows, at the sizes at which a network sees it."""
+"""2D ground truth of a batch, resized to the network's input and feature maps."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
