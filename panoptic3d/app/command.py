@@ -1,6 +1,7 @@
 """`panoptic3d app`."""
 
 import argparse
+import socket
 
 from panoptic3d.errors import InputError
 
@@ -15,7 +16,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C. All photos and scenes lie in a temporary folder, which goes when the server ends."""
-    import socket
     import tempfile
     import threading
     import webbrowser
@@ -35,7 +35,7 @@ def run(arguments: argparse.Namespace) -> int:
     if not 0 <= arguments.port <= 65535:
         raise InputError(f"port {arguments.port} does not exist; give one from 1 to 65535, or 0 for any free one.")
     try:
-        listening = socket.create_server((arguments.host, arguments.port))
+        listening = listening_at(arguments.host, arguments.port)
     except OSError as error:
         place = f"{arguments.host}:{arguments.port}"
         raise InputError(
@@ -48,8 +48,7 @@ def run(arguments: argparse.Namespace) -> int:
         config = uvicorn.Config(
             guarded, log_level="warning", server_header=False, timeout_keep_alive=10, limit_concurrency=512
         )
-        shown = "127.0.0.1" if arguments.host in ("0.0.0.0", "::") else arguments.host
-        address = f"http://{shown}:{port}/"
+        address = f"http://{_shown(arguments.host)}:{port}/"
         print(f"{address} (end with Ctrl-C)", flush=True)
         if not arguments.no_open:
             threading.Timer(1.0, webbrowser.open, (address,)).start()
@@ -60,3 +59,17 @@ def run(arguments: argparse.Namespace) -> int:
         finally:
             jobs.close()
     return 0
+
+
+def listening_at(host: str, port: int) -> socket.socket:
+    """`::` takes IPv4, too, where the system can."""
+    if ":" not in host:
+        return socket.create_server((host, port))
+    is_dual = host == "::" and socket.has_dualstack_ipv6()
+    return socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=is_dual)
+
+
+def _shown(host: str) -> str:
+    """An address for the browser on this machine."""
+    host = {"0.0.0.0": "127.0.0.1", "::": "::1"}.get(host, host)
+    return f"[{host}]" if ":" in host else host

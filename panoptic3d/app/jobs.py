@@ -123,12 +123,15 @@ class Jobs:
         shutil.rmtree(self._root / job_id, ignore_errors=True)
 
     def close(self) -> None:
+        """What waits is dropped, and what runs is ended."""
+        with self._lock:
+            self._jobs = {job_id: job for job_id, job in self._jobs.items() if job.state != "queued"}
         self._waiting.put(None)
         self._runner.close()
         self._thread.join(timeout=10)
 
     def _work(self) -> None:
-        while (job_id := self._waiting.get()) is not None:
+        while (job_id := self._next()) is not None:
             if (job := self.get(job_id)) is None:
                 continue
             self._change(job_id, state="running", progress=0.02)
@@ -143,6 +146,14 @@ class Jobs:
             done: State = "done" if error is None else "failed"
             if not self._change(job_id, state=done, progress=1.0, error=error):  # deleted meanwhile
                 self.discard(job_id)
+
+    def _next(self) -> str | None:
+        """The next job's id, None at the end. Scenes grow too old while nobody asks for any, too."""
+        while True:
+            try:
+                return self._waiting.get(timeout=self.limits.sweep_s)
+            except queue.Empty:
+                self._sweep()
 
     def _teller(self, job_id: str) -> Callable[[float], None]:
         def tell(progress: float) -> None:

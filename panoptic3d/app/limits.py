@@ -13,4 +13,5 @@ class Limits:
     upload_s: float = 60.0  # for a request to arrive
     photo_s: float = 600.0  # for a photo to become a scene
     keep_s: float = 24 * 3600.0  # after that the files of a scene are deleted
+    sweep_s: float = 60.0  # between two looks for what is too old, where nobody asks for anything
     max_kept: int = 100  # the oldest ones are deleted before that

@@ -1,6 +1,7 @@
 """The network in a process of its own: too long a photo, or too little memory, ends that process and not the server."""
 
 import multiprocessing
+import signal
 import threading
 import time
 from collections.abc import Callable
@@ -15,12 +16,12 @@ _LOADED, _PREDICTED = 0.1, 0.6  # of the whole, on a CPU
 
 
 class ProcessRunner:
-    """Starts the process with the first photo, and anew when it ended."""
+    """Starts the process with the first photo, and anew when it ended, until it is closed."""
 
     def __init__(self, device: str = "auto") -> None:
         self._device, self._process = device, None
         self._connection: Connection | None = None
-        self._lock = threading.Lock()
+        self._lock, self._is_closed = threading.Lock(), False
 
     def run(self, order: Order, folder: Path, tell: Callable[[float], None], limit_s: float) -> None:
         connection = self._started()
@@ -29,7 +30,7 @@ class ProcessRunner:
             connection.send((order, folder))
             while True:
                 if not connection.poll(max(0.0, end_s - time.monotonic())):
-                    self.close()
+                    self._end()
                     raise Panoptic3dError(f"the photo took longer than {limit_s:.0f} seconds and was given up.")
                 kind, value = connection.recv()
                 if kind == "progress":
@@ -39,10 +40,14 @@ class ProcessRunner:
                 else:
                     return
         except (EOFError, OSError) as error:
-            self.close()
+            self._end()
             raise Panoptic3dError("the network's process ended, most often for want of memory; try again.") from error
 
     def close(self) -> None:
+        self._is_closed = True
+        self._end()
+
+    def _end(self) -> None:
         with self._lock:
             if self._process is not None:
                 self._process.kill()
@@ -51,6 +56,8 @@ class ProcessRunner:
 
     def _started(self) -> Connection:
         with self._lock:
+            if self._is_closed:
+                raise Panoptic3dError("the server is ending; send the photo to the next one.")
             if self._process is None or not self._process.is_alive() or self._connection is None:
                 context = multiprocessing.get_context("spawn")
                 self._connection, theirs = context.Pipe()
@@ -62,6 +69,9 @@ class ProcessRunner:
 
 def _serve(connection: Connection, device: str) -> None:
     """Answers orders until the other end closes. A checkpoint stays loaded until another one is asked for."""
+    signal.signal(
+        signal.SIGINT, signal.SIG_IGN
+    )  # Ctrl-C reaches the server, too, which ends this process without a word
     from panoptic3d.predictor.predictor import Predictor
 
     opened: dict[str | None, Any] = {}

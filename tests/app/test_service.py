@@ -3,8 +3,11 @@
 import contextlib
 import io
 import json
+import multiprocessing
+import signal
+import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,9 +16,12 @@ httpx = pytest.importorskip("httpx")
 pytest.importorskip("fastapi")
 pytest.importorskip("uvicorn")
 
-from panoptic3d.app.jobs import Jobs, TooManyError  # noqa: E402
+from panoptic3d.app.command import listening_at  # noqa: E402
+from panoptic3d.app.jobs import Jobs, Order, TooManyError  # noqa: E402
 from panoptic3d.app.limits import Limits  # noqa: E402
+from panoptic3d.app.worker import ProcessRunner, _serve  # noqa: E402
 from panoptic3d.cli.main import main  # noqa: E402
+from panoptic3d.errors import Panoptic3dError  # noqa: E402
 from tests.app.serving import InThread, served  # noqa: E402
 from tests.predictor.hostile import picture  # noqa: E402
 
@@ -147,16 +153,83 @@ def test_how_many_may_wait(address: str, runner: InThread) -> None:
     runner.is_idle = False
 
 
-def test_old_files_go(tmp_path: Path) -> None:
-    jobs = Jobs(tmp_path, InThread(), Limits(keep_s=0.0))
+class _Counting:
+    """Makes empty scenes, the first one when the gate opens."""
+
+    def __init__(self) -> None:
+        self.gate, self.has_begun, self.num_runs = threading.Event(), threading.Event(), 0
+
+    def run(self, order: Order, folder: Path, tell: Callable[[float], None], limit_s: float) -> None:
+        self.num_runs += 1
+        folder.mkdir()
+        self.has_begun.set()
+        self.gate.wait()
+
+    def close(self) -> None:
+        self.gate.set()
+
+
+def test_old_files_go_though_nobody_asks(tmp_path: Path) -> None:
+    runner = _Counting()
+    jobs = Jobs(tmp_path, runner, Limits(keep_s=0.05, sweep_s=0.02))
     try:
         job_id, folder = jobs.new_folder()
+        jobs.add(job_id, Order(folder / "photo", "a photo"))
+        assert runner.has_begun.wait(10)
         assert folder.is_dir()
-        jobs.discard(job_id)
+        runner.gate.set()
+        for _ in range(500):
+            if not folder.exists():
+                break
+            time.sleep(0.02)
         assert list(tmp_path.iterdir()) == []
+        assert jobs.get(job_id) is None
         assert jobs.file("../" + job_id, "scene.json") is None
     finally:
         jobs.close()
+
+
+def test_photos_that_wait_do_not_hold_up_the_end(tmp_path: Path) -> None:
+    runner = _Counting()
+    jobs = Jobs(tmp_path, runner, Limits())
+    for _ in range(3):
+        job_id, folder = jobs.new_folder()
+        jobs.add(job_id, Order(folder / "photo", "a photo"))
+    assert runner.has_begun.wait(10)
+    jobs.close()
+    assert runner.num_runs == 1
+    assert not [thread for thread in threading.enumerate() if thread is jobs._thread]
+
+
+def test_a_closed_runner_starts_no_process(tmp_path: Path) -> None:
+    runner = ProcessRunner("cpu")
+    runner.close()
+    with pytest.raises(Panoptic3dError, match="the server is ending"):
+        runner.run(Order(tmp_path / "photo", "a photo"), tmp_path / "scene", lambda progress: None, 1.0)
+
+
+def test_ctrl_c_is_left_to_the_server() -> None:
+    """A terminal sends it to both processes, and the worker would print a traceback."""
+    before = signal.getsignal(signal.SIGINT)
+    ours, theirs = multiprocessing.Pipe()
+    ours.close()
+    try:
+        _serve(theirs, "cpu")  # which ends at once
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
+def test_an_address_of_ipv6() -> None:
+    try:
+        listening = listening_at("::1", 0)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here ({error})")
+    with listening:
+        assert listening.getsockname()[0] == "::1"
+
+
+def test_a_full_queue_takes_no_upload(tmp_path: Path) -> None:
     with pytest.raises(TooManyError):
         Jobs(tmp_path, InThread(), Limits(max_waiting=0)).new_folder()
 

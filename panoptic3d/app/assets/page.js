@@ -121,7 +121,7 @@ function button(label, text, work) {
 
 async function start() {
   const about = await ask("/api/about")
-  at("checkpoint").replaceChildren(...about.checkpoints.map((name) => new Option(name, name)))
+  at("checkpoint").replaceChildren(new Option("the default", ""), ...about.checkpoints.map((name) => new Option(name, name)))
   at("kept").textContent = `The files are deleted after ${about.keep_hours} hours, when you delete them, and when the server ends.`
   at("examples").replaceChildren(...about.examples.map((name) => {
     const made = button(`Example photo ${name}`, "", async () => {
