@@ -1,4 +1,4 @@
-"""A config field that is one of several kinds, told by its `name`: ours by a short name, anybody's as `package.module:Name`.
+"""A config field that is one of several kinds, by its `name`: a short name of ours, or `package.module:Name` of others.
 
     trunk: {name: resnet18, width: 32}
     trunk: {name: my_package.trunks:HouseTrunk, depth: 4}

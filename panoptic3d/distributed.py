@@ -1,4 +1,4 @@
-"""Ranks without ceremony: every function works in one process, and under `torchrun` after `start`."""
+"""Helpers for ranks: every function works in a single process, and under `torchrun` after `start`."""
 
 import contextlib
 import os

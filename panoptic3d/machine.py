@@ -1,4 +1,4 @@
-"""What ran: hardware, versions and commit, as every measured number carries them."""
+"""Hardware, versions, and commit, which accompany every measured number."""
 
 import functools
 import os

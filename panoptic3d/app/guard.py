@@ -1,4 +1,4 @@
-"""Before any route: who may ask, how much may come, how many at once and for how long."""
+"""Checks before any route: who may send requests, how large and how many at once, and for how long."""
 
 import asyncio
 import ipaddress

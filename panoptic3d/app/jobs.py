@@ -1,4 +1,4 @@
-"""The queue: one photo at a time goes through the network; what came of each is kept for a while, then deleted."""
+"""The queue: one photo at a time goes through the network. Results are kept for a while and then deleted."""
 
 import queue
 import re

@@ -1,4 +1,4 @@
-"""What one server takes, keeps and waits for."""
+"""The limits of one server: uploads, queue, memory, and times."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""The network in a process of its own: too long a photo, or too little memory, ends that process and not the server."""
+"""The network in a separate process, which ends if a photo takes too long or memory runs out; the server survives."""
 
 import multiprocessing
 import signal

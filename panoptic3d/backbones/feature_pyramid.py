@@ -1,4 +1,4 @@
-"""A trunk whose maps have been told of one another: coarse ones, which know the room, are added into fine ones."""
+"""Feature pyramid: adds coarse maps of a trunk, which see the whole room, to its fine ones."""
 
 import torch.nn.functional as F
 from jaxtyping import Float

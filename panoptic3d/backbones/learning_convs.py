@@ -1,4 +1,4 @@
-"""Convolutions as a training on a CPU carries them out: the same values within rounding, in half the time.
+"""Convolutions for training on a CPU: the same values within rounding, in half the time.
 
 * A norm with fixed statistics is a scale and a shift. Folded into the convolution's weight, it costs no pass over the map,
   forward or backward; its own weight and bias learn through the fold.

@@ -1,4 +1,4 @@
-"""Weights of a trunk from a local file that somebody else wrote, without running anything that it may carry."""
+"""Read weights of a trunk from a local file by others, without running code that it may contain."""
 
 import pickle
 from pathlib import Path

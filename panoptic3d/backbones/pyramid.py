@@ -1,4 +1,4 @@
-"""What every trunk gives: feature maps at strides 4, 8, 16 and 32."""
+"""The output of every trunk: feature maps at strides 4, 8, 16, and 32."""
 
 from dataclasses import dataclass
 from typing import Literal, Protocol, runtime_checkable

@@ -1,4 +1,4 @@
-"""Kinds of words on the command line that argparse does not know. What is wrong is said before any work is done."""
+"""Argument types that argparse does not have. Wrong values are reported before any work is done."""
 
 import argparse
 import os

@@ -1,4 +1,4 @@
-"""Parse, call, print. Exit codes: 0 done, 1 the work failed, 2 the call or its input is wrong."""
+"""The command line: parse, call, print. Exit codes: 0 done, 1 the work failed, 2 the call or its input is wrong."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""How far a long job is: one line that is rewritten on a terminal, a plain line now and then in a log file."""
+"""Progress of a long job: one line that is rewritten on a terminal, or a line now and then in a log file."""
 
 import sys
 import time

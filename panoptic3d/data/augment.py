@@ -1,4 +1,4 @@
-"""What may be done to a sample in training: image, camera and volume change together, so that the sample stays a true one."""
+"""Augmentation in training. Image, camera, and volume change together, so that they still agree."""
 
 from dataclasses import replace
 

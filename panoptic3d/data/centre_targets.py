@@ -1,4 +1,4 @@
-"""What a bottom-up network is trained towards in the image: classes, heat map of centres, offsets (BUOL, section 3.1)."""
+"""Training targets of bottom-up networks in the image: classes, heat map of centres, offsets (BUOL, section 3.1)."""
 
 from dataclasses import dataclass
 from typing import Literal

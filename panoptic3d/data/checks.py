@@ -1,4 +1,4 @@
-"""What must hold between the files of one sample. Each check names the file to look at and a stable slug."""
+"""Consistency checks between the files of one sample. Each check names the file and has a stable name."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass

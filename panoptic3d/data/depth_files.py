@@ -1,4 +1,4 @@
-"""A depth map in any file that people have it in, or one sentence about what is wrong with it.
+"""Read a depth map from the usual file formats; a bad file gives one plain sentence.
 
 `.exr`, `.npy`, `.npz`, 16-bit PNG and TIFF. Whole numbers are millimetres and floats metres where no unit is given; 0 and NaN
 are holes.

@@ -1,4 +1,4 @@
-"""From a generator's dense frame to the sample that a reader would give."""
+"""Convert a dense frame of a generator to the sample that a reader would return."""
 
 from panoptic3d.data.truth import truth_from_volumes
 from panoptic3d.structures.frame import DenseFrame

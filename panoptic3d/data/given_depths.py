@@ -1,4 +1,4 @@
-"""Depth that comes with a photo: which file, in which unit, along what, and whether it is of this photo's frame at all."""
+"""Depth that comes with a photo: find its file and unit, and check that it belongs to the frame of the photo."""
 
 import os
 from dataclasses import asdict, dataclass, field

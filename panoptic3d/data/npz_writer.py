@@ -1,4 +1,4 @@
-"""Compressed .npz of arrays that are mostly of one value, as volumes are: what `np.savez_compressed` writes, but for objects,
+"""Write compressed .npz files of mostly constant arrays, such as volumes: like `np.savez_compressed`, but without objects,
 in a third of the time.
 
 A stretch of one value is deflated once and its bytes are used wherever it comes again. That is allowed since every piece of

@@ -1,4 +1,4 @@
-"""Which sample comes when: a pure function of seed, epoch, rank and world size, so that a run can go on anywhere."""
+"""The order of samples: a pure function of seed, epoch, rank, and world size, so that a run can resume anywhere."""
 
 from dataclasses import dataclass
 

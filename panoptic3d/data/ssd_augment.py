@@ -1,4 +1,4 @@
-"""What Uni-3D does to a photo in training: colours as in SSD (Liu et al., ECCV 2016), another size, a window of it, a mirror.
+"""Uni-3D's augmentation of photos: colours as in SSD (Liu et al., ECCV 2016), scaling, cropping, and flips.
 
 For stages of the image alone: depth is rescaled with the picture as if the camera had stayed, which volumes would contradict.
 """

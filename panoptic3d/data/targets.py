@@ -1,4 +1,4 @@
-"""What a network is trained towards, made from the sparse truth, on whatever device that lies.
+"""Training targets from the sparse ground truth, on its device.
 
 The levels of strides 1, 2 and 4 follow PanoRecon (and Uni-3D, which shares all of it but the pooling of masks):
 

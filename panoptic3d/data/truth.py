@@ -1,4 +1,4 @@
-"""From the parts that files hold to a `VoxelTruth`."""
+"""Build a `VoxelTruth` from the arrays of files."""
 
 from collections.abc import Mapping
 

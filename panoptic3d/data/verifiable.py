@@ -1,4 +1,4 @@
-"""What `verify` reads of a root, in whatever layout it is."""
+"""The parts of a data root that `verify` reads, for any layout."""
 
 from torch import Tensor
 

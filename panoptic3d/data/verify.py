@@ -1,4 +1,4 @@
-"""Every sample of a data set, file by file and then against itself; what is wrong is named and nothing is skipped."""
+"""Check every sample of a data set, file by file and for consistency. Problems are named, and no sample is skipped."""
 
 import dataclasses
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What is left of the volume's mesh where the photo shows its surface itself: docs/adr/0012-looks.md.
+"""The part of the volume's mesh that the photo does not show (the guess): docs/adr/0012-looks.md.
 
 A photo says two things: where its surfaces are, and that nothing is in front of them. So what the volume has at the visible
 surface is shown better by the photo's mesh, and what it has in front of it is wrong. What remains is behind: the guess.

@@ -1,4 +1,4 @@
-"""Vectors as rows of an array, where numpy's own sums over a last axis of three cost four times as much."""
+"""Operations on vectors as rows, faster than numpy over a last axis of three."""
 
 import numpy as np
 from jaxtyping import Float, Int64, Real

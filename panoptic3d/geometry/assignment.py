@@ -1,4 +1,4 @@
-"""Linear assignment with a gate: who gets whom at the least cost, and who stays alone."""
+"""Linear assignment with a gate: pairs of least cost, and what stays unpaired."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64

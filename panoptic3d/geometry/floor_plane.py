@@ -1,4 +1,4 @@
-"""The floor's plane from points that mostly lie on it, for cameras that are tilted by nobody knows how much."""
+"""Fit the plane of the floor to points that mostly lie on it, for cameras with unknown tilt."""
 
 import math
 

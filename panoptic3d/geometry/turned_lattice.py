@@ -1,4 +1,4 @@
-"""Which points of one grid lie in cells of another one that is turned against it."""
+"""Which points of one grid lie in the cells of another, rotated one."""
 
 import math
 from collections.abc import Callable

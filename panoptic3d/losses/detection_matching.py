@@ -1,4 +1,4 @@
-"""Which anchors and boxes learn what: by overlap with the truth, then a random sample of bounded size."""
+"""Match anchors and boxes with the ground truth by overlap, and sample a bounded number of them."""
 
 from dataclasses import dataclass
 

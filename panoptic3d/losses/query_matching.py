@@ -1,4 +1,4 @@
-"""Which query stands for which target: the assignment of least cost (Uni-3D, section 7.1)."""
+"""Match queries with targets by the assignment of least cost (Uni-3D, section 7.1)."""
 
 import torch
 import torch.nn.functional as F

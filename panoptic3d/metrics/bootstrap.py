@@ -1,4 +1,4 @@
-"""How far a score can be believed: intervals by resampling whole scenes, and a paired test between two methods.
+"""Confidence intervals by resampling whole scenes, and a paired test between two methods.
 
 Images of one scene share walls and furniture, so the scene is drawn, not the image.
 """

@@ -1,4 +1,4 @@
-"""Which predicted segment answers which target: by order of appearance, as the papers' code does, or at best."""
+"""Match predicted segments with targets: first hit, as in the papers' code, or the best assignment."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a score would have been: ground truth in place of one part of a prediction, or a prediction moved a little.
+"""Scores under changes: with ground truth in place of one part of a prediction, or with a prediction that is moved a little.
 
 The first says what to improve; the second says how much of a difference between two scores is worth talking about.
 """

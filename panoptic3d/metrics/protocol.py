@@ -1,4 +1,4 @@
-"""A protocol of panoptic reconstruction quality, declared: what makes one paper's number another paper's error.
+"""Protocols of panoptic reconstruction quality: the rules in which the published evaluators differ.
 
 The four built-in ones lie beside this module in assets/*.yaml; a new dialect is a new file (docs/evaluation.md).
 """

@@ -1,4 +1,4 @@
-"""What can fill each slot: a name for the YAML, and where its class is. Others' are named there as `package.module:Name`."""
+"""The parts that can fill each slot: their names in YAML and their classes. Parts of others are `package.module:Name`."""
 
 _MODELS, _BACKBONES = "panoptic3d.models", "panoptic3d.backbones"
 

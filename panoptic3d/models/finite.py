@@ -1,4 +1,4 @@
-"""A network that answers with what is no number has failed. Nothing later would notice: such a scene is simply empty."""
+"""Check that outputs are finite. A scene from NaN would be empty, and nothing later would notice."""
 
 from typing import ClassVar
 

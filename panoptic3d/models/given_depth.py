@@ -1,4 +1,4 @@
-"""Depth from elsewhere between the two halves of the drive: fitted to the network's own, its holes filled by it."""
+"""Insert depth from elsewhere into the pipeline: fitted to the network's own depth, which fills its holes."""
 
 import math
 from dataclasses import dataclass, replace

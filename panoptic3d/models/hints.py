@@ -1,4 +1,4 @@
-"""What is known of a scene beside its photo, put between the two halves of the drive."""
+"""Known facts about a scene beside its photo, inserted between the two halves of the pipeline."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A length that somebody knows. All lengths that a network says of a room are proportional to the camera's height in it."""
+"""A known camera height. All lengths in a predicted room are proportional to it."""
 
 from typing import Any
 

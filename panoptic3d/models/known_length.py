@@ -1,4 +1,4 @@
-"""A distance between two points that the photo shows, which somebody has measured."""
+"""A measured distance between two points of the photo."""
 
 from typing import Any
 

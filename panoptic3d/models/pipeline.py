@@ -1,4 +1,4 @@
-"""The driver: photos and cameras to a prediction, through slots that it knows only by their protocols.
+"""The pipeline: photos and cameras to a prediction, through slots that it knows only by their protocols.
 
 It has two halves, `see` (2D) and `complete` (3D). Between them maps may be exchanged, and in either half a caller may put
 something of its own in place of a slot: that is how training, ground truth and measured depth drive the same network.

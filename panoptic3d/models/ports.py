@@ -1,4 +1,4 @@
-"""What fillings take and give, read from their signatures, and whether two neighbours fit."""
+"""Inputs and outputs of the parts in slots, read from their signatures, and whether two neighbours fit."""
 
 import types
 import typing

@@ -1,4 +1,4 @@
-"""The slots of the pipeline: what each stage is given and what it owes. A filling is a folder beside this file.
+"""The slots of the pipeline: inputs and outputs of each stage. The parts that fill them are the folders beside this file.
 
 `image -> fit -> trunk -> instances in 2D -> depth (and occupancy) along rays -> lift -> voxel net -> decode`. Each stage sees
 what the stages before it made, whether or not it looks; docs/adr/0005 goes through four methods. The types of what goes from

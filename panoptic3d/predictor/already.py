@@ -1,4 +1,4 @@
-"""Whether a scene that is there is the one that a call asks for."""
+"""Is the scene that exists already the one that a call asks for?"""
 
 import json
 import os

@@ -1,4 +1,4 @@
-"""What a user may hand in as a photo, or as several, and as what is said of the camera. Wrong types get one sentence."""
+"""Accepted types of photos and cameras, one or several. Wrong types get one sentence."""
 
 import os
 from collections.abc import Sequence

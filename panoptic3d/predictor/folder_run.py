@@ -1,4 +1,4 @@
-"""Photos by the thousand: in batches, resumable, and no photo stops the next ones."""
+"""Predict many photos: in batches, resumable, and no photo stops the others."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -1,4 +1,4 @@
-"""What was found in a photo, in one line for its user."""
+"""One line for the user about what was found in a photo."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

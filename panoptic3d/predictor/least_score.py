@@ -1,4 +1,4 @@
-"""Things of which the network is unsure, left out of a scene."""
+"""Leave out things with low scores."""
 
 from dataclasses import replace
 

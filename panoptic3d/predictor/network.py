@@ -1,4 +1,4 @@
-"""What the predictor asks of a method, and every pipeline as such a method."""
+"""The interface between the predictor and a method; every pipeline has it."""
 
 from collections.abc import Sequence
 from dataclasses import replace

@@ -1,4 +1,4 @@
-"""Which photos a call means, and which folder each one's scene gets."""
+"""Which photos a call names, and the folder of the scene of each one."""
 
 import os
 from collections import Counter

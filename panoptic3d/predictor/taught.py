@@ -1,4 +1,4 @@
-"""Depth that another network says of a photo."""
+"""Depth of a photo from another network."""
 
 from panoptic3d.data.given_depths import DepthOptions, LoadedDepth
 from panoptic3d.predictor.photos import Photo

@@ -1,4 +1,4 @@
-"""Normalisation over the voxels that are there."""
+"""Normalisation over occupied voxels."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

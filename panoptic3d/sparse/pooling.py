@@ -1,4 +1,4 @@
-"""Pooling over the voxels that are there: windows of a plan, and whole members of a batch."""
+"""Pooling over occupied voxels: in the windows of a plan, and over whole members of a batch."""
 
 from typing import Any, Literal
 

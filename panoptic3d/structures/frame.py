@@ -1,4 +1,4 @@
-"""One frame as dense arrays: what a generator of rooms makes and a writer of data sets writes."""
+"""One frame as dense arrays: made by generators of rooms, and written by writers of data sets."""
 
 from dataclasses import dataclass
 

@@ -1,4 +1,4 @@
-"""From the pixels of one picture to those of another that shows the same with its axes kept: resized, cropped or padded."""
+"""Map pixels of an image to those of a resized, cropped, or padded copy."""
 
 from dataclasses import dataclass
 

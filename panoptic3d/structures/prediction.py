@@ -1,4 +1,4 @@
-"""What a network says of a batch of images, before anything is decided. What a level has is said by its type."""
+"""A network's prediction for a batch of images, before any decision. The type of a level says what it has."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace

@@ -1,4 +1,4 @@
-"""What must hold of a scene before it is written: its readers, ours among them, refuse anything else."""
+"""Validate a scene before it is written; readers refuse anything else."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""A scene in the grid of another camera: what of a fused scene lies in a photo's frustum."""
+"""Cut a scene to another camera's grid: the part of a fused scene in the frustum of a photo."""
 
 import numpy as np
 import torch

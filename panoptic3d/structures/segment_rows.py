@@ -1,4 +1,4 @@
-"""What the volumes of a scene say of its segments: which there are, of which class, and how large each is."""
+"""The segments in the volumes of a scene: their classes and sizes."""
 
 from dataclasses import dataclass
 

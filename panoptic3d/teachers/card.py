@@ -1,4 +1,4 @@
-"""What has to be known of a depth network that comes as one ONNX file: a JSON beside it."""
+"""The card of a depth network: a JSON file beside its ONNX file that says how to run it."""
 
 import hashlib
 import json

@@ -1,4 +1,4 @@
-"""What can be asked for the depth of a photo: a network with a card, or a function of the user's."""
+"""A teacher is a source of depth for a photo: a network with a card, or a function of the user."""
 
 from abc import ABC, abstractmethod
 from typing import Any, Literal

@@ -1,4 +1,4 @@
-"""preview.png: what one would paste into a paper or a chat."""
+"""preview.png: the picture of a scene for a paper or a chat."""
 
 import math
 from collections.abc import Collection, Sequence

@@ -1,4 +1,4 @@
-"""What a layout owes: which samples are there, reading one, and every file of one by itself for `data verify`."""
+"""The interface of a data layout: list samples, read one, and name all files of one for `data verify`."""
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What must hold of a packed sample by itself, behind right checksums: whoever wrote it may have been wrong, or hostile."""
+"""Validate the content of a packed sample whose checksums are right: its writer may be wrong, or hostile."""
 
 import math
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""What packing promises, as a check of one sample against its packed self."""
+"""Compare a sample with its packed version, within the tolerances that packing states."""
 
 import torch
 from torch import Tensor

@@ -1,4 +1,4 @@
-"""Neighbours predict each other: what is left of a piecewise linear volume or image is mostly zero, which zstandard likes.
+"""Predict each value from its neighbours. The residuals of piecewise linear data are mostly zero, which zstandard likes.
 
 All sums wrap, so undoing is exact for any content.
 """

@@ -1,4 +1,4 @@
-"""A sample to bytes and back."""
+"""Convert a sample to the bytes of a packed file, and back."""
 
 from collections.abc import Callable
 from dataclasses import asdict

@@ -1,4 +1,4 @@
-"""Two results on the same images: is the difference more than luck?"""
+"""Compare two results on the same images: is the difference significant?"""
 
 import json
 from collections.abc import Mapping

@@ -1,4 +1,4 @@
-"""Depth that an evaluation hands in beside the photos: the true one, files, or what a teacher says. No score of photos."""
+"""Depth that an evaluation adds to the photos: the true one, from files, or from another network."""
 
 import hashlib
 import json

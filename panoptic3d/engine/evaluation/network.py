@@ -1,4 +1,4 @@
-"""Predictions of a checkpoint, made where a score asks for them: the sample's photo and camera in, no file in between."""
+"""Predict with a checkpoint during an evaluation, from each sample's photo and camera, without files in between."""
 
 import json
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""One line of JSON an image: enough to score the set again without volumes, and to take up an interrupted evaluation."""
+"""One JSON line per image: enough to compute scores again without volumes, and to resume an interrupted evaluation."""
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence

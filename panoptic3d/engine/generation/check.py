@@ -1,4 +1,4 @@
-"""Whether a generated root is what a recipe's published hashes say.
+"""Compare a generated data set with the published hashes of its recipe.
 
 The same versions on the same kind of processor give the same bytes. Another processor may round another last digit, so
 that a JPEG or a distance differs by one step: such a sample is told apart from one that shows something else.

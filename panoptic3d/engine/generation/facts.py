@@ -1,4 +1,4 @@
-"""What is counted of a sample, cheap enough for every one."""
+"""Statistics of one generated sample, cheap enough to compute for all."""
 
 from typing import Any
 

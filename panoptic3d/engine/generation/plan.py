@@ -1,4 +1,4 @@
-"""Making data sets of rooms: what is asked for, as one plan that any number of machines can share.
+"""The plan of a generated data set, which any number of machines can share.
 
 A room has one seed and several views, and a view is a sample. Which rooms there are, what they are called, and which list
 they belong to follows from the plan alone; so every shard knows it without asking the others.

@@ -1,4 +1,4 @@
-"""What the training loop knows of a method: a module whose forward is the objective, and scenes for the evaluation."""
+"""The interface between a method and the training loop: a module whose forward is the objective, and scenes to evaluate."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence

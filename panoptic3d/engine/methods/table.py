@@ -1,4 +1,4 @@
-"""From a config file to a run's config, whose `settings` are those of the method that it names, and to that method.
+"""Read the config of a run, with the settings of the method that it names, and build that method.
 
 Who trains by a YAML trusts the packages that it names. The table itself is models/methods.py, which loads checkpoints, too.
 """

@@ -1,4 +1,4 @@
-"""What all ranks must know before any of them goes on, in one small all-reduce on the CPU; and what is said of a lost one."""
+"""Agreement of ranks in one small all-reduce on the CPU: is the step finite, must the run stop? Explains lost ranks."""
 
 import contextlib
 from collections.abc import Iterator

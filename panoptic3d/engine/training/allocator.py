@@ -1,4 +1,4 @@
-"""Memory that a step has freed stays with the process, for the next step needs as much of it.
+"""Keep freed memory in the process, because the next training step needs as much again.
 
 By default glibc gives every large tensor back to the system, which hands it out again page by page, filled with zeros: up to
 300,000 page faults a step, a sixth of its time.

@@ -1,4 +1,4 @@
-"""Checkpoints as folders that appear whole, prove themselves by checksums, and are found again.
+"""Checkpoints as folders: they appear as a whole, are verified by checksums, and are found again.
 
 `CHECKPOINTS/step-00000500/` holds `model.safetensors`, `config.json` and `origin.json`, which `load_network` reads, the
 state of the training `training.pt`, and `checksums.json`, written last. A folder under its own name is never written to.

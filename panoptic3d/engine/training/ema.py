@@ -1,4 +1,4 @@
-"""A moving average of a network's weights: what is evaluated and kept for `predict` when a run asks for it."""
+"""EMA of the weights, for validation and for the saved weights if a run asks for it."""
 
 import contextlib
 from collections.abc import Iterator, Mapping

@@ -1,4 +1,4 @@
-"""What went wrong and how much of it a run bears: bad samples, losses that are not finite, memory that ran out.
+"""Faults of a run and their limits: bad samples, non-finite losses, and memory that ran out.
 
 The book is the same on every rank: what one rank saw, all write down before the next step.
 """

@@ -1,4 +1,4 @@
-"""The followers of a run, as its config asks for them. Only the main rank has any."""
+"""Open the trackers of a run, on the main rank only."""
 
 import json
 import uuid

@@ -1,4 +1,4 @@
-"""Weights of a smaller network in a larger one of the same plan."""
+"""Copy the weights of a narrower network into a wider one of the same architecture."""
 
 from collections.abc import Mapping
 

@@ -1,4 +1,4 @@
-"""A training that does not happen: what would run, how large it is, and one batch of it as a check."""
+"""The dry run of a training: what would run, its size, and one step of each stage as a check."""
 
 import time
 from collections.abc import Sequence

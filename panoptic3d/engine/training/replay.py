@@ -1,4 +1,4 @@
-"""A batch whose loss was not finite, run again: which terms are wrong, and which module said so first."""
+"""Run a batch with a non-finite loss again: which terms are not finite, and which module was the first."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A request to stop, noted when it comes and answered at the end of a step."""
+"""Requests to stop by signals: noted at once, and answered at the end of a step."""
 
 import contextlib
 import signal

@@ -1,4 +1,4 @@
-"""Everything that a run needs to go on as if nothing had happened, taken out of a trainer and put back."""
+"""Capture and restore everything that a run needs to resume to the bit."""
 
 import json
 import logging

@@ -1,4 +1,4 @@
-"""What every foreign detector says, in one form, and how that becomes `Instances2D`."""
+"""One form for the output of detectors of other packages, and its conversion to `Instances2D`."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass

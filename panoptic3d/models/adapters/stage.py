@@ -1,4 +1,4 @@
-"""A foreign detector in the slot: it looks at the photo, which the trunk hands on beside its maps."""
+"""A detector of another package in the panoptic slot. It reads the photo, which the trunk passes on beside its maps."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

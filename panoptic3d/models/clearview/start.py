@@ -1,4 +1,4 @@
-"""The answer that the maps give by themselves, and how far voxels go along with it.
+"""The initial prediction of voxels from the maps alone, and learned corrections of it.
 
 Near the visible surface the maps know best: how far away it is, which cells it fills, where the centre of its thing lies. The
 voxel net begins with that answer and learns corrections: a shift of the surface, a share by which it is believed, a better

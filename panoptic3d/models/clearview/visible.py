@@ -1,4 +1,4 @@
-"""What the maps say by themselves of the space around the visible surface: how far away it is, and whose thing it is.
+"""What the maps say about space around the visible surface: distances to it, and the thing that each point belongs to.
 
 Voxels need not discover this in 3D; they begin from it and correct it.
 """

@@ -1,4 +1,4 @@
-"""Gathered evidence to three levels: a U-Net over the whole frustum at 64^3, and what it believes in refined twice."""
+"""The voxel net of clearview: a U-Net over the whole frustum at 64^3, refined twice where it predicts occupancy."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

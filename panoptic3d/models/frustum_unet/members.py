@@ -1,4 +1,4 @@
-"""A batch as its members and back, so that each member's answer is the same to the bit in any batch."""
+"""Split a batch into its members and join them again, so that each result is the same to the bit in any batch."""
 
 from collections.abc import Sequence
 from dataclasses import fields, replace

@@ -1,4 +1,4 @@
-"""Post-processing on voxel rows: PanoRecon's (section 5.1), or with its loose ends tied."""
+"""Post-processing of voxel labels: as in PanoRecon (section 5.1), or corrected."""
 
 from dataclasses import dataclass
 from functools import lru_cache

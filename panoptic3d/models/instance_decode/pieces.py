@@ -1,4 +1,4 @@
-"""Connected pieces of labelled voxels, and which of them are too small to be believed."""
+"""Connected components of labelled voxels, and which of them are too small to keep."""
 
 import torch
 from jaxtyping import Bool, Int, Int64

@@ -1,4 +1,4 @@
-"""What there is to know of Uni-3D's published weights: 840 keys of the 2D stage, 980 with one scale, 1,010 with four."""
+"""Uni-3D's published weights: 840 keys of the 2D stage, 980 with one scale, 1,010 with four."""
 
 from collections.abc import Mapping
 

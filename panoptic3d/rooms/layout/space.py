@@ -1,4 +1,4 @@
-"""What is taken in a room and what must stay free: the one judge of whether a group may stand somewhere."""
+"""Free and occupied space of a room: decides whether a group of furniture may stand somewhere."""
 
 from dataclasses import dataclass, field
 from itertools import count

@@ -1,4 +1,4 @@
-"""What is true of a view of a room: depth and labels of every pixel, distances and labels of every voxel."""
+"""Ground truth of a view: depth and labels of every pixel, distances and labels of every voxel."""
 
 from dataclasses import dataclass
 from functools import lru_cache

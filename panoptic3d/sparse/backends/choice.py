@@ -1,4 +1,4 @@
-"""Which back end computes, and whether it may: one that fails its self-test here is never used."""
+"""Choose the back end. One that fails its self-test here is never used."""
 
 from dataclasses import dataclass
 from functools import cache

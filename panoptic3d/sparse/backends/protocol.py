@@ -1,4 +1,4 @@
-"""What a back end is."""
+"""The interface of a back end."""
 
 from typing import Literal, Protocol, runtime_checkable
 

@@ -1,4 +1,4 @@
-"""Running out of memory, said in voxels and settings."""
+"""Explain running out of memory in terms of voxels and settings."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager

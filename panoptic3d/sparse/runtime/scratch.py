@@ -1,4 +1,4 @@
-"""Memory for the steps of a block, used again by the next one: fresh memory costs as much as a pass over it."""
+"""Scratch memory that blocks of work reuse: fresh memory costs as much as a pass over it."""
 
 import math
 from collections import deque

@@ -1,4 +1,4 @@
-"""Convolution by products first: every source times every tap, then each row adds up what its neighbours hold ready for it.
+"""Convolution by products first: multiply every source with every tap, then sum for each row what its neighbours prepared.
 
 A gather copies as many values as come in, for each tap; sums of products read as many as go out. In exchange sources are
 multiplied for rows that are not there, which pays where most are (thick sets, voxels just made) and little goes out. Products

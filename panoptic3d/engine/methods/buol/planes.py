@@ -1,4 +1,4 @@
-"""Which cells of the rays of an image hold a surface, and which of them the planes are asked about (section 3.2)."""
+"""Targets of occupancy planes: which cells along the rays hold a surface, and which cells count (section 3.2)."""
 
 from dataclasses import dataclass
 

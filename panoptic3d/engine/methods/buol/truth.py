@@ -1,4 +1,4 @@
-"""What a photo of a batch truly shows, at the size of the image that the network sees and at that of its lifted maps."""
+"""2D ground truth of a batch, at the network's input size and at the size of its lifted maps."""
 
 from dataclasses import dataclass
 

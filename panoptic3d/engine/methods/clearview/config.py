@@ -1,4 +1,4 @@
-"""How our own method is trained."""
+"""Settings of the training of clearview."""
 
 from pydantic import Field
 

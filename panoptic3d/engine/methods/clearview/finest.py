@@ -1,4 +1,4 @@
-"""What a batch says of its finest voxels, sample by sample."""
+"""Loss terms of the finest voxel level of a batch, sample by sample."""
 
 from dataclasses import dataclass
 

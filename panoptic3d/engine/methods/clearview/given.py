@@ -1,4 +1,4 @@
-"""True maps in place of the network's: for some samples of a training, and to measure what a better map would be worth."""
+"""True maps in place of the network's, for some training samples, and to measure what better maps would be worth."""
 
 from dataclasses import replace
 

@@ -1,4 +1,4 @@
-"""Our own method under training: its maps, its volume and its seeds against the truth, sample by sample."""
+"""The training objective of clearview: maps, volume, and seeds against the ground truth, sample by sample."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace

@@ -1,4 +1,4 @@
-"""The truth of a batch where a loss looks: near surfaces. Voxels farther away are all alike to it, and most of the list."""
+"""The ground truth of a batch near surfaces. Voxels farther away are all alike for the loss, and are most of the list."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

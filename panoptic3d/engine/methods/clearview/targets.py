@@ -1,4 +1,4 @@
-"""What our own method is trained towards, made from the sparse truth of one sample."""
+"""Training targets of clearview, from the sparse ground truth of one sample."""
 
 from dataclasses import dataclass
 
