@@ -25,7 +25,7 @@ from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED
 from panoptic3d.machine import describe_machine
 from panoptic3d.tracking.json_lines import read_json_lines
 
-_WAIT_S = 600.0
+_WAIT_S = 3600.0
 
 
 def main() -> int:
