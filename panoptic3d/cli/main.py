@@ -52,7 +52,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except BrokenPipeError:  # the reader of our output left, as `| head` does
         sys.stderr.close()
         return 1
-    except OSError as error:  # of the many places that write or read, whichever met it
+    except OSError as error:  # from any of the many places that read or write files
         _report(_told(error), is_debug)
         return 2 if error.errno == errno.ENAMETOOLONG else 1  # a name that no file can have was given
     except Exception as error:  # a bug of ours: still one sentence, and how to see more

@@ -23,6 +23,6 @@ def run(arguments: argparse.Namespace) -> int:
             webbrowser.open(address)
         try:
             server.serve_forever()
-        except KeyboardInterrupt:  # the way to end it, and no mishap
+        except KeyboardInterrupt:  # Ctrl-C is how a user ends the server, so it is no error
             print()
     return 0

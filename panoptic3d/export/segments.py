@@ -63,8 +63,8 @@ def segment_meshes(scene: PanopticScene, simplify_vox: float = 0.0) -> list[Segm
 
 
 def in_view(grid: VoxelGrid, camera: Camera, margin_vox: float) -> Bool[Tensor, "x y z"]:
-    """Grid points that project into the picture and lie so far from its border: only of them does a field without surface
-    say that they are free.
+    """Grid points that project into the image, at least the margin away from its border: only for them does the absence of
+    surface mean free space.
     """
     axes = [(torch.arange(size) - c) * grid.voxel_size_m for size, c in zip(grid.shape, grid.camera_index, strict=True)]
     depth, margin_m = axes[2].clamp(min=1e-6), margin_vox * grid.voxel_size_m

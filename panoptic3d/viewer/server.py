@@ -50,7 +50,7 @@ _HEADERS = {
 
 @dataclass(frozen=True)
 class Served:
-    """What is answered for: a page of ours at the root, and scenes by their address."""
+    """What the server serves: the gallery at the root, and scenes by their address."""
 
     folder: Path
     gallery: bytes | None

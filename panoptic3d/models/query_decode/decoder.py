@@ -69,7 +69,7 @@ class QueryDecode:
         )
 
     def _thing_numbers(self, labels: QueryLabels) -> list[int]:
-        """Of each segment: things are numbered from 1 in the order of the segments, everything else is 0."""
+        """The instance id of each segment: things count from 1 in the order of the segments, stuff is 0."""
         numbers, count = [], 0
         for class_id in labels.class_of_segment:
             count += self.taxonomy.is_thing(class_id)

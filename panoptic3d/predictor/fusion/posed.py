@@ -20,7 +20,7 @@ def fuse_posed(
     scale: float | None,
     config: FusionConfig | None = None,
 ) -> PanopticScene:
-    """`scale` is what a unit of the poses has in metres; None asks the photos' depth."""
+    """`scale` is the number of metres in a unit of the poses. None estimates it from the depth of the photos."""
     facts: dict[str, Any] = {"photos": list(names)}
     if scale is None:
         found = scale_of_scenes(scenes, poses)

@@ -114,7 +114,7 @@ def _blocks(plan: Plan, name: str, side: Side, taps: tuple[int, int], num_out: i
 
 
 def _by_plane(weight: Float[Tensor, "t cin cout"], num_planes: int, num_in: int) -> Float[Tensor, "p k tcout"]:
-    """For each plane the matrix from a source to its products, tap after tap."""
+    """Weights by planes of taps: each matrix maps a source to the products with all taps of its plane, side by side."""
     taps = weight.reshape(num_planes, -1, num_in, weight.shape[2])
     return taps.transpose(1, 2).flatten(2).contiguous()
 

@@ -13,7 +13,7 @@ from panoptic3d.structures.prediction import ThingSeeds
 
 @dataclass(frozen=True, eq=False)
 class FinestMember:
-    """What is said of the finest voxels of one sample, and what holds there."""
+    """Predictions for the finest voxels of one sample, and the ground truth there."""
 
     coords: Int32[Tensor, "n 3"]
     distance_vox: Float[Tensor, " n"]

@@ -32,8 +32,8 @@ class SegmentTruth:
 def segment_truth(
     batch: Batch, member: int, camera: Camera, padded: tuple[int, int], taxonomy: Taxonomy, min_pixels: int
 ) -> SegmentTruth:
-    """Of the photo as the network sees it: `camera` is that of the picture, `padded` the size of its tensor. Labels and depth
-    are taken from the nearest pixel. Stuff that is ignored in scores is learnt all the same.
+    """Segments of the photo at the input size of the network: `camera` is without padding, `padded` the size of the tensor.
+    Labels and depth come from the nearest pixel. Stuff that scores ignore is a target, too.
     """
     size = (camera.height, camera.width)
     semantic, instance, depth_m = (
