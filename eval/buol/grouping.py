@@ -1,9 +1,9 @@
 """What each switch of the decoder loses: PRQ (`strict`) of the truth itself, read at 6 cm and grouped by true centers.
 
-    python eval/buol/grouping.py --data ROOT [--split FILE]
+    python eval/buol/grouping.py --data ROOT [--split FILE] [--stride 1]
 
 No network that answers at 6 cm is meant to do much better, whatever it learns. One switch at a time goes from `corrected` to
-`faithful`; the last row has all of them.
+`faithful`; the last row has all of them. `--stride 1`: read at 3 cm.
 """
 
 import argparse
@@ -33,10 +33,11 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--data", required=True)
     parser.add_argument("--split", type=Path)
+    parser.add_argument("--stride", type=int, choices=(1, 2), default=2)
     arguments = parser.parse_args()
     dataset = open_dataset(arguments.data, arguments.split)
     samples = [dataset[number] for number in range(len(dataset))]
-    predictions = [perfect(sample) for sample in samples]
+    predictions = [perfect(sample, arguments.stride) for sample in samples]
     switches: dict[str, Mapping[str, str]] = {"corrected": {}}
     switches |= {f"{name}: {value}": {name: value} for name, value in FAITHFUL["decode"].items()}
     switches["faithful"] = FAITHFUL["decode"]
@@ -48,15 +49,15 @@ def main() -> None:
         print(f"{name:28} {float(metric.compute()['prq']):.4f}", flush=True)
 
 
-def perfect(sample: Sample) -> Prediction:
+def perfect(sample: Sample, stride: int = 2) -> Prediction:
     """Cells with any voxel near a surface: mean distance, the most frequent label, offsets of nothing."""
     truth, camera = sample.truth, sample.camera.resized(_SIZE[1], _SIZE[0])
     assert truth is not None
     near = truth.dense(truth.distance_vox.abs().clamp(max=DISTANCE_TRUNCATION_VOX), DISTANCE_TRUNCATION_VOX)
-    distance = F.avg_pool3d(near[None, None], 2)[0, 0]
-    voxels = voxels_of_mask((distance < DISTANCE_TRUNCATION_VOX)[None], stride=2)
+    distance = F.avg_pool3d(near[None, None], stride)[0, 0]
+    voxels = voxels_of_mask((distance < DISTANCE_TRUNCATION_VOX)[None], stride)
     i, j, k = voxels.coords[:, 1:].long().unbind(1)
-    votes = F.one_hot(_eights(truth.dense_semantic().long())[i, j, k], len(sample.taxonomy)).sum(dim=1).float()
+    votes = F.one_hot(_cells(truth.dense_semantic().long(), stride)[i, j, k], len(sample.taxonomy)).sum(dim=1).float()
     votes[:, 0] *= 0.1  # labels end at one voxel from the surface, and a cell at it has some without
     level = CentreLevel(
         candidates=voxels,
@@ -82,9 +83,9 @@ def perfect(sample: Sample) -> Prediction:
     return Prediction((camera,), (truth.grid,), depth_m, (found,), Levels((), level))
 
 
-def _eights(volume: Tensor) -> Tensor:
-    """The 2^3 values of every cell beside each other."""
-    pairs = volume.unflatten(0, (-1, 2)).unflatten(2, (-1, 2)).unflatten(4, (-1, 2))
+def _cells(volume: Tensor, stride: int) -> Tensor:
+    """The values of every cell of stride^3 voxels beside each other."""
+    pairs = volume.unflatten(0, (-1, stride)).unflatten(2, (-1, stride)).unflatten(4, (-1, stride))
     return pairs.permute(0, 2, 4, 1, 3, 5).flatten(3)
 
 

@@ -3,21 +3,20 @@ training step of the 3D stage.
 """
 
 import argparse
-import itertools
-import time
+import sys
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from PIL import Image
 
 from panoptic3d.losses.voxel_objective import VoxelObjectiveConfig, VoxelTargets, voxel_terms
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.panorecon.build import build_panorecon
 from panoptic3d.models.panorecon.config import config_for_published_weights
 from panoptic3d.models.pipeline import Pipeline
-from panoptic3d.structures.camera import FRONT3D_CAMERA
+from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "method_parts"))
+from stages import MemoryAbove, Seconds, image_of, matrix_rate, spans, stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -35,14 +34,13 @@ def measure(arguments: argparse.Namespace) -> dict:
     torch.set_num_threads(max(arguments.threads))
     config = config_for_published_weights(arguments.mode)
     pipeline = load_network(Path(arguments.weights), config=config) if arguments.weights else build_panorecon(config)
-    image = _image(arguments.image)
-    weights_mib = _peak_mib()
-    measured = _stages if arguments.section == "infer" else _training_step
+    image, memory = image_of(arguments.image), MemoryAbove()
+    measured = stages if arguments.section == "infer" else _training_step
     runs: dict[int, list[dict]] = {number: [] for number in arguments.threads}
     for _ in range(arguments.repeats):
         for number, so_far in runs.items():
             torch.set_num_threads(number)
-            so_far.append(measured(pipeline, image))
+            so_far.append(measured(pipeline, image, FRONT3D_CAMERA))
     best = {number: min(so_far, key=lambda run: run["total"]["cpu_s"]) for number, so_far in runs.items()}
     return {
         "section": arguments.section,
@@ -53,8 +51,8 @@ def measure(arguments: argparse.Namespace) -> dict:
             for number, run in best.items()
         },
         **_compared({number: run["total"]["wall_s"] for number, run in best.items()}),
-        "peak_memory_above_weights_mib": round(_peak_mib() - weights_mib),
-        "matrix_product_gflop_per_s": round(_matrix_rate(), 1),
+        "peak_memory_above_weights_mib": memory.peak_mib(),
+        "matrix_product_gflop_per_s": round(matrix_rate(), 1),
     }
 
 
@@ -67,55 +65,23 @@ def _compared(wall_s: dict[int, float]) -> dict[str, float]:
     )
 
 
-@torch.inference_mode()
-def _stages(pipeline: Pipeline, image: torch.Tensor) -> dict[str, dict[str, float]]:
-    times: dict[str, dict[str, float]] = {}
-
-    def timed(name: str) -> Any:
-        work = getattr(pipeline, name)
-
-        def run(*given: Any) -> Any:
-            wall, cpu = time.perf_counter(), time.process_time()
-            result = work(*given)
-            times[name] = {"cpu_s": time.process_time() - cpu, "wall_s": time.perf_counter() - wall}
-            return result
-
-        return run
-
-    slots = ("fit", "trunk", "panoptic", "rays", "lift", "voxel_net", "decode")
-    timed_pipeline = Pipeline(**{name: timed(name) for name in slots})
-    timed_pipeline.decode(timed_pipeline(image, (FRONT3D_CAMERA,)))
-    total = {kind: sum(stage[kind] for stage in times.values()) for kind in ("cpu_s", "wall_s")}
-    return {name: {kind: round(v, 3) for kind, v in stage.items()} for name, stage in {**times, "total": total}.items()}
-
-
-def _training_step(pipeline: Pipeline, image: torch.Tensor) -> dict[str, dict[str, float]]:
+def _training_step(pipeline: Pipeline, image: torch.Tensor, camera: Camera) -> dict[str, Seconds]:
     """All levels of the voxel net over the lifted image, the 2D stages frozen; targets are drawn: they cost the same."""
     with torch.no_grad():
-        seen = pipeline.see(image, (FRONT3D_CAMERA,))
+        seen = pipeline.see(image, (camera,))
         lifted = pipeline.lift(seen.rays, seen.panoptic)
     net, targets = pipeline.voxel_net, _drawn_targets()
     assert isinstance(net, torch.nn.Module)
     optimizer = torch.optim.Adam(net.parameters(), lr=0.0)  # so that every round is the same step
     optimizer.zero_grad(set_to_none=True)
-    marks = [_now()]
+    marks = [now()]
     terms = voxel_terms(net(lifted), targets, VoxelObjectiveConfig())
-    marks.append(_now())
+    marks.append(now())
     torch.stack(list(terms.values())).sum().backward()
-    marks.append(_now())
+    marks.append(now())
     optimizer.step()
-    marks.append(_now())
-    spans = dict(zip(("forward", "backward", "optimizer"), itertools.pairwise(marks), strict=True)) | {
-        "total": (marks[0], marks[-1])
-    }
-    return {
-        name: {"cpu_s": round(end[0] - start[0], 3), "wall_s": round(end[1] - start[1], 3)}
-        for name, (start, end) in spans.items()
-    }
-
-
-def _now() -> tuple[float, float]:
-    return time.process_time(), time.perf_counter()
+    marks.append(now())
+    return spans(marks, ("forward", "backward", "optimizer"))
 
 
 def _drawn_targets() -> tuple[VoxelTargets, ...]:
@@ -126,28 +92,3 @@ def _drawn_targets() -> tuple[VoxelTargets, ...]:
         distance = torch.rand(shape, generator=random).mul_(3) if stride == 1 else None
         targets.append(VoxelTargets(label > 6, label, label, torch.ones(shape), distance))
     return tuple(targets)
-
-
-def _image(path: str | None) -> torch.Tensor:
-    if path is None:
-        return torch.randint(0, 256, (1, 3, 240, 320), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
-    return torch.from_numpy(np.asarray(Image.open(path).convert("RGB")).copy()).permute(2, 0, 1)[None]
-
-
-def _matrix_rate(size: int = 2048) -> float:
-    """One thread's float32 product, to compare processors by."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    a, best = torch.randn(size, size), float("inf")
-    for _ in range(3):
-        start = time.process_time()
-        a @ a
-        best = min(best, time.process_time() - start)
-    torch.set_num_threads(threads)
-    return 2 * size**3 / best / 1e9
-
-
-def _peak_mib() -> float:
-    import resource
-
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024

@@ -3,10 +3,9 @@ reference's figures where its `timing.json` is given.
 """
 
 import argparse
-import importlib.util
 import json
+import sys
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import torch
@@ -14,6 +13,10 @@ import torch
 from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.uni3d.build import build_uni3d
 from panoptic3d.models.uni3d.config import config_for_published_weights
+from panoptic3d.structures.camera import FRONT3D_CAMERA
+
+sys.path.insert(0, str(Path(__file__).resolve().parent / "method_parts"))
+from stages import MemoryAbove, image_of, matrix_rate, stages
 
 _EVALUATION = "instance_bitmaps"  # of the reference's stages: no part of a prediction
 
@@ -29,25 +32,23 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def measure(arguments: argparse.Namespace) -> dict:
-    measuring = _sibling("panorecon")  # stages, image, memory and product rate are measured as there
     torch.set_num_threads(max(arguments.threads))
     config = config_for_published_weights(arguments.mode, arguments.scales)
     pipeline = load_network(Path(arguments.weights), config=config) if arguments.weights else build_uni3d(config)
-    image = measuring._image(arguments.image)
-    weights_mib = measuring._peak_mib()
+    image, memory = image_of(arguments.image), MemoryAbove()
     runs: dict[int, list[dict]] = {number: [] for number in arguments.threads}
     for _ in range(arguments.repeats):
         for number, so_far in runs.items():
             torch.set_num_threads(number)
-            so_far.append(measuring._stages(pipeline, image))
+            so_far.append(stages(pipeline, image, FRONT3D_CAMERA))
     best = {number: min(so_far, key=lambda run: run["total"]["cpu_s"]) for number, so_far in runs.items()}
     return {
         "mode": arguments.mode,
         "scales": arguments.scales,
         "weights": str(arguments.weights or "random"),
         "threads": {str(number): {"stages": run} for number, run in best.items()},
-        "peak_memory_above_weights_mib": round(measuring._peak_mib() - weights_mib),
-        "matrix_product_gflop_per_s": round(measuring._matrix_rate(), 1),
+        "peak_memory_above_weights_mib": memory.peak_mib(),
+        "matrix_product_gflop_per_s": round(matrix_rate(), 1),
         **(_compared(best, json.loads(Path(arguments.reference).read_text())) if arguments.reference else {}),
     }
 
@@ -69,13 +70,3 @@ def _compared(best: dict[int, dict], reference: dict[str, Any]) -> dict:
             "times_fewer_cpu_seconds_scaled": round(total * machine / ours, 2),
         }
     return {"beside_the_reference": result}
-
-
-def _sibling(name: str) -> ModuleType:
-    """Benchmarks are scripts and no package."""
-    spec = importlib.util.spec_from_file_location(f"panoptic3d_bench_{name}", Path(__file__).with_name(f"{name}.py"))
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module

@@ -8,8 +8,9 @@ from torch import Tensor
 
 from panoptic3d.config import load_config, read_yaml_tree, validate_config
 from panoptic3d.errors import ConfigError
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.panorecon.build import build_panorecon
-from panoptic3d.models.panorecon.config import Mode, PanoReconConfig, config_for_published_weights
+from panoptic3d.models.panorecon.config import PanoReconConfig, config_for_published_weights
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.surface_lift import lift
 from panoptic3d.structures.camera import Camera

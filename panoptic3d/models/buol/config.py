@@ -6,6 +6,7 @@ from panoptic3d.backbones.pyramid import TrunkConfig
 from panoptic3d.backbones.resnet50 import ResNet50Config
 from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
 from panoptic3d.models.centre_offsets.config import CentreOffsetsConfig
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.occupancy_lift.config import OccupancyLiftConfig
 from panoptic3d.models.panorecon.fit import FitConfig
 from panoptic3d.models.pipeline_config import (
@@ -20,8 +21,6 @@ from panoptic3d.models.pipeline_config import (
 )
 from panoptic3d.models.sparse_deeplab.config import SparseDeepLabConfig
 from panoptic3d.models.up_projection.decoder import UpProjectionConfig
-
-Mode = Literal["faithful", "corrected"]
 
 
 class BuolConfig(PipelineConfig):

@@ -7,7 +7,8 @@ from torch import Tensor
 
 from panoptic3d.models.buol.config import BuolConfig, config_for_published_weights
 from panoptic3d.models.buol.names import their_name
-from panoptic3d.models.checkpoints.family import Family, Mode
+from panoptic3d.models.checkpoints.family import Family
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.sparse_deeplab.config import SparseDeepLabConfig
 
 

@@ -5,6 +5,8 @@ The longest prefix first, since one of our modules always is one of theirs.
 
 import re
 
+from panoptic3d.models.up_projection.names import UP_PROJECTION
+
 _UNIT_2D = {"conv.": "0.", "norm.": "1."}
 _UNIT_3D = {"block.conv.": "0.", "block.norm.": "1."}
 _SEPARABLE_2D = {"depthwise.conv.": "0.0.", "depthwise.norm.": "0.1.", "pointwise.conv.": "1.", "pointwise.norm.": "2."}
@@ -13,14 +15,6 @@ _SEPARABLE_3D = {
     "wide.block.norm.": "0.1.",
     "point.block.conv.": "1.",
     "point.block.norm.": "2.",
-}
-_UP_PROJECTION = {
-    "narrow.conv.": "conv1.",
-    "narrow.norm.": "bn1.",
-    "refine.conv.": "conv1_2.",
-    "refine.norm.": "bn1_2.",
-    "shortcut.conv.": "conv2.",
-    "shortcut.norm.": "bn2.",
 }
 _RESIDUAL_3D = {
     "first.conv.": "conv1.",
@@ -52,8 +46,8 @@ _RULES: tuple[tuple[str, str, dict[str, str]], ...] = (
     (r"panoptic\.(\w+)\.heads\.(\w+)\.1\.", r"bu2d.\1.classifier.\2.1.", {}),
     (r"rays\.squeeze\.", "depth.D.", {"conv.": "conv.", "norm.": "bn."}),
     (r"rays\.fused\.", "depth.MFF.", {"conv.": "conv.", "norm.": "bn."}),
-    (r"rays\.climb\.(\d)\.", r"depth.D.up{\1+1}.", _UP_PROJECTION),
-    (r"rays\.fuse\.(\d)\.", r"depth.MFF.up{\1+1}.", _UP_PROJECTION),
+    (r"rays\.climb\.(\d)\.", r"depth.D.up{\1+1}.", UP_PROJECTION),
+    (r"rays\.fuse\.(\d)\.", r"depth.MFF.up{\1+1}.", UP_PROJECTION),
     (r"rays\.planes\.read\.(\d)\.conv\.", r"depth.C.0.conv\1.", {}),
     (r"rays\.planes\.read\.(\d)\.norm\.", r"depth.C.0.bn\1.", {}),
     (r"rays\.planes\.logits\.", "depth.C.0.conv2.", {}),

@@ -27,7 +27,10 @@ class Fields:
 
 
 def fields_of(level: CentreLevel | SurfaceLevel, member: int, config: CentreGroupingConfig) -> Fields:
-    rows = level.voxels.rows_of(member).nonzero()[:, 0]
+    is_read = level.voxels.rows_of(member)
+    if isinstance(level, CentreLevel) and level.voxels.stride == 1:  # distances are learnt where a surface is near
+        is_read = is_read & (level.occupancy_logit > config.min_occupancy_logit)
+    rows = is_read.nonzero()[:, 0]
     coords = level.voxels.coords[rows]
     coords[:, 0] = 0
     offsets = level.centre_offsets[rows] if isinstance(level, CentreLevel) else None

@@ -4,7 +4,7 @@ from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -18,10 +18,10 @@ from panoptic3d.models.checkpoints.imported import write_import
 from panoptic3d.models.checkpoints.key_report import KeyReport, match
 from panoptic3d.models.checkpoints.load import is_only_2d, load_network, network_config_of
 from panoptic3d.models.checkpoints.published import read_published
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.pipeline_config import PipelineConfig
 
-Mode = Literal["faithful", "corrected"]
 _OLD = "first upload"  # of `names` in origin.json
 
 

@@ -8,6 +8,7 @@ from panoptic3d.backbones.resnet import ResNet18Config
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
 from panoptic3d.models.instance_decode.config import InstanceDecodeConfig
 from panoptic3d.models.mask_rcnn.config import MaskRcnnConfig
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.panorecon.fit import FitConfig
 from panoptic3d.models.pipeline_config import (
     DecodeSlot,
@@ -21,8 +22,6 @@ from panoptic3d.models.pipeline_config import (
 )
 from panoptic3d.models.surface_lift.config import SurfaceLiftConfig
 from panoptic3d.models.up_projection.decoder import UpProjectionConfig
-
-Mode = Literal["faithful", "corrected"]
 
 
 class PanoReconConfig(PipelineConfig):

@@ -5,9 +5,10 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from panoptic3d.models.checkpoints.family import Family, Mode
+from panoptic3d.models.checkpoints.family import Family
 from panoptic3d.models.mask_rcnn.anchors import base_anchors
 from panoptic3d.models.mask_rcnn.config import ProposalConfig
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.panorecon.config import PanoReconConfig, config_for_published_weights
 from panoptic3d.models.panorecon.names import old_name, present_name, their_name
 

@@ -5,6 +5,8 @@ Rules are read from ours to theirs, the longest prefix first, since one of our m
 
 import re
 
+from panoptic3d.models.up_projection.names import UP_PROJECTION
+
 _SUB = "submodule."
 _UNET = "frustum3d.model.model."
 
@@ -66,14 +68,6 @@ _PREFIXES = {
 }
 
 # Inside of a module: our part -> their part.
-_UP_PROJECTION = {
-    "narrow.conv.": "conv1.",
-    "narrow.norm.": "bn1.",
-    "refine.conv.": "conv1_2.",
-    "refine.norm.": "bn1_2.",
-    "shortcut.conv.": "conv2.",
-    "shortcut.norm.": "bn2.",
-}
 _BLOCK = {"shortcut.conv.": "downsample.0.", "shortcut.norm.": "downsample.1.", "shortcut.": "downsample."}
 
 # The first upload (December 2021) -> now.
@@ -92,7 +86,7 @@ def their_name(our_name: str) -> str:
     """The present name in a published checkpoint. The kind of a sparse kernel's last part is the caller's business."""
     prefix = max((p for p in _PREFIXES if our_name.startswith(p)), key=len)
     rest = our_name.removeprefix(prefix)
-    inner = _UP_PROJECTION if prefix.startswith(("rays.climb", "rays.fuse.")) else _BLOCK
+    inner = UP_PROJECTION if prefix.startswith(("rays.climb", "rays.fuse.")) else _BLOCK
     for ours, theirs in inner.items():
         at = re.search(rf"(^|\.){re.escape(ours)}", rest)
         if at:

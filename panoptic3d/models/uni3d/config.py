@@ -6,6 +6,7 @@ from panoptic3d.backbones.pyramid import TrunkConfig
 from panoptic3d.backbones.resnet50 import ResNet50Config
 from panoptic3d.models.frustum_unet.query_config import QueryUNetConfig
 from panoptic3d.models.mask_transformer.config import MaskTransformerConfig, SegmentDepthConfig
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.pipeline_config import (
     DecodeSlot,
     FitSlot,
@@ -20,7 +21,6 @@ from panoptic3d.models.query_decode.config import QueryDecodeConfig
 from panoptic3d.models.surface_lift.feature_config import FeatureLiftConfig
 from panoptic3d.models.uni3d.fit import PaddedFitConfig
 
-Mode = Literal["faithful", "corrected"]
 Scales = Literal["single", "multi"]
 
 

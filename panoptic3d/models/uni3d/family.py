@@ -5,7 +5,8 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from panoptic3d.models.checkpoints.family import Family, Mode
+from panoptic3d.models.checkpoints.family import Family
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.uni3d.config import Uni3dConfig, config_for_published_weights
 from panoptic3d.models.uni3d.names import their_name
 

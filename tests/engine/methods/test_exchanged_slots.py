@@ -1,6 +1,7 @@
 """Slots of one method in another, by YAML alone: each exchange trains two steps and makes a scene."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +24,8 @@ from panoptic3d.engine.methods.uni3d.pooled import (
     with_measured_depth,
     with_true_segments,
 )
+from panoptic3d.engine.methods.uni3d.truth import inside_segments, voxel_members
+from panoptic3d.engine.methods.uni3d.voxel_terms import query_voxel_terms
 from panoptic3d.engine.training.config import TrainingConfig
 from panoptic3d.engine.training.stages import learnable_names, set_trained_parts
 from panoptic3d.engine.training.starting import start_from
@@ -32,7 +35,9 @@ from panoptic3d.models.occupancy_lift import lift as occupancy_lift
 from panoptic3d.models.occupancy_lift.instance_lift import InstanceOccupancyLift
 from panoptic3d.models.pixel_queries.segments import segments_of
 from panoptic3d.models.slots import CLASS_MAP
+from panoptic3d.sparse import voxel_set
 from panoptic3d.structures.batch import Batch
+from panoptic3d.structures.prediction import InstanceSurface, Levels
 from panoptic3d.structures.taxonomy import CHAIR, FRONT3D_TAXONOMY, SOFA, WALL
 from tests.engine.methods.conftest import SMALL_GRID, WALL_M, batch_of, room
 
@@ -149,6 +154,36 @@ def test_queries_know_the_true_classes_and_depth() -> None:
     lifted = method.network.lift(seen.rays, seen.panoptic, tuple(truth.grid for truth in batch.truths))
     assert [tuple(queries.shape) for queries in lifted.queries] == [(3, 8), (1, 8)]
     assert lifted.features.shape[1] == 2 + 8 + 13
+
+
+def test_the_exact_answer_costs_nothing_and_is_the_truth() -> None:
+    """Segments of the picture, their voxels in the loss, the order of the queries and the decoder mean the same things."""
+    method, batch = queries_over_maps(), batch_of(room(0))
+    seen = method.network.see(batch.image, batch.cameras)
+    (segments,), (truth,) = true_segments(batch, seen, method.taxonomy, 20), batch.truths
+    seen = with_true_segments(method.network.panoptic, seen, (segments,))
+    seen = replace(with_measured_depth(batch, seen), grids=(truth.grid,))
+    near = truth.distance_vox.abs() < 3
+    voxels = voxel_set(F.pad(truth.coords[near], (1, 0)), 1, truth.grid.shape)
+    inside = inside_segments(truth, voxel_members(truth, segments), voxels.coords[:, 1:].long(), 1)
+    level = InstanceSurface(
+        candidates=voxels,
+        occupancy_logit=torch.full((len(voxels),), 30.0),
+        voxels=voxels,
+        is_kept=torch.ones(len(voxels), dtype=torch.bool),
+        instance_logits=torch.where(inside, 30.0, -30.0),
+        distance_vox=truth.distance_vox[near].abs(),
+    )
+    targets = torch.arange(len(segments))
+    terms = query_voxel_terms([level], truth, segments, targets, 3.0, method.settings.voxel_terms)
+    assert max(terms.values()) < 1e-6
+    prediction = method.network.complete(seen, voxel_net=lambda lifted: Levels((), level))
+    (scene,) = method.network.decode(prediction)
+    is_labelled = truth.dense_semantic() > 0
+    assert torch.equal(scene.semantic[is_labelled], truth.dense_semantic()[is_labelled])
+    assert [segment.name for segment in scene.segments if segment.name != "wall"] == ["sofa-1", "chair-2"]
+    for number, true_id in ((1, 20), (2, 21)):
+        assert torch.equal((scene.instance == number) & is_labelled, truth.dense_instance() == true_id)
 
 
 def test_regions_of_things_that_touch_are_one_and_stuff_is_one_anywhere() -> None:

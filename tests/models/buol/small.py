@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from panoptic3d.models.buol.config import CORRECTED, FAITHFUL, BuolConfig, Mode
+from panoptic3d.models.buol.config import CORRECTED, FAITHFUL, BuolConfig
+from panoptic3d.models.modes import Mode
 
 _DECODER = {"pyramid_channels": 8, "skip_channels": [8, 4, 4], "channels": 8, "head_channels": 8}
 _PREDICTOR = {"channels": 4, "skip_channels": [4, 4, 4]}

@@ -11,6 +11,7 @@ from panoptic3d.geometry.label_fill import filled_labels
 from panoptic3d.models.buol.config import FAITHFUL
 from panoptic3d.models.centre_grouping.config import CentreGroupingConfig
 from panoptic3d.models.centre_grouping.decoder import CentreGrouping, pixels_of
+from panoptic3d.models.centre_grouping.fields import fields_of
 from panoptic3d.models.centre_grouping.labels import Centres, filled, panoptic_ids, without_small
 from panoptic3d.models.centre_offsets.config import CentreOffsetsConfig
 from panoptic3d.models.centre_offsets.grouping import grouped, peaks, running_numbers
@@ -21,7 +22,7 @@ from panoptic3d.sparse import voxel_set
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.grid import FRONT3D_GRID
 from panoptic3d.structures.instances import Instances2D
-from panoptic3d.structures.prediction import Levels, Prediction, SurfaceLevel
+from panoptic3d.structures.prediction import CentreLevel, Levels, Prediction, SurfaceLevel
 from panoptic3d.structures.taxonomy import CHAIR, FRONT3D_TAXONOMY, SOFA, WALL
 
 HALF = FRONT3D_CAMERA.resized(160, 120)
@@ -203,3 +204,21 @@ def test_voxels_of_any_net_group_by_the_centres_of_any_masks() -> None:
     assert [segment.name for segment in scene.segments] == ["chair-1", "chair-2"]
     assert scene.instance[148:156, 124:132, k : k + 8].unique().tolist() == [1]
     assert scene.instance[100:108, 124:132, k : k + 8].unique().tolist() == [2]
+
+
+def test_heads_at_three_centimetres_say_surfaces_where_something_is_near() -> None:
+    """Distances are learnt where a surface is near; elsewhere they are anything, and occupancy says so."""
+    voxels = voxel_set(torch.tensor([[0, 5, 5, 5], [0, 5, 5, 6], [0, 5, 5, 7]], dtype=torch.int32), 1, (16, 16, 16))
+    level = CentreLevel(
+        candidates=voxels,
+        occupancy_logit=torch.tensor([2.0, -2.0, 2.0]),
+        voxels=voxels,
+        is_kept=torch.ones(3, dtype=torch.bool),
+        semantic_logits=torch.arange(39.0).view(3, 13),
+        distance_vox=torch.tensor([0.5, 0.5, 2.5]),
+        centre_offsets=torch.zeros(3, 3),
+    )
+    fields = fields_of(level, 0, CentreGroupingConfig())
+    assert fields.coords.tolist() == [[5, 5, 5], [5, 5, 7]]
+    assert fields.surface.tolist() == [0]
+    assert fields.semantic_logits.tolist() == [level.semantic_logits[0].tolist()]

@@ -7,8 +7,9 @@ from torch import Tensor, nn
 from panoptic3d.config import load_config
 from panoptic3d.errors import ConfigError
 from panoptic3d.models.buol.build import build_buol
-from panoptic3d.models.buol.config import BuolConfig, Mode
+from panoptic3d.models.buol.config import BuolConfig
 from panoptic3d.models.centre_offsets.stage import HEAT, SEMANTIC
+from panoptic3d.models.modes import Mode
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 import torch
-import torch.nn.functional as F
 from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from panoptic3d.engine.methods.buol.config import PlaneTarget
+from panoptic3d.geometry.thickening import thicken
 from panoptic3d.models.occupancy_lift.projection import VoxelPixels, plane_of_voxels
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
 
@@ -40,14 +40,12 @@ def plane_targets(
     key = near if target == "any" else 2 * _released_order(truth, i, j, k) + near
     last = torch.zeros(num_planes * height * width, dtype=torch.int64, device=depth_m.device)
     last.scatter_reduce_(0, cell, key, "amax")
-    occupied = (last % 2).view(1, num_planes, height, width).float()
-    is_occupied = F.max_pool3d(occupied, 3, stride=1, padding=1)[0] > 0
+    is_occupied = thicken((last % 2).view(num_planes, height, width) > 0, -1, 1)
     reach_m = round(num_planes * spacing_m, 6)
     surface = (depth_m / reach_m * num_planes).long()
     planes = torch.arange(num_planes, device=depth_m.device)[:, None, None]
     is_asked = (planes > surface) & (planes < surface.max() + _BEYOND)
-    is_asked = F.max_pool3d(is_asked[None].float(), 5, stride=1, padding=2)[0] > 0
-    return PlaneTargets(is_occupied, is_asked)
+    return PlaneTargets(is_occupied, thicken(is_asked, -2, 2))
 
 
 def _released_order(
