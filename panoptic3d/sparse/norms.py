@@ -1,11 +1,10 @@
 """Normalisation over occupied voxels."""
 
-from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float
+from jaxtyping import Float, Float64
 from torch import Tensor
 
 from panoptic3d.sparse.runtime.parallel import over_blocks
@@ -81,7 +80,7 @@ class _Normalised(torch.autograd.Function):
         return inner.mul_(scale), grad_weight if needs_weight else None, grad_bias if needs_bias else None, None
 
 
-_ROWS_PER_BLOCK = 16_384  # of 16 channels they stay in the cache of a core
+_BYTES_PER_BLOCK = 1 << 20  # stay in the cache of a core
 
 
 def _normalise_by_blocks(rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, out: Tensor) -> Tensor:
@@ -89,23 +88,36 @@ def _normalise_by_blocks(rows: Tensor, weight: Tensor | None, bias: Tensor | Non
     if not len(rows):
         return out
     weight, bias = (None if p is None else p.to(rows.dtype) for p in (weight, bias))
-    parts = rows.split(_ROWS_PER_BLOCK)
-    mean = _sum(lambda part: part.sum(dim=0), parts, rows) / len(rows)
-    centre = mean.to(rows.dtype)
-    squares = _sum(lambda part: (part - centre).square_().sum(dim=0), parts, rows)
-    scale = (squares / len(rows) + eps).rsqrt().to(rows.dtype)
-    scale = scale if weight is None else scale * weight
+    rows_per_block = max(_BYTES_PER_BLOCK // max(rows.element_size() * rows.shape[1], 1), 1)
+    parts = rows.split(rows_per_block)
+    mean, variance = _joined(over_blocks(_moments, parts, rows.device))
+    scale = (variance + eps).rsqrt().to(rows.dtype)
+    scale, centre = scale if weight is None else scale * weight, mean.to(rows.dtype)
 
     def write(block: tuple[Tensor, Tensor]) -> None:
         part, target = block
-        torch.sub(part, centre, out=target).mul_(scale)
-        if bias is not None:
-            target.add_(bias)
+        torch.sub(part, centre, out=target)
+        if bias is None:
+            target.mul_(scale)
+        else:
+            torch.addcmul(bias, target, scale, out=target)
 
-    over_blocks(write, list(zip(parts, out.split(_ROWS_PER_BLOCK), strict=True)), rows.device)
+    over_blocks(write, list(zip(parts, out.split(rows_per_block), strict=True)), rows.device)
     return out
 
 
-def _sum(work: Callable[[Tensor], Tensor], parts: Sequence[Tensor], like: Tensor) -> Tensor:
-    """In float64 and in the order of the parts."""
-    return torch.stack([part.double() for part in over_blocks(work, parts, like.device)]).sum(dim=0)
+Moments = tuple[int, Float64[Tensor, " c"], Float64[Tensor, " c"]]
+
+
+def _moments(rows: Float[Tensor, "n c"]) -> Moments:
+    """Number of rows, mean, and sum of squares about it, of each channel."""
+    mean = rows.sum(dim=0) / len(rows)
+    return len(rows), mean.double(), (rows - mean).square_().sum(dim=0).double()
+
+
+def _joined(moments: list[Moments]) -> tuple[Float64[Tensor, " c"], Float64[Tensor, " c"]]:
+    """Mean and biased variance of all parts together, in float64 and in their order."""
+    counts = torch.tensor([[n] for n, _, _ in moments], dtype=torch.float64, device=moments[0][1].device)
+    means, squares = (torch.stack(of_parts) for of_parts in ([m for _, m, _ in moments], [s for _, _, s in moments]))
+    mean = (counts * means).sum(dim=0) / counts.sum()
+    return mean, (squares + counts * (means - mean).square()).sum(dim=0) / counts.sum()

@@ -9,6 +9,7 @@ from torch import Tensor, nn
 
 from panoptic3d.sparse.config import SparseConfig
 from panoptic3d.sparse.kernel import Kernel
+from panoptic3d.sparse.layers.blocks import rectified
 from panoptic3d.sparse.layers.convolution import SparseConv3d
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import Plan, PlanBook, make_plan
@@ -16,11 +17,6 @@ from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles, is_inference_o
 from panoptic3d.sparse.voxels import all_voxels
 from panoptic3d.sparse.weights import from_dense_weight
 from panoptic3d.structures.sparse_voxels import SparseVoxels
-
-
-def rectified(fresh: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-    """ReLU of a tensor that nobody else holds: in place where no gradient is wanted."""
-    return F.relu(fresh, inplace=not torch.is_grad_enabled())
 
 
 class Shortcut(nn.Module):

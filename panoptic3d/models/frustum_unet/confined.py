@@ -7,12 +7,13 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail, rectified
+from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck, halved
 from panoptic3d.sparse.convolution import conv, conv_transpose
 from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.joining import moved_onto
 from panoptic3d.sparse.kernel import Kernel
+from panoptic3d.sparse.layers.blocks import rectified
 from panoptic3d.sparse.norms import instance_norm
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.sparse.weights import from_dense_transposed_weight, from_dense_weight

@@ -19,7 +19,6 @@ from panoptic3d.models.frustum_unet.blocks import (
     SparseBlock,
     SparseHead,
     SparseTail,
-    rectified,
 )
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.config import FrustumUNetConfig
@@ -31,6 +30,7 @@ from panoptic3d.models.slots import SurfaceLifted
 from panoptic3d.sparse.dense import from_dense
 from panoptic3d.sparse.joining import join, prune
 from panoptic3d.sparse.kernel import Kernel
+from panoptic3d.sparse.layers.blocks import rectified
 from panoptic3d.sparse.layers.convolution import SparseConvTranspose3d
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import PlanBook

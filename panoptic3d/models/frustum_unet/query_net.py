@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.geometry.precision import widened
-from panoptic3d.models.frustum_unet.blocks import DenseBlock, Shortcut, SparseBlock, SparseHead, rectified
+from panoptic3d.models.frustum_unet.blocks import DenseBlock, Shortcut, SparseBlock, SparseHead
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.confined import rows_of_blocks, rows_of_bottleneck
 from panoptic3d.models.frustum_unet.members import batch_of, members_of
@@ -23,6 +23,7 @@ from panoptic3d.models.slots import FeatureLifted
 from panoptic3d.sparse.dense import from_dense, to_dense
 from panoptic3d.sparse.joining import Carried, join, prune
 from panoptic3d.sparse.kernel import Kernel
+from panoptic3d.sparse.layers.blocks import rectified
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import PlanBook
 from panoptic3d.sparse.runtime.parallel import side_by_side

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from panoptic3d.models.sparse_deeplab.config import PredictorConfig
 from panoptic3d.sparse import Kernel, PlanBook, global_pool, join
-from panoptic3d.sparse.layers.blocks import ConvNorm
+from panoptic3d.sparse.layers.blocks import ConvNorm, rectified
 from panoptic3d.sparse.layers.convolution import SparseConv3d, SparseConvTranspose3d
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
@@ -36,7 +36,7 @@ class Activated(nn.Module):
         self.block = ConvNorm(num_in, num_out, kernel, "instance")
 
     def forward(self, features: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook) -> Float[Tensor, "n d"]:
-        return F.relu(self.block(features, voxels, voxels, book))
+        return rectified(self.block(features, voxels, voxels, book))
 
 
 class WideBlock(nn.Module):

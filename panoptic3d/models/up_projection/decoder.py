@@ -15,6 +15,7 @@ from panoptic3d.geometry.precision import widened, without_autocast
 from panoptic3d.models.pipeline_config import PipelineConfig, RaySlot
 from panoptic3d.models.slots import Panoptic2D, RayEstimate
 from panoptic3d.models.up_projection.enlarged import enlarged_conv
+from panoptic3d.models.up_projection.tiled_conv import conv_of_map
 from panoptic3d.structures.camera import Camera
 
 
@@ -41,6 +42,9 @@ class ConvNorm(nn.Sequential):
         super().__init__()
         self.conv = nn.Conv2d(num_in, num_out, size, padding=size // 2, bias=False)
         self.norm = norm2d(norm, num_out)
+
+    def forward(self, input: Float[Tensor, "b cin h w"]) -> Float[Tensor, "b cout h w"]:
+        return self.norm(conv_of_map(input, self.conv))
 
 
 class UpProjection(nn.Module):
@@ -69,7 +73,7 @@ class PlaneReader(nn.Module):
     def forward(self, features: Float[Tensor, "b c h w"]) -> Float[Tensor, "b planes h w"]:
         for step in self.read:
             features = F.relu(step(features))
-        return self.logits(features)
+        return conv_of_map(features, self.logits)
 
 
 class DepthDecoder(nn.Module):

@@ -1,5 +1,6 @@
 """Residual and bottleneck blocks. A block takes the voxels that it reads and writes, and a book of plans."""
 
+import torch
 import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
@@ -13,6 +14,11 @@ from panoptic3d.structures.sparse_voxels import SparseVoxels
 _POINTWISE = Kernel(1)
 
 
+def rectified(fresh: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
+    """ReLU of a tensor that nobody else holds: in place where no gradient is wanted."""
+    return F.relu(fresh, inplace=not torch.is_grad_enabled())
+
+
 class ConvNorm(nn.Module):
     """A convolution and a norm. A bias in front of a norm does nothing, but some published weights have one."""
 
@@ -24,7 +30,8 @@ class ConvNorm(nn.Module):
     def forward(
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
-        return self.norm(self.conv(features, book.plan(source, target, self.conv.kernel)), target)
+        made = self.conv(features, book.plan(source, target, self.conv.kernel))
+        return self.norm(made, target, is_fresh=True)
 
 
 class ResidualBlock(nn.Module):
@@ -49,10 +56,10 @@ class ResidualBlock(nn.Module):
     def forward(
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
-        hidden = F.relu(self.first(features, source, target, book))
+        hidden = rectified(self.first(features, source, target, book))
         hidden = self.second(hidden, target, target, book)
         beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
-        return F.relu(hidden + beside)
+        return rectified(hidden + beside)
 
 
 class BottleneckBlock(nn.Module):
@@ -70,8 +77,8 @@ class BottleneckBlock(nn.Module):
     def forward(
         self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "m cout"]:
-        hidden = F.relu(self.squeeze(features, source, source, book))
-        hidden = F.relu(self.middle(hidden, source, target, book))
+        hidden = rectified(self.squeeze(features, source, source, book))
+        hidden = rectified(self.middle(hidden, source, target, book))
         hidden = self.expand(hidden, target, target, book)
         beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
-        return F.relu(hidden + beside)
+        return rectified(hidden + beside)

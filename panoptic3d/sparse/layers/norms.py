@@ -42,7 +42,9 @@ class SparseBatchNorm(nn.Module):
         self.register_buffer("running_mean", torch.zeros(num_channels))
         self.register_buffer("running_var", torch.ones(num_channels))
 
-    def forward(self, features: Float[Tensor, "n c"], voxels: SparseVoxels) -> Float[Tensor, "n c"]:
+    def forward(
+        self, features: Float[Tensor, "n c"], voxels: SparseVoxels, is_fresh: bool = False
+    ) -> Float[Tensor, "n c"]:
         if not self.training:
             scale = self.weight * torch.rsqrt(self.running_var + self.eps)
             return (features * scale + (self.bias - self.running_mean * scale)).to(features.dtype)
@@ -57,7 +59,9 @@ class SparseBatchNorm(nn.Module):
 
 
 class NoNorm(nn.Module):
-    def forward(self, features: Float[Tensor, "n c"], voxels: SparseVoxels) -> Float[Tensor, "n c"]:
+    def forward(
+        self, features: Float[Tensor, "n c"], voxels: SparseVoxels, is_fresh: bool = False
+    ) -> Float[Tensor, "n c"]:
         return features
 
 

@@ -49,12 +49,14 @@ def to_cells(tile: int, like: Tensor, num_taps: int = 3) -> Float[Tensor, "o p"]
 
 
 def from_taps(weight: Float[Tensor, "t cin cout"], tile: int, num_taps: int = 3) -> Float[Tensor, "k p cin cout"]:
-    """For every tap along the last axis and every point the matrix from inputs to outputs; worked out in float64."""
+    """For every tap along the last axis, of which a map has one, and every point the matrix from inputs to outputs; worked
+    out in float64.
+    """
     rows, divisor = _FROM_TAPS[tile] if num_taps == 3 else (_five_taps(tile)[1], 1)
     matrix = torch.tensor(rows, dtype=torch.float64, device=weight.device) / divisor
-    taps = weight.double().unflatten(0, (num_taps, num_taps, num_taps))
-    points = torch.einsum("pa,qb,abcio->cpqio", matrix, matrix, taps)
-    return points.flatten(1, 2).to(weight.dtype).contiguous()
+    taps = weight.double().unflatten(0, (num_taps**2, -1))
+    points = torch.mm(torch.kron(matrix, matrix), taps.flatten(1))
+    return points.to(weight.dtype).view(-1, *taps.shape[1:]).transpose(0, 1).contiguous()
 
 
 Rows = list[list[int | float]]
