@@ -16,7 +16,7 @@ from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 
 sys.path.insert(0, str(Path(__file__).resolve().parent / "method_parts"))
-from stages import MemoryAbove, Seconds, image_of, matrix_rate, spans, stages
+from stages import MemoryAbove, Seconds, image_of, matrix_rate, now, spans, stages
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
