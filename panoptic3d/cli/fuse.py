@@ -55,6 +55,10 @@ def _fuse_root(arguments: argparse.Namespace) -> int:
 
     if arguments.folder is not None or arguments.poses is not None or arguments.pose_scale != "1":
         raise InputError("--data has rooms with poses in metres; leave DIR, --poses and --pose-scale out.")
+    if arguments.fov_deg is not None or arguments.overwrite:
+        raise InputError(
+            "--data has cameras of its own and fuses into a new folder; leave --fov-deg and --overwrite out."
+        )
     data = open_root(arguments.data)
     split, opened = data.split(arguments.split), Opened(arguments.checkpoint, arguments.device, arguments.trust)
     total = num_rooms(split, arguments.views)

@@ -116,6 +116,10 @@ def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":
     options = depth_options(arguments)
     if arguments.depth is None:
         is_of_function = arguments.depth_model is not None and ":" in arguments.depth_model
+        if is_of_function and (options.unit_m is not None or options.intrinsics is not None):
+            raise InputError(
+                "a function says depth of the whole photo in metres; leave --depth-unit and -intrinsics out."
+            )
         if options != DepthOptions() and not is_of_function:
             raise InputError("--depth-kind, -along, -unit and -intrinsics say what --depth holds; give that, too.")
         return None

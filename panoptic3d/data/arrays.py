@@ -14,9 +14,11 @@ from io import BufferedIOBase
 from pathlib import Path
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from panoptic3d.data.reasons import bad_file
-from panoptic3d.errors import reading
+from panoptic3d.errors import InputError, reading
 
 _ZIP_MAGIC, _NPY_MAGIC = b"PK\x03\x04", b"\x93NUMPY"
 _CODECS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -82,6 +84,15 @@ def read_npy(path: PathLike, expected: Expected) -> np.ndarray:
     with reading(path, str(expected)), open(path, "rb") as file:
         shape, dtype = _read_header(path, None, file, expected, os.fstat(file.fileno()).st_size)
         return _native(_read_exactly(path, None, file, dtype, shape))
+
+
+def array_of(tensor: Tensor, what: str) -> np.ndarray:
+    """Of any device; bfloat16, which numpy does not have, as float32. `what` begins the sentence on any other tensor."""
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
+        found = f"{tensor.dtype} {tensor.layout} {tuple(tensor.shape)} on {tensor.device}"
+        raise InputError(f"{what} in memory is a dense tensor of real numbers, this is {found}; convert it.")
+    tensor = tensor.detach().cpu()
+    return (tensor.float() if tensor.dtype == torch.bfloat16 else tensor).numpy()
 
 
 @contextlib.contextmanager

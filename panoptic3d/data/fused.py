@@ -21,6 +21,7 @@ from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 INDEX, FORMAT = "fused.json", "panoptic3d-fused"
+_RIGID_TOLERANCE = 0.01  # of the determinant
 _ADVICE = "fuse the rooms again"
 
 
@@ -104,4 +105,6 @@ def _room(name: str, facts: dict[str, Any]) -> FusedRoom:
     pose = torch.tensor(facts["world_from_scene"], dtype=torch.float64)
     if pose.shape != (4, 4) or not bool(torch.isfinite(pose).all()):
         raise ValueError(f"a pose of {name} that is no matrix of 4x4 finite numbers")
+    if abs(float(torch.linalg.det(pose)) - 1) > _RIGID_TOLERANCE:
+        raise ValueError(f"a pose of {name} that is no rotation and translation")
     return FusedRoom(name, tuple(map(str, facts["fused"])), tuple(map(str, facts["held_out"])), grid, pose)

@@ -10,6 +10,7 @@ import torch
 from jaxtyping import Float32
 from torch import Tensor
 
+from panoptic3d.data.arrays import array_of
 from panoptic3d.data.depth_files import DEPTH_ENDINGS, depth_array, read_depth_file
 from panoptic3d.errors import InputError
 from panoptic3d.files import sha256_of_file
@@ -50,10 +51,12 @@ class LoadedDepth:
 
 def load_depth(depth: AnyDepth, options: DepthOptions = DepthOptions()) -> LoadedDepth:
     if isinstance(depth, Tensor):
-        depth = depth.detach().cpu().numpy()
+        depth = array_of(depth, "a depth")
     if isinstance(depth, np.ndarray):
         values = depth_array(depth, "the depth in memory", options.unit_m)
         return LoadedDepth(_checked(values, "the depth in memory", options), options, {"source": "in memory"})
+    if not isinstance(depth, str | os.PathLike):
+        raise InputError(f"a depth is the path of a file, an array or a tensor, not {type(depth).__name__}.")
     values = _checked(read_depth_file(depth, options.unit_m), os.fspath(depth), options)
     facts = {"source": Path(depth).name, "sha256": sha256_of_file(Path(depth))}
     return LoadedDepth(values, options, facts)

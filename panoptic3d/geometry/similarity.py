@@ -28,7 +28,7 @@ def fitted_similarity(here: Float64[Tensor, "n 3"], there: Float64[Tensor, "n 3"
     u, singular, vh = torch.linalg.svd(b.T @ a / len(a))
     if float(singular[1]) < 1e-12 * max(float(singular[0]), 1e-300):
         raise ValueError("the points lie on one line, around which any rotation fits")
-    signs = torch.ones(3, dtype=torch.float64)
+    signs = singular.new_ones(3)
     signs[2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vh))
     rotation = u @ torch.diag(signs) @ vh
     scale = float((singular * signs).sum() / a.square().sum(dim=1).mean())

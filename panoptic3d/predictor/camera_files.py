@@ -6,7 +6,6 @@ under the key `camera`. A list for many photos is an object with the name of a p
 """
 
 import json
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.structures.camera import Camera
 
 _MAX_BYTES = 64_000_000
+_LARGEST = 1e9  # NaN is no less, and whole numbers that no float holds are no less either
 _NUMBERS = ("fx", "fy", "cx", "cy")
 _ADVICE = "see docs/scenes-on-disk.md for what a camera file holds"
 
@@ -56,8 +56,8 @@ def read_camera_file(path: Path) -> CameraPlace:
 
 def camera_beside(photo: Path) -> GivenCamera | None:
     """Of `room.json` beside `room.jpg`. A file that says nothing of a camera is somebody else's."""
-    path = photo.with_suffix(".json")
     try:
+        path = photo.with_suffix(".json")
         if not path.is_file():
             return None
         tree = _read(path)
@@ -95,6 +95,6 @@ def _camera_in(tree: Mapping[str, Any], path: Path) -> GivenCamera | None:
 
 def _number(tree: Mapping[str, Any], name: str, path: Path) -> float:
     value = tree.get(name)
-    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-        raise InputError(f"{path} has a camera whose {name} is {value!r}; give a number: {_ADVICE}.")
+    if isinstance(value, bool) or not isinstance(value, int | float) or not abs(value) < _LARGEST:
+        raise InputError(f"{path} has a camera whose {name} is {value!r:.40}; give a number: {_ADVICE}.")
     return float(value)

@@ -20,7 +20,7 @@ def without_unsure(scene: PanopticScene, min_score: float | int) -> PanopticScen
     unsure = [instance_id for instance_id, score in scene.scores.items() if score < min_score]
     if not unsure:
         return scene
-    is_unsure = torch.isin(scene.instance, torch.tensor(unsure, dtype=scene.instance.dtype))
+    is_unsure = torch.isin(scene.instance, scene.instance.new_tensor(unsure))
     return replace(
         scene,
         distance_vox=scene.distance_vox.masked_fill(is_unsure, DISTANCE_TRUNCATION_VOX),

@@ -14,6 +14,7 @@ from jaxtyping import UInt8
 from PIL import Image, ImageCms, ImageOps, UnidentifiedImageError
 from torch import Tensor
 
+from panoptic3d.data.arrays import array_of
 from panoptic3d.data.pictures import check_png, hush_libtiff
 from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.optional import require
@@ -103,20 +104,13 @@ def photo_from_array(image: np.ndarray | Tensor | Image.Image) -> Photo:
     """
     place = Path("the picture")
     if isinstance(image, Image.Image):
-        _check_size(place, image.size)
-        return _upright(place, image)
-    array = _channels_last(_dense(image) if isinstance(image, Tensor) else np.asarray(image))
+        with reading(place, "a sound picture in memory", advice="open it again, or give its path"):
+            _check_size(place, image.size)
+            return _upright(place, image)
+    array = _channels_last(array_of(image, "a picture") if isinstance(image, Tensor) else np.asarray(image))
     if array.dtype != np.uint8:
         array = _bytes_of_floats(array)
     return photo_from_array(Image.fromarray(np.ascontiguousarray(array)))
-
-
-def _dense(tensor: Tensor) -> np.ndarray:
-    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
-        found = f"{tensor.dtype} {tensor.layout} {tuple(tensor.shape)} on {tensor.device}"
-        raise InputError(f"a picture in memory is a dense tensor of uint8 or floats, this is {found}; convert it.")
-    tensor = tensor.detach().cpu()
-    return (tensor.float() if tensor.is_floating_point() else tensor).numpy()
 
 
 def _channels_last(array: np.ndarray) -> np.ndarray:

@@ -11,6 +11,7 @@ import torch
 
 from panoptic3d.data.given_depths import AnyDepth, DepthOptions, LoadedDepth, load_depth, placed_depth
 from panoptic3d.errors import InputError, Panoptic3dError
+from panoptic3d.files import partial_folder, put_in_place
 from panoptic3d.models.checkpoints.hub import FILES, find_or_fetch, push
 from panoptic3d.predictor.any_photo import AnyPhoto, are_many, as_photo, given_cameras, given_depths
 from panoptic3d.predictor.camera_files import camera_beside
@@ -112,13 +113,16 @@ class Predictor:
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Copy the checkpoint to a new folder, which `from_pretrained` opens."""
-        target = Path(folder)
-        if target.exists() and any(target.iterdir()):
-            raise InputError(f"{target} is there already and not empty; give another name.")
-        target.mkdir(parents=True, exist_ok=True)
-        for pattern in FILES:
-            for path in sorted(self._folder().glob(pattern)):
-                shutil.copyfile(path, target / path.name)
+        target = Path(folder).absolute()
+        if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
+            raise InputError(f"{target} is there already and is no folder, or not empty; give another name.")
+        files = [path for pattern in FILES for path in sorted(self._folder().glob(pattern))]
+        names = [path.name for path in files]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        with partial_folder(target.parent, names) as partial:
+            for path in files:
+                shutil.copyfile(path, partial / path.name)
+            put_in_place(partial, target, names)
 
     def push_to_hub(self, repository: str, *, private: bool = False, token: str | None = None) -> str:
         """Upload the checkpoint to `org/name` on the Hugging Face hub and return its address. Needs the extra `[hub]`."""

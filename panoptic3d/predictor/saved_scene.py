@@ -19,14 +19,13 @@ from panoptic3d.data.arrays import Expected, array_names, read_array
 from panoptic3d.data.predictions import read_scene
 from panoptic3d.errors import InputError, reading
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.grid import VoxelGrid
+from panoptic3d.structures.grid import MAX_POINTS, VoxelGrid
 from panoptic3d.structures.pixel_map import DepthMap, PixelMap
 from panoptic3d.structures.scene import PanopticScene, View
 from panoptic3d.structures.scene_files import ARRAYS, FACTS, read_facts
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY, SemanticClass, Taxonomy
 from panoptic3d.viewer.png import png_bytes
 
-_MAX_POINTS = 512**3  # of a grid: more would be a trap for the memory
 _MAX_PIXELS = 100_000_000
 _ADVICE = "predict the scene again, or restore the file"
 _KNOWN = {taxonomy.name: taxonomy for taxonomy in (FRONT3D_TAXONOMY, MATTERPORT_TAXONOMY)}
@@ -127,7 +126,7 @@ def _grid(facts: Mapping[str, Any]) -> VoxelGrid:
     x, y, z = (int(size) for size in facts["grid"]["shape"])
     a, b, c = (float(index) for index in facts["grid"]["camera_index"])
     voxel_size_m = float(facts["grid"]["voxel_size_m"])
-    if min(x, y, z) < 1 or x * y * z > _MAX_POINTS:
+    if min(x, y, z) < 1 or x * y * z > MAX_POINTS:
         raise ValueError(f"a grid of {x}x{y}x{z} voxels")
     if not all(math.isfinite(value) for value in (a, b, c, voxel_size_m)) or voxel_size_m <= 0:
         raise ValueError("a grid with numbers that are not finite or not positive")

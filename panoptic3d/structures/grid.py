@@ -7,6 +7,8 @@ import torch
 from jaxtyping import Float
 from torch import Tensor
 
+MAX_POINTS = 512**3  # of a grid in a file: more would be a trap for the memory
+
 
 @dataclass(frozen=True)
 class VoxelGrid:

@@ -12,6 +12,7 @@ from panoptic3d.errors import InputError, MissingPartError, Panoptic3dError
 from panoptic3d.models.checkpoints.find import shipped_checkpoints
 from panoptic3d.models.checkpoints.hub import find_or_fetch, push
 from panoptic3d.predictor.predictor import Predictor
+from tests.predictor.echo import Echo
 
 
 class FakeHub(ModuleType):
@@ -71,6 +72,17 @@ def test_a_checkpoint_goes_to_the_hub_and_back(hub: FakeHub, tmp_path: Path) -> 
     assert copied.network.checkpoint["sha256"] == predictor.network.checkpoint["sha256"]
     with pytest.raises(InputError, match="not empty"):
         predictor.save_pretrained(tmp_path / "copy")
+
+
+def test_a_checkpoint_takes_no_place_of_a_file(tmp_path: Path) -> None:
+    network = Echo()
+    network.folder = shipped_checkpoints()["tiny"]
+    (tmp_path / "file").write_text("precious")
+    with pytest.raises(InputError, match="is no folder"):
+        Predictor(network=network).save_pretrained(tmp_path / "file")
+    Predictor(network=network).save_pretrained(tmp_path / "new" / "copy")
+    assert sorted(path.name for path in (tmp_path / "new").iterdir()) == ["copy"]
+    assert (tmp_path / "new" / "copy" / "config.json").is_file()
 
 
 def test_what_is_here_comes_before_the_hub(hub: FakeHub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from PIL import Image
 
 from panoptic3d.errors import InputError
-from panoptic3d.predictor.any_photo import as_photo
+from panoptic3d.predictor.any_photo import AnyPhoto, as_photo
 from panoptic3d.predictor.least_score import without_unsure
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.structures.camera import Camera
@@ -39,6 +40,13 @@ def test_every_kind_of_photo_gives_the_same_pixels(tmp_path: Path) -> None:
     assert torch.equal(grey, as_photo(pixels[None, :, :, 0]).image)
 
 
+def _cut_off() -> Image.Image:
+    """A picture whose pixels Pillow reads when somebody asks for them."""
+    file = io.BytesIO()
+    Image.effect_noise((64, 48), 60).save(file, "PNG")
+    return Image.open(io.BytesIO(file.getvalue()[:600]))
+
+
 @pytest.mark.parametrize(
     ("array", "what"),
     [
@@ -52,11 +60,12 @@ def test_every_kind_of_photo_gives_the_same_pixels(tmp_path: Path) -> None:
         (np.zeros((48, 64), object), "object"),
         (torch.zeros(3, 48, 64).to_sparse(), "dense tensor"),
         (torch.zeros(3, 48, 64, device="meta"), "dense tensor"),
+        (_cut_off(), "image file is truncated"),
         (b"", "is empty"),
         (b"no picture", "is no picture"),
     ],
 )
-def test_what_is_no_picture_is_refused(array: np.ndarray, what: str) -> None:
+def test_what_is_no_picture_is_refused(array: AnyPhoto, what: str) -> None:
     with pytest.raises(InputError, match=what):
         as_photo(array)
 
@@ -92,6 +101,7 @@ def test_unsure_things_are_left_out() -> None:
 
 _WRONG = """
 import numpy as np, torch
+from PIL import Image
 from pathlib import Path
 from panoptic3d.errors import Panoptic3dError
 import panoptic3d
@@ -107,6 +117,7 @@ calls = {
     "range": lambda: p(photo, min_score=2), "batch": lambda: p([photo], batch_size=0), "device": lambda: Predictor(device=3),
     "no device": lambda: Predictor(device="tpu"), "checkpoint": lambda: Predictor(checkpoint=3),
     "name": lambda: Predictor.from_pretrained(None), "index": lambda: scene[3], "load": lambda: PanopticScene.load(3),
+    "depth": lambda: p(photo, depth=3), "picture": lambda: p(photo, depth=Image.new("F", (64, 48))),
     "folder": lambda: p.save_pretrained("x"), "hub": lambda: Predictor.from_pretrained("nobody/nothing"),
 }
 for name, call in calls.items():
@@ -124,5 +135,5 @@ def test_wrong_types_are_answered_in_one_sentence(repository: Path) -> None:
     done = subprocess.run([sys.executable, "-c", _WRONG], capture_output=True, text=True, cwd=repository)
     assert done.returncode == 0, done.stderr
     lines = done.stdout.splitlines()
-    assert len(lines) == 20
+    assert len(lines) == 22
     assert not [line for line in lines if "was taken" in line]

@@ -92,6 +92,7 @@ def test_a_stranger_beside_the_photo_is_left_alone(folder: Path) -> None:
         ('{"fx": 3}', "fy is None"),
         ('{"fov_deg": "wide"}', "fov_deg is 'wide'"),
         ('{"fov_deg": 1e999}', "fov_deg is inf"),
+        (f'{{"fov_deg": 1{"0" * 400}}}', "fov_deg is 1000"),
         ('{"fov_deg": 400}', "between 0 and 180"),
         (json.dumps(_CAMERA | {"width": 6400}), "6400x48 for a photo of 64x48"),
     ],

@@ -71,6 +71,10 @@ def test_negative_and_implausible_depths_are_refused_where_they_are_metres() -> 
     with pytest.raises(InputError, match="--depth-unit"):
         load_depth(np.full((48, 64), 2400.0, np.float32))
     load_depth(-np.ones((48, 64), np.float32), DepthOptions("affine"))
+    for tensor in (torch.ones(48, 64).to_sparse(), torch.ones(48, 64, device="meta")):
+        with pytest.raises(InputError, match="a depth in memory is a dense tensor"):
+            load_depth(tensor)
+    assert load_depth(torch.ones(48, 64, dtype=torch.bfloat16)).values.dtype == np.float32
     load_depth(np.full((48, 64), 2400.0, np.float32), DepthOptions("scale"))
 
 

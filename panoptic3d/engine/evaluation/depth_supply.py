@@ -3,6 +3,7 @@
 import hashlib
 import json
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
 
@@ -53,7 +54,7 @@ class DepthFolder:
 
     place: DepthPlace
 
-    @property
+    @cached_property
     def facts(self) -> dict[str, Any]:
         files = sorted(p for p in self.place.path.rglob("*") if p.is_file())
         stamps = [[str(p.relative_to(self.place.path)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]

@@ -1,6 +1,6 @@
 """Scores of fused scenes: every view as the scene shows it, and the panoptic quality of the whole scene (PQ_scene)."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -16,7 +16,7 @@ from panoptic3d.data.splits import Split
 from panoptic3d.engine.evaluation.records import SampleRecord
 from panoptic3d.engine.evaluation.tables import Table
 from panoptic3d.engine.evaluation.truth import file_stamp
-from panoptic3d.errors import InputError
+from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.export.scene_pixels import ScenePixels, pooled
 from panoptic3d.metrics.protocol import Protocol
 from panoptic3d.metrics.scene_quality import scene_quality
@@ -48,24 +48,31 @@ class FusedPredictions:
         room = self.fused.room_of(key)
         sample = data.read(key)
         assert sample.truth is not None
-        scene = _scene(self.folder, room.name)
+        scene = self.scene(room.name)
         pose = room.scene_from_camera(_pose(sample))
         return PredictedVoxels.from_scene(
             cut_scene(scene, pose, sample.camera, sample.truth.grid, sample.truth.frustum_mask)
         )
 
+    def scene(self, name: str) -> PanopticScene:
+        return _scene(self.folder, name, file_stamp(self.fused.file(name)))
 
-def scene_scores(predictions: FusedPredictions, data: DataRoot, split: Split, compat: str | None) -> dict[str, Any]:
-    """PQ_scene of each room over its fused views and over those held out, and the means with intervals over rooms."""
+
+def scene_scores(
+    predictions: FusedPredictions, data: DataRoot, split: Split, compat: str | None, left_out: Collection[str] = ()
+) -> dict[str, Any]:
+    """PQ_scene of each room over its fused views and over those held out, and the means with intervals over rooms. Views
+    in `left_out` have no ground truth that can be read.
+    """
     groups: dict[str, dict[str, float]] = {"fused": {}, "held_out": {}}
     asked = {key.partition("/")[0] for key in split.keys}
     for name, room in predictions.fused.rooms.items():
         if name not in asked:
             continue
-        pixels = ScenePixels.of(_scene(predictions.folder, name))
-        for group, frames in (("fused", room.frames), ("held_out", room.held_out)):
+        for group, listed in (("fused", room.frames), ("held_out", room.held_out)):
+            frames = [frame for frame in listed if f"{name}/{frame}" not in left_out]
             if frames:
-                groups[group][name] = _quality(pixels, room, data, frames, compat)
+                groups[group][name] = _quality(predictions, room, data, frames, compat)
     return {"compat": compat} | {group: _summary(rooms) for group, rooms in groups.items() if rooms}
 
 
@@ -101,12 +108,30 @@ def tables_of_fusion(fusion: Mapping[str, Any]) -> Table:
 
 
 @lru_cache(maxsize=1)
-def _scene(folder: Path, name: str) -> PanopticScene:
-    """Views of a room come one after the other."""
+def _scene(folder: Path, name: str, stamp: tuple[str, int, int]) -> PanopticScene:
+    """Views of a room come one after the other. `stamp` is of its file: another one is read again."""
     return open_fused(folder).scene(name)
 
 
-def _quality(pixels: ScenePixels, room: FusedRoom, data: DataRoot, frames: Sequence[str], compat: str | None) -> float:
+@lru_cache(maxsize=1)
+def _pixels(folder: Path, name: str, stamp: tuple[str, int, int]) -> ScenePixels:
+    return ScenePixels.of(_scene(folder, name, stamp))
+
+
+def _quality(
+    predictions: FusedPredictions, room: FusedRoom, data: DataRoot, frames: Sequence[str], compat: str | None
+) -> float:
+    """0 where a file is not sound: as for views, of which the result lists the failures."""
+    try:
+        return _quality_of_views(predictions, room, data, frames, compat)
+    except BadFileError:
+        return 0.0
+
+
+def _quality_of_views(
+    predictions: FusedPredictions, room: FusedRoom, data: DataRoot, frames: Sequence[str], compat: str | None
+) -> float:
+    pixels = _pixels(predictions.folder, room.name, file_stamp(predictions.fused.file(room.name)))
     predicted, true = [], []
     for frame in frames:
         sample = data.read(f"{room.name}/{frame}", has_voxels=False)

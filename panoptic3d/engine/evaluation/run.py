@@ -112,7 +112,8 @@ def carry_out(order: EvaluationOrder) -> int:
         for protocol in protocols
     ]
     if plan is not None and isinstance(plan.predictions, FusedPredictions):
-        scene = scene_scores(plan.predictions, plan.data, split, order.compat)
+        left_out = {record.key for record in records if record.bad_truth is not None}
+        scene = scene_scores(plan.predictions, plan.data, split, order.compat, left_out)
         for result, protocol in zip(results, protocols, strict=True):
             result["fusion"] = {"views": prq_apart(plan.predictions, records, protocol), "scene": scene}
     if distributed.is_main():

@@ -15,12 +15,11 @@ from panoptic3d.predictor.fusion.ids import associated, unassociated
 from panoptic3d.predictor.fusion.things import ViewThings
 from panoptic3d.predictor.fusion.views import PosedScene, ViewVotes, candidates_of, in_frustum, votes_of
 from panoptic3d.predictor.fusion.volume import FusedLabels, FusedSurface, fused_labels, fused_surface
-from panoptic3d.structures.grid import VoxelGrid
+from panoptic3d.structures.grid import MAX_POINTS, VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
 from panoptic3d.structures.scene import PanopticScene, View
 
 _LABELLED_VOX = 1.5  # voxels so near to the surface get a label
-_MOST_POINTS = 400_000_000
 _FARTHEST_M = 1000.0  # between two cameras of a room
 _KNOWN_STEP = 4  # voxels: what the frusta hold is looked at in such steps
 _RIGID_TOLERANCE = 1e-3
@@ -151,7 +150,7 @@ def _grid(own: VoxelGrid, candidates: Int64[np.ndarray, "n 3"]) -> tuple[VoxelGr
     low = candidates.min(axis=0) - 1 if len(candidates) else np.zeros(3, np.int64)
     high = candidates.max(axis=0) + 2 if len(candidates) else np.ones(3, np.int64)
     x, y, z = (high - low).tolist()
-    if x * y * z > _MOST_POINTS:
+    if x * y * z > MAX_POINTS:  # a saved scene would not be read again
         size = " x ".join(f"{n * own.voxel_size_m:.0f}" for n in (x, y, z))
         raise InputError(f"the photos' scenes reach over {size} m; check the scale of the poses, which are in metres.")
     a, b, c = (float(i) - float(n) for i, n in zip(own.camera_index, low, strict=True))

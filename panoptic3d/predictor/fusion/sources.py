@@ -1,7 +1,7 @@
 """What `panoptic3d fuse DIR` fuses: the photos in a folder, or the scenes that were predicted of them."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 from panoptic3d.errors import InputError
@@ -58,24 +58,29 @@ def scene_of(source: Source, pose: PosedPhoto, predictor: Callable[[], Predictor
     """Intrinsics that come with the poses win over EXIF, and over what the call says of all photos."""
     if source.is_scene:
         scene = load_scene(source.path)
-        _refuse_other_lens(source, scene.camera, pose.camera)
+        _refuse_other_lens(source, scene.camera, pose)
         return scene
     try:
         photo = load_photo(source.path)
-        camera = given if pose.camera is None else GivenCamera(camera=pose.camera)
-        (scene,) = predictor().batch([photo], camera)
+        (scene,) = predictor().batch([photo], _camera_of(pose) or given)
     except InputError as error:
         raise InputError(f"{source.path} cannot be used: {error}") from error
-    if pose.camera is not None:
-        scene = replace(scene, provenance={**scene.provenance, "camera_source": "the file of poses"})
     return scene
 
 
-def _refuse_other_lens(source: Source, used: Camera, told: Camera | None) -> None:
+def _camera_of(pose: PosedPhoto) -> GivenCamera | None:
+    """None where the file of poses says nothing of the lens."""
+    if pose.camera is None and pose.fov_deg is None:
+        return None
+    return GivenCamera(camera=pose.camera, fov_deg=pose.fov_deg, source="the file of poses")
+
+
+def _refuse_other_lens(source: Source, used: Camera, pose: PosedPhoto) -> None:
     """A scene was made with a camera, which poses cannot change any more."""
-    if told is None:
+    other = pose.fov_deg if pose.camera is None else pose.camera.horizontal_fov_deg
+    if other is None:
         return
-    fov, other = used.horizontal_fov_deg, told.horizontal_fov_deg
+    fov = used.horizontal_fov_deg
     if abs(fov - other) > 2:
         raise InputError(
             f"{source.path} was predicted with a field of view of {fov:.1f} degrees and its pose says {other:.1f}; "

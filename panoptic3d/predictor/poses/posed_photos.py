@@ -23,6 +23,7 @@ class PosedPhoto:
     camera: Camera | None = None  # None where the file says nothing of the lens
     # COLMAP's sparse points that this photo shows: pixel (u, v) of `camera` and depth along the axis, in the file's units.
     points: Float64[np.ndarray, "n 3"] = field(default_factory=lambda: np.zeros((0, 3)))
+    fov_deg: float | None = None  # horizontal, where the file says that and no size
 
 
 @dataclass(frozen=True, eq=False)

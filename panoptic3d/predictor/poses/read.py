@@ -106,13 +106,16 @@ def _of_json(tree: Any) -> PoseFile:
             name = str(frame["file_path"])
             pose = rigid(np.array(frame["transform_matrix"], np.float64)) @ _OUR_AXES
             camera = _camera({**tree, **frame})
+            fov_deg = None if camera is not None else _fov_deg({**tree, **frame})
         except (KeyError, TypeError, ValueError, InputError) as error:
             what = f"no {error}" if isinstance(error, KeyError) else str(error).rstrip(".")
             raise ValueError(f"{what} in frame {number}") from None
-        photos.append(PosedPhoto(name.removeprefix("./"), pose, camera))
+        photos.append(PosedPhoto(name.removeprefix("./"), pose, camera, fov_deg=fov_deg))
     frames = [frame for frame in tree["frames"] if isinstance(frame, Mapping)]
     if any(abs(float(source.get(key) or 0)) > 1e-6 for source in (tree, *frames) for key in _DISTORTION):
         notes.append("the poses come with a lens distortion, which is not modelled; undistorted photos fit better")
+    if any(source.get("fl_x") is not None for source in (tree, *frames)) and any(p.camera is None for p in photos):
+        notes.append("the poses have focal lengths without the size w and h that they are for, and these are not used")
     return PoseFile(tuple(photos), tuple(notes))
 
 
@@ -129,3 +132,12 @@ def _camera(facts: Mapping[str, Any]) -> Camera | None:
     fy = float(facts.get("fl_y") or fx)
     cx, cy = float(facts.get("cx") or width / 2) - 0.5, float(facts.get("cy") or height / 2) - 0.5
     return Camera(fx, fy, cx, cy, width, height)
+
+
+def _fov_deg(facts: Mapping[str, Any]) -> float | None:
+    """Of files without a size, as those of the NeRF scenes made in Blender."""
+    if facts.get("camera_angle_x") is None:
+        return None
+    fov_deg = float(np.degrees(float(facts["camera_angle_x"])))
+    Camera.from_fov(fov_deg, 1, 1)  # which refuses what is none
+    return fov_deg

@@ -44,7 +44,10 @@ def found_scale(maps: Sequence[DepthMap], cameras: Sequence[Camera], poses: Sequ
     views = [_DepthView.of(depth_map, camera) for depth_map, camera in zip(maps, cameras, strict=True)]
     matrices = [pose.world_from_camera for pose in poses]
     centres = np.stack([matrix[:3, 3] for matrix in matrices])
-    reach = float(np.median(np.linalg.norm(centres - np.median(centres, axis=0), axis=1)))
+    away = np.linalg.norm(centres - np.median(centres, axis=0), axis=1)
+    reach = float(np.median(away))
+    if reach < 1e-9:  # most of them from one tripod: the others fix the scale
+        reach = float(away.max())
     sparse = _of_points(views, poses)
     if reach < 1e-9:
         raise InputError("all poses are at one place, from which no scale follows; give --pose-scale 1.")

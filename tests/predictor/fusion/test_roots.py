@@ -1,19 +1,22 @@
 """A whole root through `fuse --data` and `evaluate --fused`, with the truth in the place of a network."""
 
 import json
+import os
 from pathlib import Path
 
 import pytest
+import torch
 from torch import Tensor
 
 from panoptic3d.cli.main import main
-from panoptic3d.data.fused import open_fused
-from panoptic3d.data.roots import open_root
+from panoptic3d.data.fused import FusedRoom, open_fused, write_fused_index, write_fused_room
+from panoptic3d.data.roots import DataRoot, open_root
 from panoptic3d.data.splits import split_of_keys
 from panoptic3d.engine.evaluation.fused import FusedPredictions, scene_scores
 from panoptic3d.errors import InputError
 from panoptic3d.predictor.fusion.roots import fuse_root, num_rooms
 from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.scene import PanopticScene
 
 
@@ -57,12 +60,39 @@ def test_the_truth_of_views_makes_the_truth_of_the_room(tmp_path: Path) -> None:
     assert result["fusion"]["scene"]["fused"]["pq_scene"] == pytest.approx(scores["fused"]["pq_scene"])
 
 
+_GRID = VoxelGrid((8, 8, 8), 0.03, (3.5, 3.5, -9.5))
+
+
+def _floor(level: int) -> PanopticScene:
+    distance = (torch.arange(8) - level).abs().clamp(max=3).float()[None, :, None].expand(8, 8, 8).contiguous()
+    none = torch.zeros(8, 8, 8, dtype=torch.int32)
+    return PanopticScene(distance, none.byte(), none, Camera.from_fov(60, 64, 48), _GRID)
+
+
+def test_files_of_fused_rooms_that_change_or_break(tmp_path: Path) -> None:
+    room = FusedRoom("a", ("0001",), ("0002",), _GRID, torch.eye(4, dtype=torch.float64))
+    write_fused_index(tmp_path, [room], {})
+    predictions = FusedPredictions(tmp_path)
+    for level in (2, 5):
+        write_fused_room(tmp_path, _floor(level), room)
+        os.utime(tmp_path / "a.npz", (level, level))  # however coarse the clock of the file system is
+        assert bool((predictions.scene("a").distance_vox[:, level] == 0).all())
+    (tmp_path / "a.npz").write_bytes(b"")
+    data, split = DataRoot(tmp_path, "front3d"), split_of_keys("all", ["a/0001", "a/0002"])
+    scores = scene_scores(predictions, data, split, None)
+    assert scores["fused"]["rooms"] == scores["held_out"]["rooms"] == {"a": 0.0}
+    assert scene_scores(predictions, data, split, None, {"a/0002"}).keys() == {"compat", "fused"}
+
+
 def test_a_room_with_too_few_views_is_refused(tmp_path: Path) -> None:
     split = split_of_keys("all", ["a/0001", "a/0002", "b/0001"])
     assert num_rooms(split, 1) == 2
     with pytest.raises(InputError, match="1 of 2 rooms have fewer than 2 views"):
         num_rooms(split, 2)
     with pytest.raises(InputError, match=r"holds no fused\.json"):
+        open_fused(tmp_path)
+    write_fused_index(tmp_path, [FusedRoom("a", (), (), _GRID, torch.zeros(4, 4, dtype=torch.float64))], {})
+    with pytest.raises(InputError, match="no rotation and translation"):
         open_fused(tmp_path)
     (tmp_path / "fused.json").write_text('{"format": "other"}')
     with pytest.raises(InputError, match="the format 'other'"):

@@ -7,8 +7,13 @@ import numpy as np
 import pytest
 
 from panoptic3d.errors import InputError
+from panoptic3d.predictor.cameras import GivenCamera
+from panoptic3d.predictor.fusion.sources import Source, scene_of
 from panoptic3d.predictor.poses.posed_photos import PosedPhoto, PoseFile, matched, rotation_of
 from panoptic3d.predictor.poses.read import read_poses
+from panoptic3d.predictor.predictor import Predictor
+from tests.predictor.echo import Echo
+from tests.predictor.hostile import picture
 
 _QUATERNIONS = ((0.5, 0.5, -0.5, 0.5), (0.8, 0.0, 0.6, 0.0), (1.0, 0.0, 0.0, 0.0))  # w, x, y, z
 _PLACES = ((1.0, 2.0, 3.0), (-0.5, 0.25, 4.0), (0.0, 0.0, 0.0))
@@ -103,6 +108,24 @@ def test_two_poses_that_fit_alike_are_refused() -> None:
         PoseFile(tuple(poses)).of("a.jpg")
 
 
+def test_a_field_of_view_needs_no_size(tmp_path: Path) -> None:
+    """As NeRF's own scenes have it. Focal lengths without a size say nothing, and that is said."""
+    frames = [{"file_path": "./train/r_0", "transform_matrix": np.eye(4).tolist()}]
+    (tmp_path / "transforms.json").write_text(json.dumps({"camera_angle_x": np.pi / 3, "frames": frames}))
+    poses = read_poses(tmp_path)
+    (photo,) = poses.photos
+    assert (photo.camera, photo.fov_deg, poses.notes) == (None, pytest.approx(60.0), ())
+    (tmp_path / "transforms.json").write_text(json.dumps({"fl_x": 300.0, "frames": frames}))
+    (note,) = read_poses(tmp_path).notes
+    assert "without the size w and h" in note
+    photo_file = tmp_path / "r_0.png"
+    picture(64, 48).save(photo_file)
+    source = Source(photo_file, "train/r_0.png", is_scene=False)
+    scene = scene_of(source, photo, lambda: Predictor(network=Echo()), GivenCamera(fov_deg=90))
+    assert scene.camera.horizontal_fov_deg == pytest.approx(60.0)
+    assert scene.provenance["camera_source"] == "the file of poses"
+
+
 _BAD = {
     "empty.txt": ("", "no pose"),
     "words.txt": ("a.jpg 1 2 3", "4 words in line 1"),
@@ -115,6 +138,10 @@ _BAD = {
     "scaled.json": (
         '{"frames": [{"file_path": "a", "transform_matrix": [[2,0,0,0],[0,2,0,0],[0,0,2,0],[0,0,0,1]]}]}',
         "frame 0",
+    ),
+    "wide.json": (
+        '{"camera_angle_x": 4, "frames": [{"file_path": "a", "transform_matrix": [[1,0,0,0],[0,1,0,0],[0,0,1,0]]}]}',
+        "between 0 and 180 degrees.*frame 0",
     ),
     "nameless.json": ('{"frames": [{"transform_matrix": []}]}', "no 'file_path' in frame 0"),
     "short.json": ('{"frames": [{"file_path": "a", "transform_matrix": [1, 2]}]}', "frame 0"),
