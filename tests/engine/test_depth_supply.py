@@ -64,7 +64,10 @@ def test_true_depth_is_the_samples(tmp_path: Path) -> None:
     np.save(tmp_path / f"{sample.scene}_{sample.frame}.npy", sample.depth_m.numpy())
     folder = depth_supply(str(tmp_path), DepthOptions())
     assert isinstance(folder, DepthFolder)
-    assert folder.facts is folder.facts  # its files are listed once, and not for every sample
+    facts = folder.facts
+    (tmp_path / "late.npy").write_bytes(b"x")
+    assert folder.facts == facts  # its files are listed once, and not for every sample
+    assert depth_supply(str(tmp_path), DepthOptions()).facts != facts
     assert torch.equal(folder.of(sample).values.nan_to_num(), given.values.nan_to_num())
     with pytest.raises(InputError, match="no depth of"):
         folder.of(replace(sample, frame="0099"))

@@ -54,12 +54,16 @@ class DepthFolder:
 
     place: DepthPlace
 
-    @cached_property
+    @property
     def facts(self) -> dict[str, Any]:
+        return {"source": self.place.path.name, "files": self._digest, **self.place.options.facts()}
+
+    @cached_property
+    def _digest(self) -> str:
+        """Of names, sizes and times of change, looked at once: every sample asks for the facts."""
         files = sorted(p for p in self.place.path.rglob("*") if p.is_file())
         stamps = [[str(p.relative_to(self.place.path)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
-        digest = hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16]
-        return {"source": self.place.path.name, "files": digest, **self.place.options.facts()}
+        return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16]
 
     def of(self, sample: Sample) -> GivenDepth:
         photo = Path(f"{sample.scene}_{sample.frame}")
