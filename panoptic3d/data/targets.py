@@ -26,6 +26,7 @@ from panoptic3d.structures.taxonomy import Taxonomy
 
 STRIDES = (1, 2, 4)
 MIN_INSTANCE_PIXELS, MAX_INSTANCES = 200, 15  # of PanoRecon; Uni-3D keeps all, of any size on Matterport3D
+_NUM_LABELS = 256  # of a byte
 
 
 @dataclass(frozen=True, eq=False)
@@ -79,10 +80,12 @@ def pool_labels(truth: VoxelTruth, labels: Tensor, stride: int) -> Int32[Tensor,
     is_labelled = labels != 0
     cells, shape = _window_cells(truth, truth.linear_index[is_labelled], stride)
     values = labels[is_labelled].to(torch.int32).expand(8, -1)
-    is_inside = cells >= 0
-    pooled = values.new_zeros(shape[0] * shape[1] * shape[2])
-    pooled.scatter_reduce_(0, cells[is_inside], values[is_inside], "amax")
-    return pooled.view(shape)
+    num_cells = shape[0] * shape[1] * shape[2]
+    pooled = values.new_zeros(
+        num_cells + 1
+    )  # the last one takes what lies outside: a mask would be waited for on a GPU
+    cells = torch.where(cells < 0, num_cells, cells)
+    return pooled.scatter_reduce_(0, cells.view(-1), values.reshape(-1), "amax")[:-1].view(shape)
 
 
 def pooled_mask(truth: VoxelTruth, is_member: Bool[Tensor, " n"], stride: int) -> Bool[Tensor, "cx cy cz"]:
@@ -162,31 +165,27 @@ def instances_of_maps(
     """Things with more than `min_pixels` pixels, the first `max_count` by id. Its class is the most frequent of its pixels
     (the smaller id on a tie); an instance whose class is no thing is left out.
     """
-    things = []
-    ids, counts = instance_map.unique(return_counts=True)
-    for instance in ids[(counts > min_pixels) & (ids > 0)].tolist():
-        mask = instance_map == instance
-        label = int(torch.bincount(semantic[mask].long()).argmax())
-        if taxonomy.is_thing(label):
-            things.append((instance, label, mask))
+    ids, place, counts = instance_map.unique(return_inverse=True, return_counts=True)
+    pairs = place * _NUM_LABELS + semantic
+    labels = torch.bincount(pairs.view(-1), minlength=len(ids) * _NUM_LABELS).view(-1, _NUM_LABELS).argmax(1)
+    found = torch.stack((ids.long(), counts, labels), dim=1).tolist()  # all at once: a GPU is waited for
+    things = [(i, label) for i, count, label in found if count > min_pixels and i > 0 and taxonomy.is_thing(label)]
     kept = things[:max_count]
-    masks = (
-        torch.stack([mask for _, _, mask in kept]) if kept else instance_map.new_zeros((0, *instance_map.shape)).bool()
-    )
+    masks = instance_map == instance_map.new_tensor([i for i, _ in kept])[:, None, None]
     return Instances2d(
-        ids=tuple(instance for instance, _, _ in kept),
-        classes=tuple(label for _, label, _ in kept),
+        ids=tuple(i for i, _ in kept),
+        classes=tuple(label for _, label in kept),
         masks=masks,
         boxes=_boxes(masks),
     )
 
 
 def _boxes(masks: Bool[Tensor, "n h w"]) -> Int64[Tensor, "n 4"]:
-    boxes = torch.zeros((len(masks), 4), dtype=torch.int64, device=masks.device)
-    for number, mask in enumerate(masks):
-        rows, columns = mask.any(1).nonzero(), mask.any(0).nonzero()
-        boxes[number] = torch.stack((columns[0, 0], rows[0, 0], columns[-1, 0], rows[-1, 0]))
-    return boxes
+    """First column, first row, last column, last row of masks that are not empty."""
+    rows, columns = masks.any(2).long(), masks.any(1).long()
+    first = [has.argmax(1) for has in (columns, rows)]
+    last = [has.shape[1] - 1 - has.flip(1).argmax(1) for has in (columns, rows)]
+    return torch.stack((*first, *last), dim=1)
 
 
 def _window_cells(truth: VoxelTruth, linear: Tensor, stride: int) -> tuple[Int64[Tensor, "8 n"], tuple[int, int, int]]:
@@ -210,8 +209,9 @@ def _weight_of_voxels(truth: VoxelTruth, index: Int64[Tensor, "n 3"]) -> Float32
     """1 outside of the stored box."""
     if truth.weight.numel() == 0:
         return torch.ones(len(index), device=index.device)
-    size = index.new_tensor(truth.weight.shape)
-    local = index - index.new_tensor(truth.weight_start)
-    is_inside = ((local >= 0) & (local < size)).all(1)
-    i, j, k = torch.minimum(local.clamp(min=0), size - 1).unbind(1)
-    return torch.where(is_inside, truth.weight[i, j, k].float(), 1.0)
+    is_inside, places = torch.ones(len(index), dtype=torch.bool, device=index.device), []
+    for along, start, size in zip(index.unbind(1), truth.weight_start, truth.weight.shape, strict=True):
+        local = along - start
+        is_inside &= (local >= 0) & (local < size)
+        places.append(local.clamp(min=0, max=size - 1))
+    return torch.where(is_inside, truth.weight[places[0], places[1], places[2]].float(), 1.0)

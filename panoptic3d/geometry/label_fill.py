@@ -23,9 +23,15 @@ def filled_labels(
     filled = ids.clone()
     rows = is_open.nonzero()[:, 0]
     rows = rows[_is_near(volume.view(nx, ny, nz) > 0, reach).view(-1)[cells[rows]]]
-    cells = cells[rows]
-    for i, j, k in offsets:
-        label = volume[cells + ((i * ny + j) * nz + k)]
+    cells, steps = cells[rows], [(i * ny + j) * nz + k for i, j, k in offsets]
+    if ids.device.type != "cpu":  # looks at all offsets of all rows: nothing to wait for
+        label = torch.zeros_like(cells, dtype=volume.dtype)
+        for step in steps:
+            label = torch.where(label > 0, label, volume[cells + step])
+        filled[rows] = torch.where(label > 0, label.long(), filled[rows])
+        return filled
+    for step in steps:
+        label = volume[cells + step]
         is_found = label > 0
         filled[rows[is_found]] = label[is_found].long()
         rows, cells = rows[~is_found], cells[~is_found]

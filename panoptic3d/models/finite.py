@@ -19,18 +19,19 @@ class NotFiniteError(Panoptic3dError):
 
 def checked(prediction: Prediction[LevelsT]) -> Prediction[LevelsT]:
     """The same, or an error for the first part that is not a number, or infinite where a length is meant."""
-    _check("depth", prediction.depth_m, may_be_infinite=False)
+    judged = [("depth", prediction.depth_m, ~torch.isfinite(prediction.depth_m))]
     for number, level in enumerate(prediction.levels):
         for name, value in vars(level).items():
             if isinstance(value, Tensor) and value.is_floating_point():
-                _check(f"{name} of level {number}", value, may_be_infinite=name not in _NUMBERS)
+                is_bad = ~torch.isfinite(value) if name in _NUMBERS else torch.isnan(value)
+                judged.append((f"{name} of level {number}", value, is_bad))
+    if bool(torch.stack([is_bad.any() for *_, is_bad in judged]).any()):  # a device is waited for once
+        raise NotFiniteError(next(_complaint(*part) for part in judged if bool(part[2].any())))
     return prediction
 
 
-def _check(name: str, values: Tensor, may_be_infinite: bool) -> None:
-    is_bad = torch.isnan(values) if may_be_infinite else ~torch.isfinite(values)
-    if bool(is_bad.any()):
-        raise NotFiniteError(
-            f"the network's {name} is no finite number at {int(is_bad.sum()):,} of {values.numel():,} places; "
-            "its weights do not fit this photo, give another checkpoint."
-        )
+def _complaint(name: str, values: Tensor, is_bad: Tensor) -> str:
+    return (
+        f"the network's {name} is no finite number at {int(is_bad.sum()):,} of {values.numel():,} places; "
+        "its weights do not fit this photo, give another checkpoint."
+    )

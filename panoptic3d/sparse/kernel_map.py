@@ -7,13 +7,15 @@ Within a class a tap moves the number of the cell that is read by a constant, wh
 
 import itertools
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from jaxtyping import Int, Int32, Int64
 from torch import Tensor
 
 from panoptic3d.sparse.kernel import Kernel
-from panoptic3d.sparse.voxel_table import Box, VoxelTable
+from panoptic3d.sparse.row_ops import stable_order
+from panoptic3d.sparse.voxel_table import Box, VoxelTable, row_like
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
@@ -26,9 +28,17 @@ class TapClass:
     taps: tuple[int, ...]
     deltas: tuple[int, ...]
 
+    @cached_property
+    def tap_numbers(self) -> Int64[Tensor, " t"]:
+        return torch.tensor(self.taps, device=self.base.device)
+
+    @cached_property
+    def _moves(self) -> Int64[Tensor, " t"]:
+        return torch.tensor(self.deltas, device=self.base.device)
+
     def cells(self, base: Int[Tensor, " m"], first: int = 0, last: int | None = None) -> Int[Tensor, "m t"]:
         """The cells that the taps `first .. last-1` (all of them without) read from rows with these bases."""
-        return base[:, None] + torch.tensor(self.deltas[first:last], dtype=base.dtype, device=base.device)
+        return base[:, None] + self._moves[first:last].to(base.dtype)
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,20 +55,18 @@ class Side:
         full = torch.full((self.num_rows, num_taps), -1, dtype=torch.int32, device=self.table.numbers.device)
         for tap_class in self.classes:
             found = self.table.rows(tap_class.cells(tap_class.base))
-            taps = torch.tensor(tap_class.taps, device=full.device)
             if tap_class.rows is None:
-                full[:, taps] = found
-            else:
-                full[tap_class.rows[:, None], taps] = found
+                return found  # the only class has all rows and all taps
+            full[tap_class.rows[:, None], tap_class.tap_numbers] = found
         return full
 
 
 def coarse_side(fine: SparseVoxels, coarse: SparseVoxels, kernel: Kernel, table_bytes: int) -> Side:
     """Coarse rows read fine ones: what a convolution writes."""
-    corner = coarse.coords * _row_of(coarse, [1, *[kernel.stride] * 3])
-    corner = corner - _row_of(coarse, [0, *[kernel.padding] * 3])
+    corner = coarse.coords * row_like(coarse.coords, 1, kernel.stride)
+    corner = corner - row_like(coarse.coords, 0, kernel.padding)
     reach = kernel.dilation * (kernel.size - 1)
-    box = Box.around(fine.coords, corner, corner + _row_of(coarse, [0, reach, reach, reach]))
+    box = Box.around(fine.coords, corner, corner + row_like(coarse.coords, 0, reach))
     axis = [(t, kernel.dilation * t) for t in range(kernel.size)]
     taps, deltas = _combined(kernel, box, (axis, axis, axis))
     whole = TapClass(None, box.number(corner), taps, deltas)
@@ -67,27 +75,34 @@ def coarse_side(fine: SparseVoxels, coarse: SparseVoxels, kernel: Kernel, table_
 
 def fine_side(fine: SparseVoxels, coarse: SparseVoxels, kernel: Kernel, table_bytes: int) -> Side:
     """Fine rows read coarse ones: what a transposed convolution and the gradient of a convolution write."""
-    moved = fine.coords + _row_of(fine, [0, *[kernel.padding] * 3])
-    cell = torch.div(moved, _row_of(fine, [1, *[kernel.stride] * 3]), rounding_mode="floor")
+    moved = fine.coords + row_like(fine.coords, 0, kernel.padding)
+    cell = torch.div(moved, row_like(fine.coords, 1, kernel.stride), rounding_mode="floor")
     reach = -(-kernel.dilation * (kernel.size - 1) // kernel.stride)
-    box = Box.around(coarse.coords, cell, cell - _row_of(fine, [0, reach, reach, reach]))
-    residue = moved[:, 1:] - cell[:, 1:] * kernel.stride
+    box = Box.around(coarse.coords, cell, cell - row_like(fine.coords, 0, reach))
     base = box.number(cell)
-    classes = [_fine_class(kernel, box, base, residue, rest) for rest in _residues(kernel)]
+    if kernel.stride == 1:
+        classes = [_fine_class(kernel, box, base, None, (0, 0, 0))]
+    else:
+        rows = _rows_by_residue(moved[:, 1:] - cell[:, 1:] * kernel.stride, kernel.stride)
+        residues = itertools.product(range(kernel.stride), repeat=3)
+        classes = [_fine_class(kernel, box, base, *pair) for pair in zip(rows, residues, strict=True)]
     table = VoxelTable.build(coarse.coords, box, table_bytes)
     return Side(len(fine), len(coarse), table, tuple(c for c in classes if c.taps and len(c.base)))
 
 
-def _residues(kernel: Kernel) -> list[tuple[int, int, int]]:
-    axis = range(kernel.stride)
-    return [(a, b, c) for a in axis for b in axis for c in axis]
+def _rows_by_residue(residue: Int32[Tensor, "n 3"], stride: int) -> list[Int64[Tensor, " _"]]:
+    """The rows of each residue, ascending; residues in C order."""
+    a, b, c = residue.long().unbind(1)
+    code = (a * stride + b) * stride + c
+    counts = torch.bincount(code, minlength=stride**3).tolist()
+    return list(stable_order(code, stride**3).split(counts))
 
 
 def _fine_class(
     kernel: Kernel,
     box: Box,
     base: Int64[Tensor, " n"],
-    residue: Int32[Tensor, "n 3"],
+    rows: Int64[Tensor, " m"] | None,
     rest: tuple[int, int, int],
 ) -> TapClass:
     """A tap leads from the lattice residue `rest` to a coarse cell if `dilation*tap` has that residue, too."""
@@ -100,10 +115,7 @@ def _fine_class(
         for r in rest
     ]
     taps, deltas = _combined(kernel, box, (axes[0], axes[1], axes[2]))
-    if kernel.stride == 1:
-        return TapClass(None, base, taps, deltas)
-    rows = (residue == residue.new_tensor(rest)).all(1).nonzero()[:, 0]
-    return TapClass(rows, base[rows], taps, deltas)
+    return TapClass(rows, base if rows is None else base[rows], taps, deltas)
 
 
 Axis = list[tuple[int, int]]  # tap along the axis, cells that it moves
@@ -116,7 +128,3 @@ def _combined(kernel: Kernel, box: Box, axes: tuple[Axis, Axis, Axis]) -> tuple[
         taps.append(kernel.tap(a, b, c))
         deltas.append(da * box.steps[1] + db * box.steps[2] + dc)
     return tuple(taps), tuple(deltas)
-
-
-def _row_of(voxels: SparseVoxels, values: list[int]) -> Int32[Tensor, " 4"]:
-    return voxels.coords.new_tensor(values)

@@ -6,6 +6,7 @@ from collections.abc import Callable, Hashable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+import torch.nn.functional as F
 from jaxtyping import Float, Int32
 from torch import Tensor
 
@@ -70,7 +71,12 @@ class Plan:
 
     def _lines(self, channel_product: int) -> LinedRows | None:
         """The rows in lines, if that is faster: a matter of how many products with zeros it adds."""
-        is_possible = self.is_mirrored and (self.kernel.size, self.kernel.dilation) == (LINE_TAPS, 1) and len(self.fine)
+        is_possible = (
+            self.fine.device.type == "cpu"
+            and self.is_mirrored
+            and (self.kernel.size, self.kernel.dilation) == (LINE_TAPS, 1)
+            and len(self.fine)
+        )
         if not is_possible:
             return None
         lines = self.lined_rows()
@@ -110,7 +116,9 @@ class Schedule:
         return 1 if self.lines is None else LINE_TAPS
 
     def sources(self, features: Float[Tensor, "m c"]) -> Float[Tensor, "m2 c2"]:
-        """The rows that the blocks gather."""
+        """The rows that the blocks gather; on a GPU a row of zeros behind them, for taps without a voxel."""
+        if features.device.type != "cpu":
+            return F.pad(features, (0, 0, 0, 1))
         return features if self.lines is None else self.lines.spread(features)
 
     def weights(self, weight: Float[Tensor, "t cin cout"]) -> Float[Tensor, "t2 cin2 cout"]:

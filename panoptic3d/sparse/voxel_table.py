@@ -25,8 +25,9 @@ class Box:
         corners = tuple(c for c in corners if len(c))
         if not corners:
             return cls((0, 0, 0, 0), (1, 1, 1, 1))
-        low = torch.stack([c.amin(0) for c in corners]).amin(0).tolist()
-        high = torch.stack([c.amax(0) for c in corners]).amax(0).tolist()
+        low = torch.stack([c.amin(0) for c in corners]).amin(0)
+        high = torch.stack([c.amax(0) for c in corners]).amax(0)
+        low, high = torch.stack((low, high)).tolist()  # at once: a GPU is waited for
         return cls(_four(low), _four([value + 1 for value in high]))
 
     @property
@@ -85,8 +86,7 @@ class VoxelTable:
             return cls(box, numbers, None, None)
         blocks = numbers >> _BLOCK_BITS
         num_blocks = (box.num_cells >> _BLOCK_BITS) + 1
-        starts = torch.bincount(blocks, minlength=num_blocks)
-        starts = starts.cumsum(0).sub_(starts)
+        starts = _starts(numbers, blocks, num_blocks)
         ranks = _zeros(box.num_cells, numbers.device)
         ranks[numbers] = torch.arange(1, len(numbers) + 1, device=numbers.device).sub_(starts[blocks]).to(torch.uint8)
         return cls(box, numbers, ranks, starts.int())
@@ -102,22 +102,32 @@ class VoxelTable:
             return self.rows(cells) >= 0
         return (self.ranks.index_select(0, cells.view(-1)) != 0).view(cells.shape)
 
-    def rows(self, cells: Int[Tensor, "*shape"]) -> Int32[Tensor, "*shape"]:
-        """Row of the voxel in each of these cells, or -1. All cells lie in the box."""
-        rows, missing = self.rows_and_missing(cells.reshape(-1))
-        return rows.index_fill_(0, missing, -1).view(cells.shape)
+    def rows(self, cells: Int[Tensor, "*shape"], absent: int = -1) -> Int32[Tensor, "*shape"]:
+        """Row of the voxel in each of these cells, or `absent`. All cells lie in the box."""
+        rows, is_missing = self._rows(cells.reshape(-1))
+        return rows.masked_fill_(is_missing, absent).view(cells.shape)
 
     def rows_and_missing(self, cells: Int[Tensor, " m"]) -> tuple[Int32[Tensor, " m"], Int64[Tensor, " z"]]:
         """Row of the voxel in each of these cells, and the places of cells without a voxel. Their row is undefined."""
+        rows, is_missing = self._rows(cells)
+        return rows, is_missing.nonzero()[:, 0]
+
+    def _rows(self, cells: Int[Tensor, " m"]) -> tuple[Int32[Tensor, " m"], Bool[Tensor, " m"]]:
         if self.ranks is not None and self.starts is not None:
             ranks = self.ranks.index_select(0, cells)
             rows = self.starts.index_select(0, cells >> _BLOCK_BITS).add_(ranks).sub_(1).clamp_(min=0)
-            return rows, (ranks == 0).nonzero()[:, 0]
+            return rows, ranks == 0
         if not len(self.numbers):
-            everywhere = torch.arange(len(cells), device=cells.device)
-            return torch.zeros(len(cells), dtype=torch.int32, device=cells.device), everywhere
+            return torch.zeros_like(cells, dtype=torch.int32), torch.ones_like(cells, dtype=torch.bool)
         rows = torch.searchsorted(self.numbers, cells.long()).clamp_(max=len(self.numbers) - 1)
-        return rows.int(), (self.numbers[rows] != cells).nonzero()[:, 0]
+        return rows.int(), self.numbers[rows] != cells
+
+
+def row_like(coords: Int[Tensor, "n 4"], member: int, axis: int) -> Int[Tensor, " 4"]:
+    """(member, axis, axis, axis), filled on the device of the coordinates: a list would have to be sent there."""
+    row = coords.new_full((4,), axis)
+    row[0] = member
+    return row
 
 
 def _zeros(num_cells: int, device: torch.device) -> UInt8[Tensor, " cells"]:
@@ -125,6 +135,14 @@ def _zeros(num_cells: int, device: torch.device) -> UInt8[Tensor, " cells"]:
     if device.type == "cpu":
         return torch.from_numpy(np.zeros(num_cells, dtype=np.uint8))
     return torch.zeros(num_cells, dtype=torch.uint8, device=device)
+
+
+def _starts(numbers: Int64[Tensor, " n"], blocks: Int64[Tensor, " n"], num_blocks: int) -> Int64[Tensor, " blocks"]:
+    """Voxels in front of every block. CUDA waits for the result of `bincount`, and searches faster than a CPU."""
+    if numbers.device.type == "cpu":
+        counts = torch.bincount(blocks, minlength=num_blocks)
+        return counts.cumsum(0).sub_(counts)
+    return torch.searchsorted(numbers, torch.arange(num_blocks, device=numbers.device) << _BLOCK_BITS)
 
 
 def _four(values: Sequence[int]) -> tuple[int, int, int, int]:

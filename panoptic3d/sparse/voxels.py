@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panoptic3d.errors import InputError
 from panoptic3d.sparse.kernel import Kernel
-from panoptic3d.sparse.voxel_table import Box, VoxelTable
+from panoptic3d.sparse.voxel_table import Box, VoxelTable, row_like
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 Bounds = tuple[tuple[int, int, int], tuple[int, int, int]]  # origin, shape
@@ -45,7 +45,7 @@ def coarsened(voxels: SparseVoxels, factor: int) -> SparseVoxels:
     """The cells of `factor` times the stride that hold a voxel: `floor(c / factor)`, MinkowskiEngine's strided set."""
     if factor == 1:
         return voxels
-    coords = torch.div(voxels.coords, _per_axis(voxels, factor), rounding_mode="floor")
+    coords = torch.div(voxels.coords, row_like(voxels.coords, 1, factor), rounding_mode="floor")
     origin, shape = _divided(voxels, factor)
     box = _box(voxels.batch_size, shape, origin)
     return _from_numbers(box, distinct(box, box.number(coords)), voxels.stride * factor)
@@ -161,11 +161,7 @@ def _taps(kernel: Kernel) -> list[tuple[int, int, int]]:
 
 
 def _at_origin(voxels: SparseVoxels, factor: int, shift: int) -> Int[Tensor, "n 4"]:
-    return voxels.coords * _per_axis(voxels, factor) + voxels.coords.new_tensor([0, shift, shift, shift])
-
-
-def _per_axis(voxels: SparseVoxels, factor: int) -> Int[Tensor, " 4"]:
-    return voxels.coords.new_tensor([1, factor, factor, factor])
+    return voxels.coords * row_like(voxels.coords, 1, factor) + row_like(voxels.coords, 0, shift)
 
 
 def _span(voxels: SparseVoxels) -> tuple[tuple[int, int, int], tuple[int, int, int]]:

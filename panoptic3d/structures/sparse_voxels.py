@@ -1,6 +1,7 @@
 """A set of voxels of a batch of grids, apart from whatever features they carry."""
 
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import torch
 from jaxtyping import Bool, Int32
@@ -29,10 +30,13 @@ class SparseVoxels:
     def device(self) -> torch.device:
         return self.coords.device
 
-    @property
+    @cached_property
     def counts(self) -> list[int]:
         """Voxels of each member of the batch."""
-        return torch.bincount(self.coords[:, 0].long(), minlength=self.batch_size).tolist()
+        if self.batch_size == 1:
+            return [len(self)]  # which no device is waited for
+        members = torch.arange(self.batch_size, dtype=self.coords.dtype, device=self.device)
+        return (self.coords[:, :1] == members).sum(dim=0).tolist()
 
     def rows_of(self, member: int) -> Bool[Tensor, " n"]:
         """Mask of the rows that belong to one member of the batch."""

@@ -175,17 +175,18 @@ def test_a_mask_of_another_grid_is_named_once(mask: Callable, slug: str, box_roo
 
 @pytest.mark.slow
 def test_a_killed_run_goes_on_and_reads_changed_files_again(box_root: Path, tmp_path: Path) -> None:
-    from panoptic3d.cli.data.verify_run import Journal, _stamp
+    from panoptic3d.cli.data.verify_run import VerifyJob, journal_of
     from panoptic3d.data.roots import open_root
     from panoptic3d.data.verify import Finding
 
     root = _copy(box_root, tmp_path)
     shutil.copytree(box_root / "room-1", root / "room-1")
     opened = open_root(root)
-    with Journal(tmp_path / "report.json", is_fresh=False) as journal:
+    job = VerifyJob(root, None, 1, tmp_path / "report.json", is_fresh=False)
+    with journal_of(job, opened).opened() as note:
         for scene in ("room-0", "room-1"):
             planted = Finding(f"{scene}/0001", "x", None, "planted", "as an earlier run found")
-            journal.add(planted.sample, _stamp(opened, planted.sample), [planted])
+            note(planted.sample, [planted])
     with (tmp_path / "report.json.journal").open("a") as file:
         file.write('{"sample": "room-1/0001", "sta')  # killed here
     (root / "room-1" / _WEIGHT).unlink()

@@ -9,12 +9,10 @@ import fcntl
 import json
 import os
 import random
-import threading
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor, as_completed
 from dataclasses import asdict, dataclass, field
-from multiprocessing import connection, get_context, parent_process
+from functools import partial
 from pathlib import Path
 from typing import IO, Any, Literal
 
@@ -29,8 +27,9 @@ from panoptic3d.data.packed.sample import decode_sample, encode_sample
 from panoptic3d.data.pictures import MATTERPORT_DEPTH_PER_M
 from panoptic3d.data.roots import MANIFEST, PACKED_FORMAT, DataRoot, check_manifest
 from panoptic3d.data.splits import split_names
-from panoptic3d.errors import InputError, Panoptic3dError, explained_loss_of_workers, starting_workers
+from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import sweep_partial_files, write_bytes_atomically, write_text_atomically
+from panoptic3d.resumable import Workers, resumable_map
 
 # Steps of the stored depth: 0.2 mm for floating point depths, and what the file itself has for Matterport3D.
 DEPTH_STEPS_PER_M = {"front3d": 5000, "matterport": int(MATTERPORT_DEPTH_PER_M)}
@@ -97,9 +96,11 @@ def pack_root(
     out.mkdir(parents=True, exist_ok=True)
     with _shared_folder(out):
         _prepare(source, out)
-        work = _check_one if is_check else _pack_one
+        work = partial(_attempt, _check_one if is_check else _pack_one, source, out)
         shuffled = random.Random(os.urandom(8)).sample(list(keys), len(keys))
-        outcomes = list(watch(_outcomes(work, source, out, shuffled, num_jobs), len(keys)))
+        workers = Workers[str, Outcome](num_jobs, "--jobs", begin=partial(_take_share, out))
+        packed = resumable_map(work, shuffled, workers=workers)  # what is packed tells by itself that it is
+        outcomes = list(watch((outcome for _, outcome in packed.fresh), len(keys)))
     order = {key: number for number, key in enumerate(keys)}
     outcomes.sort(key=lambda outcome: order[outcome.key])
     return PackReport(outcomes, time.monotonic() - start, {"tolerances": _manifest(source)["tolerances"]})
@@ -198,27 +199,6 @@ def _is_packed(path: Path, source_sizes: dict[str, int]) -> bool:
     return packed.facts["source"] == source_sizes
 
 
-def _outcomes(
-    work: Callable[[DataRoot, Path, str], Outcome], source: DataRoot, out: Path, keys: Sequence[str], num_jobs: int
-) -> Iterator[Outcome]:
-    if num_jobs <= 1:
-        yield from (_attempt(work, source, out, key) for key in keys)
-        return
-    with (
-        explained_loss_of_workers("--jobs"),
-        ProcessPoolExecutor(
-            num_jobs, mp_context=get_context("spawn"), initializer=_start_worker, initargs=(out,)
-        ) as pool,
-    ):
-        with starting_workers():
-            futures: list[Future[Outcome]] = [pool.submit(_attempt, work, source, out, key) for key in keys]
-        try:
-            for future in as_completed(futures):
-                yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
 def _attempt(work: Callable[[DataRoot, Path, str], Outcome], source: DataRoot, out: Path, key: str) -> Outcome:
     try:
         return work(source, out, key)
@@ -227,18 +207,8 @@ def _attempt(work: Callable[[DataRoot, Path, str], Outcome], source: DataRoot, o
         return Outcome(key, "failed", path=path, reason=reason, message=str(error))
 
 
-def _start_worker(out: Path) -> None:
-    """One thread, a share in the folder, and an end when the parent is killed (pool workers would wait for ever)."""
-    torch.set_num_threads(1)
+def _take_share(out: Path) -> None:
     _WORKER_SHARE.enter_context(_shared_folder(out))
-    parent = parent_process()
-    assert parent is not None
-
-    def leave_with_parent() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
 
 
 @contextlib.contextmanager

@@ -1,16 +1,12 @@
 """Scoring a split from prediction files: over all cores and ranks, resumable, and without ever leaving out a sample."""
 
-import contextlib
 import hashlib
 import json
-import multiprocessing
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 from typing import Any
-
-import torch
 
 from panoptic3d import distributed
 from panoptic3d.config import fingerprint
@@ -30,7 +26,7 @@ from panoptic3d.engine.evaluation.records import (
 )
 from panoptic3d.engine.evaluation.surface import surface_rows, visibility_rows, voxel_rows
 from panoptic3d.engine.evaluation.truth import TrueFrame, file_stamp, read_true_frame, truth_stamp
-from panoptic3d.errors import BadFileError, InputError, explained_loss_of_workers, starting_workers
+from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.metrics.diagnosis import traits_of
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.measure import Measure, MeasuredSample
@@ -40,6 +36,7 @@ from panoptic3d.metrics.protocol import Protocol
 from panoptic3d.metrics.surface_protocol import SurfaceProtocol
 from panoptic3d.metrics.voxel_iou import voxel_confusion
 from panoptic3d.models.finite import NotFiniteError
+from panoptic3d.resumable import Journal, Workers, resumable_map
 
 _MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
 
@@ -112,7 +109,14 @@ def evaluate_split(
     """A record of every image, in the order of the split, on every rank. What is on the disk and still true is kept."""
     known = _still_true(plan, split, records_path)
     todo = distributed.shard([key for key in split.keys if key not in known])
-    fresh = _score_all(plan, todo, _part(records_path), num_workers, report)
+    num_workers = min(num_workers, len(todo) // _MIN_SAMPLES_A_WORKER)
+    if isinstance(plan.predictions, NetworkPredictions):  # one network a rank: more would need its memory again
+        num_workers = 1
+    journal = Journal[str, SampleRecord](lines=lambda key, record: [to_line(record)], path=_part(records_path))
+    scored, fresh = resumable_map(partial(score_key, plan), todo, journal, Workers(num_workers)), {}
+    for done, (key, record) in enumerate(scored.fresh, start=1):
+        fresh[key] = record
+        report(done, len(todo))
     for records in distributed.gather_objects(fresh):
         known |= records
     ordered = [known[key] for key in split.keys]
@@ -203,67 +207,3 @@ def _parts(records_path: Path) -> list[Path]:
 def _part(records_path: Path | None) -> Path | None:
     """Where this rank notes what it has finished, one line at a time."""
     return records_path and records_path.with_name(f"{records_path.name}.rank{distributed.rank()}")
-
-
-def _score_all(
-    plan: EvaluationPlan,
-    keys: Sequence[str],
-    part: Path | None,
-    num_workers: int,
-    report: Callable[[int, int], None],
-) -> dict[str, SampleRecord]:
-    records = {}
-    with _notebook(part) as note:
-        for done, record in enumerate(_scored(plan, keys, num_workers), start=1):
-            records[record.key] = record
-            note(record)
-            report(done, len(keys))
-    return records
-
-
-@contextlib.contextmanager
-def _notebook(path: Path | None) -> Iterator[Callable[[SampleRecord], None]]:
-    """Appends finished records one by one, so that a killed evaluation is taken up where it stopped."""
-    if path is None:
-        yield lambda record: None
-        return
-    with path.open("a", encoding="utf-8") as file:
-        file.write("\n")  # ends the line at which an earlier run was killed
-
-        def note(record: SampleRecord) -> None:
-            file.write(to_line(record) + "\n")
-            file.flush()
-
-        yield note
-
-
-def _scored(plan: EvaluationPlan, keys: Sequence[str], num_workers: int) -> Iterator[SampleRecord]:
-    num_workers = min(num_workers, len(keys) // _MIN_SAMPLES_A_WORKER)
-    if isinstance(plan.predictions, NetworkPredictions):  # one network a rank: more would need its memory again
-        num_workers = 1
-    if num_workers <= 1:
-        for key in keys:
-            yield score_key(plan, key)
-        return
-    context = multiprocessing.get_context("spawn")  # forking a process that has run torch can hang
-    with (
-        explained_loss_of_workers("--workers"),
-        ProcessPoolExecutor(num_workers, context, initializer=_start_worker, initargs=(plan,)) as pool,
-    ):
-        with starting_workers():
-            scored = pool.map(_score_in_worker, keys)
-        yield from scored
-
-
-_plan_of_worker: EvaluationPlan | None = None
-
-
-def _start_worker(plan: EvaluationPlan) -> None:
-    global _plan_of_worker
-    _plan_of_worker = plan
-    torch.set_num_threads(1)
-
-
-def _score_in_worker(key: str) -> SampleRecord:
-    assert _plan_of_worker is not None
-    return score_key(_plan_of_worker, key)

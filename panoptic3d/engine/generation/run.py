@@ -1,14 +1,8 @@
 """Running a plan: rooms in parallel, a journal to go on from after any interruption, and the root's own files."""
 
 import json
-import multiprocessing
-import os
-import threading
 from collections.abc import Callable, Iterator
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
 from functools import partial
-from itertools import islice
-from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
@@ -18,11 +12,11 @@ from panoptic3d.data.roots import MANIFEST as PACKED_MANIFEST
 from panoptic3d.engine.generation.page import write_statistics
 from panoptic3d.engine.generation.plan import GenerationPlan, RoomJob, Shard
 from panoptic3d.engine.generation.room import digest, has_own_mask, make_room_samples
-from panoptic3d.errors import InputError, explained_loss_of_workers, reading, starting_workers
+from panoptic3d.errors import InputError, reading
 from panoptic3d.files import sweep_partial_files, write_text_atomically
+from panoptic3d.resumable import Journal, Workers, resumable_map
 
 PLAN_FILE, MANIFEST, RECORDS = "generation.json", "manifest.json", "records"
-_AHEAD = 3  # rooms in the queue of each worker
 
 Record = dict[str, Any]
 Watch = Callable[[Iterator[list[Record]], int], Iterator[list[Record]]]
@@ -42,17 +36,14 @@ def run_plan(
     _prepare(plan, out)
     known = read_records(out)
     jobs = list(plan.rooms(shard))
-    missing = [job for job in jobs if not _is_done(job, known, out)]
     num_made = 0
     (out / RECORDS).mkdir(exist_ok=True)
-    with (out / RECORDS / f"{shard.name}.jsonl").open("a") as journal:
-        journal.write("\n")  # ends the line at which an earlier run was killed
-        for records in watch(_rooms(missing, out, plan, num_workers), len(missing)):
-            for record in records:
-                journal.write(json.dumps(record, separators=(",", ":")) + "\n")
-                known[record["key"]] = record
-                num_made += 1
-            journal.flush()
+    journal = Journal(partial(_recalled, known, out), _lines, out / RECORDS / f"{shard.name}.jsonl")
+    make = partial(make_room_samples, out, config=plan.config)
+    rooms = resumable_map(make, jobs, journal, Workers(num_workers))
+    for records in watch((records for _, records in rooms.fresh), len(rooms.todo)):
+        known |= {record["key"]: record for record in records}
+        num_made += len(records)
     num_asked = sum(job.num_views for job in jobs)
     all_keys = [key for keys in plan.splits().values() for key in keys]
     if shard.count > 1:
@@ -136,63 +127,12 @@ def _check_same(plan: GenerationPlan, out: Path) -> None:
         )
 
 
-def _is_done(job: RoomJob, known: dict[str, Record], out: Path) -> bool:
-    records = [known.get(key) for key in job.keys]
-    return all(record is not None and all((out / name).exists() for name in record["files"]) for record in records)
+def _recalled(known: dict[str, Record], out: Path, job: RoomJob) -> list[Record] | None:
+    """The records of a room whose files are all there."""
+    records = [known[key] for key in job.keys if key in known]
+    is_whole = len(records) == len(job.keys)
+    return records if is_whole and all((out / name).exists() for r in records for name in r["files"]) else None
 
 
-def _rooms(jobs: list[RoomJob], out: Path, plan: GenerationPlan, num_workers: int) -> Iterator[list[Record]]:
-    """In the order in which they are done."""
-    if num_workers <= 1:
-        yield from (make_room_samples(out, job, plan.config) for job in jobs)
-        return
-    context = multiprocessing.get_context("spawn")
-    waiting = iter(jobs)
-    with (
-        explained_loss_of_workers("--workers"),
-        _one_thread_each(),
-        ProcessPoolExecutor(num_workers, mp_context=context, initializer=_start_worker) as pool,
-    ):
-        make = partial(make_room_samples, out, config=plan.config)
-        with starting_workers():
-            running = {pool.submit(make, job) for job in islice(waiting, _AHEAD * num_workers)}
-        try:
-            while running:
-                done, running = wait(running, return_when=FIRST_COMPLETED)
-                running |= {pool.submit(make, job) for job in islice(waiting, len(done))}
-                for future in done:
-                    yield future.result()
-        finally:
-            pool.shutdown(wait=True, cancel_futures=True)
-
-
-class _one_thread_each:  # noqa: N801 - reads as a verb at its one place
-    """Libraries of workers take one thread each: with more they wait for each other."""
-
-    _NAMES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
-
-    def __enter__(self) -> None:
-        self._before = {name: os.environ.get(name) for name in self._NAMES}
-        os.environ.update(dict.fromkeys(self._NAMES, "1"))
-
-    def __exit__(self, *_: object) -> None:
-        for name, value in self._before.items():
-            if value is None:
-                os.environ.pop(name, None)
-            else:
-                os.environ[name] = value
-
-
-def _start_worker() -> None:
-    """One thread, and an end when the parent is killed (pool workers would wait for ever)."""
-    import torch
-
-    torch.set_num_threads(1)
-    parent = multiprocessing.parent_process()
-    assert parent is not None
-
-    def leave_with_parent() -> None:
-        connection.wait([parent.sentinel])
-        os._exit(1)
-
-    threading.Thread(target=leave_with_parent, daemon=True).start()
+def _lines(job: RoomJob, records: list[Record]) -> list[str]:
+    return [json.dumps(record, separators=(",", ":")) for record in records]

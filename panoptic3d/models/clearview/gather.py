@@ -118,8 +118,8 @@ class Evidence:
     def _seen(self, voxels: SparseVoxels) -> tuple[Float[Tensor, "n 3"], Float[Tensor, "n 2"]]:
         """Centres in front of the camera, and their pixels, kept on the image."""
         points, pixels = [], []
-        for number, (grid, camera) in enumerate(zip(self.grids, self.cameras, strict=True)):
-            own = voxels.coords[voxels.rows_of(number), 1:].to(self.depth_m.dtype)
+        members = voxels.coords[:, 1:].to(self.depth_m.dtype).split(voxels.counts)
+        for own, grid, camera in zip(members, self.grids, self.cameras, strict=True):
             point = grid.coarsened(voxels.stride).camera_from_index(own)
             pixel, _ = project(point, camera.intrinsics.to(point))
             limit = pixel.new_tensor([camera.width - 1, camera.height - 1])

@@ -108,7 +108,7 @@ def lifted_voxels(
     (x0, y0, z0), (x1, y1, z1) = table.box
     numbers = torch.arange(num_planes, device=device)[:, None, None]
     is_in_range = planes.holds(numbers, member)
-    of_voxel = plane_of_voxels(table, num_planes, spacing_m).to(device)
+    of_voxel = plane_of_voxels(table, num_planes, spacing_m).tolist()
     column, row = table.column.to(device), table.row.to(device)
     inside = table.is_kept[x0:x1, y0:y1, z0:z1].to(device, copy=True)
     for k in range(z0, z1):

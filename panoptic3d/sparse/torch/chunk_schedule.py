@@ -32,7 +32,7 @@ class Chunk(NamedTuple):
     num_taps: int
     tap_range: tuple[int, int] | None  # when the taps are consecutive
     taps: Tensor  # int64, the taps' numbers
-    sources: Tensor  # int32; any where there is no voxel
+    sources: Tensor  # int32; undefined where there is no voxel, on a GPU the number of rows
     missing: Tensor | None  # int64, the places in `sources` where there is no voxel
     rows: Tensor  # int32
 
@@ -51,7 +51,9 @@ class Block:
 def schedule(side: Side, rows_per_block: int, max_waste: int) -> tuple[Block, ...]:
     """`max_waste`: how many row-taps of zeros may be multiplied to save one call."""
     spans = _spans(side.num_rows, rows_per_block)
-    return tuple(over_blocks(lambda span: _block(side, *span, max_waste), spans, side.table.numbers.device))
+    runs = _runs_of_classes(side, spans)
+    works = list(zip(spans, runs, strict=True))
+    return tuple(over_blocks(lambda work: _block(side, *work, max_waste), works, side.table.numbers.device))
 
 
 def _spans(num_rows: int, rows_per_block: int) -> list[tuple[int, int]]:
@@ -64,15 +66,27 @@ def _spans(num_rows: int, rows_per_block: int) -> list[tuple[int, int]]:
     return list(pairwise(num_rows * b // num_blocks for b in range(num_blocks + 1))) if num_blocks else []
 
 
-def _block(side: Side, first: int, last: int, max_waste: int) -> Block:
+def _runs_of_classes(side: Side, spans: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
+    """For every block, and every class in it, the run of the class's rows that lie in the block."""
+    bounds = [first for first, _ in spans] + [side.num_rows]
+    if not spans or not side.classes or side.classes[0].rows is None:
+        return [[span] * len(side.classes) for span in spans]
+    asked = torch.tensor(bounds, device=side.table.numbers.device)
+    edges = torch.stack([torch.searchsorted(c.rows, asked) for c in side.classes if c.rows is not None]).tolist()
+    return [[(of_class[b], of_class[b + 1]) for of_class in edges] for b in range(len(spans))]
+
+
+def _block(side: Side, span: tuple[int, int], runs: list[tuple[int, int]], max_waste: int) -> Block:
+    first, last = span
     groups = [_tap_groups(len(tap_class.taps)) for tap_class in side.classes]
     width = max((len(g) for g in groups), default=1)
     device = side.table.numbers.device
     partial_sums = torch.full((width, last - first), -1, dtype=torch.int32, device=device)
     chunks: list[Chunk] = []
     total = 0
-    for tap_class, class_groups in zip(side.classes, groups, strict=True):
-        rows, base = _within(tap_class, first, last, side.table.number_type)
+    for tap_class, class_groups, (low, high) in zip(side.classes, groups, runs, strict=True):
+        rows = None if tap_class.rows is None else tap_class.rows[low:high]
+        base = tap_class.base[low:high].to(side.table.number_type)
         if not len(base):
             continue
         for column, (a, b) in enumerate(class_groups):
@@ -83,17 +97,6 @@ def _block(side: Side, first: int, last: int, max_waste: int) -> Block:
             total += len(chosen)
     partial_sums[partial_sums < 0] = total
     return Block(first, last, total, partial_sums.t().contiguous(), tuple(chunks))
-
-
-def _within(
-    tap_class: TapClass, first: int, last: int, number_type: torch.dtype
-) -> tuple[Int64[Tensor, " m"] | None, Int[Tensor, " m"]]:
-    """The class's rows of a block (None when they are all of them), and their base cells."""
-    if tap_class.rows is None:
-        return None, tap_class.base[first:last].to(number_type)
-    edges = torch.tensor([first, last], device=tap_class.rows.device)
-    a, b = torch.searchsorted(tap_class.rows, edges).tolist()
-    return tap_class.rows[a:b], tap_class.base[a:b].to(number_type)
 
 
 def _group(
@@ -107,6 +110,8 @@ def _group(
     start: int,
 ) -> tuple[Int64[Tensor, " p"], list[Chunk]]:
     """The rows that read anything through these taps, by pattern, and the chunks that they make."""
+    if base.device.type != "cpu":
+        return _whole_group(side, tap_class, span, rows, base, first, start)
     taps = tap_class.taps[slice(*span)]
     rank = _gray_rank(side.table.has(tap_class.cells(base, *span)))
     counts = torch.bincount(rank, minlength=1 << len(taps)).tolist()
@@ -119,6 +124,25 @@ def _group(
     cells = tap_class.cells(base.index_select(0, order), *span).masked_select(is_gathered)
     sources, missing = side.table.rows_and_missing(cells)
     return chosen, _chunks(sources, _by_run(missing, runs), chosen.int(), numbers, taps, runs, start)
+
+
+def _whole_group(
+    side: Side,
+    tap_class: TapClass,
+    span: tuple[int, int],
+    rows: Int64[Tensor, " m"] | None,
+    base: Int[Tensor, " m"],
+    first: int,
+    start: int,
+) -> tuple[Int64[Tensor, " p"], list[Chunk]]:
+    """On a GPU: one chunk of all rows, which read through all taps, from a row of zeros behind the last one where there is no
+    voxel. Products with zeros cost it less than the CPU's waiting for the counts of patterns (docs/machines.md).
+    """
+    chosen = torch.arange(first, first + len(base), device=base.device) if rows is None else rows
+    sources = side.table.rows(tap_class.cells(base, *span), absent=side.num_sources).view(-1)
+    taps, numbers = tap_class.taps[slice(*span)], tap_class.tap_numbers[slice(*span)]
+    tap_range = (taps[0], taps[-1] + 1) if taps[-1] - taps[0] == len(taps) - 1 else None
+    return chosen, [Chunk(start, len(chosen), len(taps), tap_range, numbers, sources, None, chosen.int())]
 
 
 def _chunks(

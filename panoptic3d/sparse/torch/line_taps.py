@@ -14,7 +14,7 @@ from jaxtyping import Float, Int64
 from torch import Tensor
 
 from panoptic3d.sparse.kernel_map import Side, TapClass
-from panoptic3d.sparse.voxel_table import Box, VoxelTable
+from panoptic3d.sparse.voxel_table import Box, VoxelTable, row_like
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 LINE_TAPS = 3
@@ -61,5 +61,5 @@ def lined_side(voxels: SparseVoxels, rows: LinedRows, table_bytes: int) -> Side:
 
 
 def _box(voxels: SparseVoxels) -> Box:
-    beside = voxels.coords.new_tensor([0, 1, 1, 1])
+    beside = row_like(voxels.coords, 0, 1)
     return Box.around(voxels.coords - beside, voxels.coords + beside)

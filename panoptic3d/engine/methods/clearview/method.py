@@ -387,7 +387,8 @@ def nearest_pixels(values: Tensor, like: Float[Tensor, "b h w"]) -> Tensor:
 def kept_in_training(logit: Float[Tensor, " n"], is_band: Bool[Tensor, " n"], spare: float) -> Bool[Tensor, " n"]:
     """All band voxels, plus the most confident false positives: at most `spare` per band voxel."""
     wrong = torch.where(is_band, -torch.inf, logit.detach())
-    count = min(int(spare * int(is_band.sum())), int((wrong > 0).sum()))
+    num_band, num_wrong = torch.stack((is_band.sum(), (wrong > 0).sum())).tolist()
+    count = min(int(spare * num_band), num_wrong)
     kept = is_band.clone()
     if count:
         kept[wrong.topk(count).indices] = True
