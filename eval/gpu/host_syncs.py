@@ -11,6 +11,7 @@ import argparse
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import torch
 
@@ -29,7 +30,7 @@ _CONFIGS = Path(__file__).resolve().parents[2] / "configs"
 def observed(
     method: Method,
     batch: Batch,
-    stages: Mapping[str, Sequence[str]],
+    stages: Mapping[str, tuple[str, ...]],
     step: int,
     route: Route = "torch",
     dtype: torch.dtype | None = None,
@@ -47,7 +48,8 @@ def observed(
             _train(device, method, here, stage, step, dtype)
         method.eval()
         with device.ledger.during("predict"):
-            scenes = method.network.infer(here.image, here.cameras, dtype or torch.float32)
+            network: Any = method.network
+            scenes = network.infer(here.image, here.cameras, dtype or torch.float32)
             assert all(device.has(scene.semantic) for scene in scenes)
     return device.ledger.syncs
 

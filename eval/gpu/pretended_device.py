@@ -23,7 +23,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 from torch.multiprocessing.reductions import StorageWeakRef
-from torch.utils._python_dispatch import TorchDispatchMode
+from torch.utils._python_dispatch import TorchDispatchMode, _disable_current_modes
 from torch.utils._pytree import tree_leaves
 
 from panoptic3d.sparse import convolution
@@ -33,6 +33,7 @@ DEVICE = torch.device("cuda", 0)
 _CPU = torch.device("cpu")
 _LIBRARY = Path(__file__).resolve().parents[2] / "panoptic3d"
 _aten = torch.ops.aten
+_parse_to: Any = getattr(torch._C, "_nn")._parse_to  # noqa: B009 - no stub knows it
 _torch_tensor, _autocast, _one_hot = torch.tensor, torch.autocast, F.one_hot
 
 Kind = Literal["wait", "upload"]
@@ -217,7 +218,7 @@ def _stand_ins(mode: PretendedDevice) -> list[tuple[Any, str, Any]]:
         if args and isinstance(args[0], Tensor):
             args, kwargs = (), {"dtype": args[0].dtype, "device": args[0].device, **kwargs}
         copy = kwargs.pop("copy", False)
-        device, dtype, _, layout = torch._C._nn._parse_to(*args, **kwargs)
+        device, dtype, _, layout = _parse_to(*args, **kwargs)
         target = None if device is None else device.type == DEVICE.type
         kept = {"dtype": dtype or tensor.dtype, "memory_format": layout}
         if target is None or target == mode.has(tensor):
@@ -256,7 +257,7 @@ def _stand_ins(mode: PretendedDevice) -> list[tuple[Any, str, Any]]:
             return _one_hot(tensor, num_classes)
         if num_classes < 0:
             mode.ledger.note("wait", "one_hot")
-        with torch.utils._python_dispatch._disable_current_modes():  # CUDA does not check the values
+        with _disable_current_modes():  # CUDA does not check the values
             made = _one_hot(tensor, num_classes)
         mode.take(made)
         return made

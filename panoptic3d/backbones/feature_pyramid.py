@@ -13,7 +13,6 @@ class FeaturePyramid(nn.Module):
 
     def __init__(self, trunk: Trunk, width: int) -> None:
         super().__init__()
-        assert isinstance(trunk, nn.Module)
         self.trunk = trunk
         self.channels = (width, width, width, width)
         self.lateral = nn.ModuleList(Pointwise(channels, width) for channels in trunk.channels)

@@ -7,10 +7,17 @@ import json
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="print JSON instead of a table")
+    parser.add_argument(
+        "--explain", action="store_true", help="print which kernel computes a sparse convolution here, and why"
+    )
     parser.set_defaults(run=run)
 
 
 def run(arguments: argparse.Namespace) -> int:
+    if arguments.explain:
+        from panoptic3d.cli.explain import explain
+
+        return explain(arguments.json)
     from panoptic3d.cli.self_tests import run_self_tests
     from panoptic3d.machine import describe_machine
     from panoptic3d.optional import PARTS, status

@@ -48,6 +48,17 @@ class Panoptic2D:
 
 
 @dataclass(frozen=True, eq=False)
+class RayPlanes:
+    """Occupancy of planes across the rays; the first lies at depth 0."""
+
+    logits: Float[Tensor, "b planes h w"]
+    spacing_m: float
+
+    def __len__(self) -> int:
+        return self.logits.shape[1]
+
+
+@dataclass(frozen=True, eq=False)
 class RayEstimate:
     """What lies along the ray of each pixel of a map: the first surface, and for some methods what is behind it."""
 
@@ -56,6 +67,13 @@ class RayEstimate:
     features: Float[Tensor, "b c h w"]
     occupancy_logits: Float[Tensor, "b planes h w"] | None = None
     plane_spacing_m: float | None = None  # of the planes, the first of which lies at depth 0
+
+    @property
+    def planes(self) -> RayPlanes:
+        """For who needs them: the config of a method says that its rays have planes (`misfit`)."""
+        assert self.occupancy_logits is not None
+        assert self.plane_spacing_m is not None
+        return RayPlanes(self.occupancy_logits, self.plane_spacing_m)
 
     @property
     def known_spread(self) -> Float[Tensor, "b h w"] | None:

@@ -1,9 +1,10 @@
 """What a user may set of the sparse engine."""
 
-from typing import Literal
+from typing import Any, Literal, get_args
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
+from panoptic3d.choices import refuse_strangers
 from panoptic3d.config import Config
 
 BackendName = Literal["torch", "triton", "spconv", "spconv-triton", "minkowski", "warpconvnet"]
@@ -12,7 +13,7 @@ BackendName = Literal["torch", "triton", "spconv", "spconv-triton", "minkowski",
 class SparseConfig(Config):
     """The defaults were chosen by measurement (docs/sparse.md). Memory is bounded by the last three."""
 
-    backend: BackendName | Literal["auto"] = "auto"
+    backend: str = "auto"  # or one of ours, or anybody's as package.module:NAME
     # A submanifold convolution of a set that fills this share of its box is computed densely within the mask.
     dense_from_occupancy: float | None = Field(default=0.8, gt=0, le=1)
     # Submanifold convolutions without a gradient may use Winograd's tiles on a CPU: of 2 x 2 cells, which round as a direct
@@ -24,6 +25,17 @@ class SparseConfig(Config):
     gather_bytes: int = Field(default=1 << 22, ge=1 << 12)
     # Neighbours are looked up in a dense table of the bounding box up to this size, by binary search beyond it.
     table_bytes: int = Field(default=1 << 29, ge=0)
+
+    @field_validator("backend")
+    @classmethod
+    def _known(cls, name: str, info: Any) -> str:  # a ValidationInfo, which beartype cannot check
+        if name == "auto" or name in get_args(BackendName):
+            return name
+        if ":" not in name:
+            raise ValueError(f"choose from auto, {', '.join(get_args(BackendName))}, or give package.module:NAME")
+        if info.context is not None:  # of a file; who types it in Python trusts it
+            refuse_strangers("sparse back end", name, info.context.get("trust", ()))
+        return name
 
 
 DEFAULT_SPARSE_CONFIG = SparseConfig()

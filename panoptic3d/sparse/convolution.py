@@ -5,11 +5,9 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panoptic3d.errors import InputError
-from panoptic3d.sparse.backends.choice import BACKENDS, resolved_name
+from panoptic3d.sparse.backends.choice import backend_named, resolved_name
 from panoptic3d.sparse.backends.protocol import Writes
 from panoptic3d.sparse.plan import Plan
-from panoptic3d.sparse.torch.dense_in_mask import conv_in_mask, pays_densely
-from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles, paying_tiles
 
 
 def conv(
@@ -43,18 +41,13 @@ def _convolve(features: Tensor, weight: Tensor, plan: Plan, writes: Writes, bias
         out = features @ weight[0]
         return out if bias is None else out + bias.to(out.dtype)
     name = resolved_name(plan.config.backend, features.device)
-    obstacle = BACKENDS[name].obstacle(features, plan, writes)
+    backend = backend_named(name)
+    obstacle = backend.obstacle(features, plan, writes)
     if obstacle is not None and plan.config.backend == "auto":
-        name = "torch"
+        backend = backend_named("torch")
     elif obstacle is not None:
         raise InputError(f"the sparse back end '{name}' {obstacle}; or set sparse.backend to auto.")
-    tiles = paying_tiles(features, weight, plan) if name == "torch" and writes == "coarse" else None
-    if tiles is not None:
-        out = conv_in_tiles(features, weight, plan, tiles)
-    elif name == "torch" and writes == "coarse" and pays_densely(plan):
-        out = conv_in_mask(features, weight, plan)
-    else:
-        out = BACKENDS[name].convolve(features, weight, plan, writes)
+    out = backend.convolve(features, weight, plan, writes)
     return out if bias is None else out + bias.to(out.dtype)
 
 

@@ -84,7 +84,8 @@ def fine_side(fine: SparseVoxels, coarse: SparseVoxels, kernel: Kernel, table_by
         classes = [_fine_class(kernel, box, base, None, (0, 0, 0))]
     else:
         rows = _rows_by_residue(moved[:, 1:] - cell[:, 1:] * kernel.stride, kernel.stride)
-        residues = itertools.product(range(kernel.stride), repeat=3)
+        axis = range(kernel.stride)
+        residues = [(a, b, c) for a in axis for b in axis for c in axis]
         classes = [_fine_class(kernel, box, base, *pair) for pair in zip(rows, residues, strict=True)]
     table = VoxelTable.build(coarse.coords, box, table_bytes)
     return Side(len(fine), len(coarse), table, tuple(c for c in classes if c.taps and len(c.base)))

@@ -101,3 +101,15 @@ def test_what_the_user_has_set_stays(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("GOMP_SPINCOUNT", "7")
     settle(["train"])
     assert os.environ["GOMP_SPINCOUNT"] == "7"
+
+
+def test_doctor_explains_which_kernel_computes(capsys: pytest.CaptureFixture) -> None:
+    assert main(["doctor", "--explain", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)
+    taken = {(row["plan"].partition(" of ")[0], *row["channels"], row["purpose"]): row for row in told["plans"]}
+    assert taken["3^3 over a whole grid", 64, 64, "training"]["kernel"] == "dense in the mask"
+    assert taken["3^3 over a thick surface", 16, 16, "prediction"]["kernel"] == "Winograd's tiles"
+    assert taken["4^3 up to a thick surface", 48, 16, "training"]["kernel"] == "products first, a step up"
+    thin = taken["3^3 over a thin surface", 64, 64, "training"]
+    assert thin["kernel"] == "gathered taps"
+    assert "of the lines' cells are occupied" in thin["obstacles"]["gathered lines"]

@@ -5,6 +5,7 @@ import torch
 
 from panoptic3d.sparse import Kernel, SparseConfig, conv, make_plan, voxels_of_mask
 from panoptic3d.sparse.torch.line_taps import lined_rows
+from panoptic3d.sparse.torch.work_order import work_order
 
 
 @pytest.mark.parametrize("occupancy", [0.0, 0.1, 0.5, 1.0])
@@ -29,9 +30,9 @@ def test_lines_and_single_taps_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     weight = torch.randn(27, 3, 5, dtype=torch.float64, requires_grad=True)
     outcomes = []
     for least_fill in (0.0, 2.0):
-        monkeypatch.setattr("panoptic3d.sparse.plan._least_fill", lambda _, least=least_fill: least)
+        monkeypatch.setattr("panoptic3d.sparse.torch.work_order.least_fill_of_lines", lambda _, least=least_fill: least)
         plan = make_plan(voxels, voxels, Kernel(3), SparseConfig(dense_from_occupancy=None))
-        assert (plan.schedule("coarse", 3, 5).lines is not None) == (least_fill == 0)
+        assert (work_order(plan, "coarse", 3, 5).lines is not None) == (least_fill == 0)
         out = conv(features, weight, plan)
         outcomes.append((out, *torch.autograd.grad(out.sin().sum(), (features, weight))))
     for lined, single in zip(*outcomes, strict=True):

@@ -31,7 +31,7 @@ from panoptic3d.sparse import (
     upsampled,
     voxels_of_mask,
 )
-from panoptic3d.sparse.torch.dense_in_mask import pays_densely
+from panoptic3d.sparse.torch.dispatch import Widths, chosen
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
@@ -262,7 +262,8 @@ def test_dense_in_the_mask_equals_sparse(kernel: Kernel) -> None:
     outcomes = []
     for limit in (None, 0.01):
         plan = make_plan(voxels, voxels, kernel, SparseConfig(dense_from_occupancy=limit))
-        assert pays_densely(plan) == (limit is not None)
+        taken = chosen(plan, Widths(2, 3, "coarse", is_inference=False)).name
+        assert (taken == "dense in the mask") == (limit is not None)
         features, weight = _features(voxels), torch.ones(kernel.num_taps, 2, 3, dtype=torch.float64).cumsum(0)
         weight.requires_grad_()
         out = conv(features, weight, plan)

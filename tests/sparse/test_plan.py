@@ -166,7 +166,7 @@ def test_running_out_of_memory_names_voxels_and_settings(monkeypatch: pytest.Mon
     def exhausted(*_: object, **__: object) -> None:
         raise RuntimeError("[enforce fail at alloc_cpu.cpp] DefaultCPUAllocator: can't allocate memory: 9 bytes")
 
-    monkeypatch.setattr("panoptic3d.sparse.backends.torch_backend.apply_taps", exhausted)
+    monkeypatch.setattr("panoptic3d.sparse.torch.dispatch.apply_taps", exhausted)
     voxels = _random_voxels()
     plan = make_plan(voxels, voxels, Kernel(3), SparseConfig(rows_per_block=128))
     with pytest.raises(Panoptic3dError, match=rf"{len(voxels)} voxels .* sparse.rows_per_block \(now 128\)"):

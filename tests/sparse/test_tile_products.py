@@ -6,9 +6,12 @@ import torch.nn.functional as F
 
 from panoptic3d.sparse import Kernel, SparseConfig, conv, make_plan, voxel_set
 from panoptic3d.sparse.plan import Plan
+from panoptic3d.sparse.torch.dispatch import Widths, tiles_for
 from panoptic3d.sparse.torch.gather_gemm import apply_taps
+from panoptic3d.sparse.torch.tiling import Tiles
 from panoptic3d.sparse.torch.winograd_matrices import from_cells, from_taps, to_cells
-from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles, paying_tiles
+from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles
+from panoptic3d.sparse.torch.work_order import work_order
 
 
 def _plan(occupancy: float = 0.9, num_taps: int = 3, **settings: int) -> Plan:
@@ -25,6 +28,11 @@ def _drawn(plan: Plan, num_in: int, num_out: int) -> tuple[torch.Tensor, torch.T
     random = torch.Generator().manual_seed(1)
     features = torch.randn(len(plan.fine), num_in, generator=random)
     return features, torch.randn(plan.kernel.num_taps, num_in, num_out, generator=random)
+
+
+def paying_tiles(features: torch.Tensor, weight: torch.Tensor, plan: Plan) -> Tiles | None:
+    tiles = tiles_for(plan, Widths.of(features, weight, "coarse"))
+    return None if isinstance(tiles, str) else tiles
 
 
 @pytest.mark.parametrize("threads", [1, 2])
@@ -51,7 +59,7 @@ def test_tiles_and_gathers_agree(
     tiles = paying_tiles(features, weight, plan)
     assert tiles is not None
     assert tiles.size == size
-    gathered = apply_taps(features, weight, plan.schedule("coarse", num_in, num_out), len(features), 1 << 20)
+    gathered = apply_taps(features, weight, work_order(plan, "coarse", num_in, num_out), len(features), 1 << 20)
     ours = conv_in_tiles(features, weight, plan, tiles)
     torch.testing.assert_close(ours, gathered, rtol=0, atol=tolerance * float(gathered.abs().max()))
     assert torch.equal(conv(features, weight, plan), ours)

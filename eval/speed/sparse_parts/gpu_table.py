@@ -23,6 +23,7 @@ import torch.nn.functional as F
 from panoptic3d.errors import MissingPartError, Panoptic3dError
 from panoptic3d.optional import require
 from panoptic3d.sparse import Kernel, SparseConfig, conv, make_plan, to_dense, voxel_set
+from panoptic3d.sparse.torch.work_order import work_order
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 sys.path.insert(0, str(Path(__file__).resolve().parent))
@@ -132,7 +133,7 @@ def _ours(engine: str) -> Callable[[SparseVoxels, torch.Tensor, torch.Tensor], T
 
         def plan() -> None:
             fresh = make_plan(voxels, voxels, Kernel(3), config)
-            _ = fresh.neighbours("coarse") if engine == "triton" else fresh.schedule("coarse", *weight.shape[1:])
+            _ = fresh.neighbours("coarse") if engine == "triton" else work_order(fresh, "coarse", *weight.shape[1:])
 
         return Task(plan, lambda: conv(features, weight, kept), (features, weight))
 

@@ -28,7 +28,6 @@ class TrunkWithPhoto(nn.Module):
 
     def __init__(self, trunk: Trunk) -> None:
         super().__init__()
-        assert isinstance(trunk, nn.Module)
         self.inner = trunk
         self.channels = trunk.channels
 

@@ -7,7 +7,7 @@ They say nothing of depth, so the caller brings it: a depth network, or what a p
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -101,9 +101,11 @@ def ask(model: nn.Module, photo: UInt8[Tensor, "b 3 h w"], task_inputs: Tensor |
     mean, std = (torch.tensor(v, device=device)[:, None, None] for v in (_MEAN, _STD))
     pixels = (photo.to(device).float() / 255 - mean) / std
     needs_task = getattr(getattr(model, "config", None), "model_type", "") == "oneformer"
-    if needs_task and task_inputs is None:
-        raise InputError("a OneFormer is told its task; give `task_inputs`, the tokens of 'the task is panoptic'.")
-    task = {"task_inputs": cast(Tensor, task_inputs).expand(len(photo), -1).to(device)} if needs_task else {}
+    task = {}
+    if needs_task:
+        if task_inputs is None:
+            raise InputError("a OneFormer is told its task; give `task_inputs`, the tokens of 'the task is panoptic'.")
+        task = {"task_inputs": task_inputs.expand(len(photo), -1).to(device)}
     said: Any = model(pixel_values=pixels, **task)
     if needs_task:
         embeddings, features = said.transformer_decoder_object_queries, said.pixel_decoder_hidden_states[0]

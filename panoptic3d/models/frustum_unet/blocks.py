@@ -1,5 +1,6 @@
 """Residual blocks, sparse and dense, and the tails of heads."""
 
+from collections.abc import Iterator
 from functools import lru_cache
 
 import torch
@@ -13,7 +14,8 @@ from panoptic3d.sparse.layers.blocks import rectified
 from panoptic3d.sparse.layers.convolution import SparseConv3d
 from panoptic3d.sparse.layers.norms import SparseInstanceNorm
 from panoptic3d.sparse.plan import Plan, PlanBook, make_plan
-from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles, is_inference_on_a_cpu, paying_tiles
+from panoptic3d.sparse.torch.dispatch import Widths, is_inference_on_a_cpu, tiles_for
+from panoptic3d.sparse.torch.winograd_tiles import conv_in_tiles
 from panoptic3d.sparse.voxels import all_voxels
 from panoptic3d.sparse.weights import from_dense_weight
 from panoptic3d.structures.sparse_voxels import SparseVoxels
@@ -97,8 +99,8 @@ def _convolved(layer: nn.Conv3d, x: Float[Tensor, "b cin x y z"]) -> Float[Tenso
     if layer.stride[0] == 1 and is_inference_on_a_cpu(x, layer.weight):
         plan = _whole_grid(x.shape[0], (x.shape[2], x.shape[3], x.shape[4]))
         rows, weight = x.permute(0, 2, 3, 4, 1).reshape(-1, x.shape[1]), from_dense_weight(layer.weight)
-        tiles = paying_tiles(rows, weight, plan)
-        if tiles is not None:
+        tiles = tiles_for(plan, Widths.of(rows, weight, "coarse"))
+        if not isinstance(tiles, str):
             made = conv_in_tiles(rows, weight, plan, tiles)
             return made.view(x.shape[0], *x.shape[2:], -1).permute(0, 4, 1, 2, 3)
     return layer(x)
@@ -108,6 +110,13 @@ def _convolved(layer: nn.Conv3d, x: Float[Tensor, "b cin x y z"]) -> Float[Tenso
 def _whole_grid(batch_size: int, shape: tuple[int, int, int]) -> Plan:
     every = all_voxels(batch_size, shape)
     return make_plan(every, every, Kernel(3), SparseConfig(tile=4))
+
+
+class DenseBlocks(nn.Sequential):
+    """One after the other."""
+
+    def __iter__(self) -> Iterator[DenseBlock]:
+        return super().__iter__()  # pyright: ignore[reportReturnType] - they are all of this kind
 
 
 class SparseHead(nn.Module):
@@ -146,7 +155,7 @@ class DenseTail(nn.Module):
 
     def __init__(self, num_in: int, num_out: int) -> None:
         super().__init__()
-        self.blocks = nn.Sequential(DenseBlock(num_in, num_in), DenseBlock(num_in, num_in))
+        self.blocks = DenseBlocks(DenseBlock(num_in, num_in), DenseBlock(num_in, num_in))
         self.out = nn.Conv3d(num_in, num_out, 3, padding=1)
 
     def forward(self, x: Float[Tensor, "b cin x y z"]) -> Float[Tensor, "b cout x y z"]:

@@ -5,7 +5,7 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panoptic3d.models.frustum_unet.blocks import DenseBlock
+from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseBlocks
 from panoptic3d.sparse.convolution import conv
 from panoptic3d.sparse.dense import to_dense
 from panoptic3d.sparse.kernel import Kernel
@@ -15,14 +15,13 @@ from panoptic3d.sparse.weights import from_dense_weight
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 
-class _Entry(nn.Sequential):
+class _Entry(DenseBlocks):
     """A block of stride 2 and one of stride 1. The input is sparse: a few thousand voxels reach all that is not zero."""
 
     def forward(
         self, encoded: Float[Tensor, "n c"], voxels: SparseVoxels, book: PlanBook
     ) -> Float[Tensor, "b c2 x2 y2 z2"]:
         first, second = self
-        assert isinstance(first, DenseBlock)
         half = halved(voxels)
         strided = [_conv_onto(layer, encoded, voxels, half, book) for layer in (first.conv1, first.shortcut)]
         return second(first.finished(*strided))

@@ -7,7 +7,7 @@ import torch
 from jaxtyping import Float
 from torch import Tensor, nn
 
-from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail
+from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseBlocks, DenseTail
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck, halved
 from panoptic3d.sparse.convolution import conv, conv_transpose
 from panoptic3d.sparse.dense import from_dense
@@ -46,15 +46,14 @@ def rows_of_tail(
 
 
 def rows_of_blocks(
-    blocks: nn.Sequential, rows: Float[Tensor, "n c"], asked: SparseVoxels, book: PlanBook
+    blocks: DenseBlocks, rows: Float[Tensor, "n c"], asked: SparseVoxels, book: PlanBook
 ) -> Float[Tensor, "n c"]:
     for block in blocks:
         rows = _block(block, rows, asked, book)
     return rows
 
 
-def _block(block: nn.Module, rows: Float[Tensor, "n c"], asked: SparseVoxels, book: PlanBook) -> Float[Tensor, "n c"]:
-    assert isinstance(block, DenseBlock)
+def _block(block: DenseBlock, rows: Float[Tensor, "n c"], asked: SparseVoxels, book: PlanBook) -> Float[Tensor, "n c"]:
     assert block.shortcut is None
     hidden = rectified(instance_norm(_conv(block.conv1, rows, asked, book), asked, eps=_EPS, is_fresh=True))
     hidden = instance_norm(_conv(block.conv2, hidden, asked, book), asked, eps=_EPS, is_fresh=True)

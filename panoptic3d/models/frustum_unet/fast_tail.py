@@ -8,7 +8,7 @@ from functools import partial
 
 import torch
 from jaxtyping import Float, Int64
-from torch import Tensor, nn
+from torch import Tensor
 
 from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseTail
 from panoptic3d.sparse.runtime.parallel import over_blocks, side_by_side
@@ -58,9 +58,8 @@ def _rows_of_tail(tail: DenseTail, frame: Frame, coords: Int64[Tensor, "n 3"]) -
     return _at(result, tail, coords)
 
 
-def _block(source: Frame, hidden: Frame, result: Frame, room: Tensor, block: nn.Module) -> None:
+def _block(source: Frame, hidden: Frame, result: Frame, room: Tensor, block: DenseBlock) -> None:
     """`relu(norm(conv(relu(norm(conv(source))))) + source)` into `result`, which may be the source."""
-    assert isinstance(block, DenseBlock)
     assert block.shortcut is None
     first = convolved(source, block.conv1.weight, room)
     scale, shift = _normalising(first)

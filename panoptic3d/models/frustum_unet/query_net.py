@@ -12,7 +12,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.geometry.precision import widened
-from panoptic3d.models.frustum_unet.blocks import DenseBlock, Shortcut, SparseBlock, SparseHead
+from panoptic3d.models.frustum_unet.blocks import DenseBlock, DenseBlocks, Shortcut, SparseBlock, SparseHead
 from panoptic3d.models.frustum_unet.bottleneck import Bottleneck
 from panoptic3d.models.frustum_unet.confined import rows_of_blocks, rows_of_bottleneck
 from panoptic3d.models.frustum_unet.members import batch_of, members_of
@@ -63,7 +63,7 @@ class QueryUNet(nn.Module):
         self.generate256 = Generate(3 * width, width, even, with_block=False)
         self.occupancy64, self.occupancy128 = nn.Linear(4 * width, 1), nn.Linear(2 * width, 1)
         self.occupancy256, self.surface = SparseHead(width, 1), SparseHead(width, 1)
-        self.embed64 = nn.Sequential(DenseBlock(4 * width, 4 * width), DenseBlock(4 * width, 4 * width))
+        self.embed64 = DenseBlocks(DenseBlock(4 * width, 4 * width), DenseBlock(4 * width, 4 * width))
         self.embed128 = SparseBlock(3 * width, 3 * width)
         self.embed256 = NormedBlock(width)
         self.project64, self.project128 = nn.Linear(said, 4 * width), nn.Linear(said, 3 * width)

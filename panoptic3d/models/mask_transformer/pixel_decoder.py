@@ -1,7 +1,6 @@
 """The pixel decoder (section 3.2): maps of the trunk that have seen one another, and two maps of stride 4 for the queries."""
 
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -33,20 +32,18 @@ class PixelDecoder(nn.Module):
         """`channels` are those of the trunk, fine to coarse."""
         super().__init__()
         width, groups = config.width, config.norm_groups
-        self.project = nn.ModuleList(
-            nn.Sequential(nn.Conv2d(num_in, width, 1), nn.GroupNorm(groups, width))
-            for num_in in (channels[3], channels[2], channels[1])
-        )
+        projections = [nn.Conv2d(num_in, width, 1) for num_in in (channels[3], channels[2], channels[1])]
+        self.project = nn.ModuleList(nn.Sequential(conv, nn.GroupNorm(groups, width)) for conv in projections)
         self.level_embed = nn.Parameter(torch.randn(_NUM_LEVELS, width))
         self.layers = nn.ModuleList(DeformableLayer(config) for _ in range(config.num_layers))
         self.lateral = nn.Sequential(nn.Conv2d(channels[0], width, 1, bias=False), nn.GroupNorm(groups, width))
         self.smooth = nn.Sequential(nn.Conv2d(width, width, 3, padding=1, bias=False), nn.GroupNorm(groups, width))
         self.mask_features = nn.Conv2d(width, width, 1)
         self.depth_features = nn.Conv2d(width, width, 1)
-        for layer in self.project:
-            conv = cast(nn.Conv2d, cast(nn.Sequential, layer)[0])
+        for conv in projections:
             nn.init.xavier_uniform_(conv.weight)
-            nn.init.zeros_(cast(Tensor, conv.bias))
+            if conv.bias is not None:
+                nn.init.zeros_(conv.bias)
 
     def forward(self, pyramid: Pyramid) -> PixelFeatures:
         maps = [

@@ -38,8 +38,6 @@ class InstanceOccupancyLift:
         self, rays: RayEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None
     ) -> SurfaceLifted:
         config = self.config
-        assert rays.occupancy_logits is not None  # see `misfit`
-        assert rays.plane_spacing_m is not None
         grids = grids or tuple(grid_of(camera, config) for camera in rays.cameras)
         tables = [voxel_pixels(camera, grid, config) for camera, grid in zip(rays.cameras, grids, strict=True)]
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
@@ -50,7 +48,7 @@ class InstanceOccupancyLift:
         planes = planes_up_to_stuff(rays, torch.stack([_is_stuff(masks) for masks in channels]), config)
         coords, rows = [], []
         for member, (table, masks) in enumerate(zip(tables, channels, strict=True)):
-            lifted = lifted_voxels(table, planes, member, rays.occupancy_logits.shape[1], rays.plane_spacing_m)
+            lifted = lifted_voxels(table, planes, member, len(rays.planes), rays.planes.spacing_m)
             pixel, position = lifted_positions(lifted, table, planes, rays, member)
             features, instances = rays.features[member].flatten(1).t()[pixel], masks.flatten(1).t()[pixel]
             occupancy, distance = position[:, :1], position[:, 1:]

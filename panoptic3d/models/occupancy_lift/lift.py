@@ -51,8 +51,6 @@ class OccupancyLift:
         self, rays: RayEstimate, panoptic: Panoptic2D, grids: tuple[VoxelGrid, ...] | None = None
     ) -> OccupancyLifted:
         config = self.config
-        assert rays.occupancy_logits is not None  # the config of the method says that this lift needs planes
-        assert rays.plane_spacing_m is not None
         size = (rays.depth_m.shape[1], rays.depth_m.shape[2])
         logits = F.interpolate(panoptic.maps[SEMANTIC], size=size, mode="bilinear", align_corners=True)
         planes = plane_range(rays, logits, config, self.taxonomy)
@@ -60,7 +58,7 @@ class OccupancyLift:
         tables = [voxel_pixels(camera, grid, config) for camera, grid in zip(rays.cameras, grids, strict=True)]
         coords, rows = [], []
         for member, table in enumerate(tables):
-            lifted = lifted_voxels(table, planes, member, rays.occupancy_logits.shape[1], rays.plane_spacing_m)
+            lifted = lifted_voxels(table, planes, member, len(rays.planes), rays.planes.spacing_m)
             features = lifted_features(lifted, table, planes, logits, rays, member)
             around = padding_voxels(lifted, table, config)
             coords.append(torch.cat((lifted, around)))
@@ -79,15 +77,13 @@ def plane_range(
 
 
 def planes_up_to_stuff(rays: RayEstimate, is_stuff: Bool[Tensor, "b h w"], config: OccupancyLiftConfig) -> PlaneRange:
-    assert rays.occupancy_logits is not None  # the config of the method says that these lifts need planes
-    assert rays.plane_spacing_m is not None
-    num_planes = rays.occupancy_logits.shape[1]
+    num_planes, spacing_m = len(rays.planes), rays.planes.spacing_m
     depth_m = rays.depth_m.detach().clamp(max=config.far_m)
     limit_m = farthest_stuff_m(depth_m, eroded(is_stuff, config.erosion_px))
     if config.without_stuff == "farthest":
         has_stuff = limit_m.flatten(1).amax(dim=1) > 0
         limit_m = torch.where(has_stuff[:, None, None], limit_m, depth_m.flatten(1).amax(dim=1)[:, None, None])
-    surface, limit = (_plane(d, num_planes, rays.plane_spacing_m) for d in (depth_m, limit_m))
+    surface, limit = (_plane(d, num_planes, spacing_m) for d in (depth_m, limit_m))
     last = limit + config.planes_behind
     if config.before_limit == "kept":
         last = torch.maximum(last, surface + config.planes_behind)
@@ -135,15 +131,13 @@ def lifted_positions(
     coords: Int64[Tensor, "n 3"], table: VoxelPixels, planes: PlaneRange, rays: RayEstimate, member: int
 ) -> tuple[Int64[Tensor, " n"], Float[Tensor, "n 3"]]:
     """The pixel of each voxel; the occupancy of its plane, and the side and the metres between that and the surface."""
-    assert rays.occupancy_logits is not None
-    assert rays.plane_spacing_m is not None
-    num_planes, device = rays.occupancy_logits.shape[1], coords.device
+    num_planes, spacing_m, device = len(rays.planes), rays.planes.spacing_m, coords.device
     i, j, k = coords.unbind(1)
     pixel = table.row.to(device)[j, k] * rays.depth_m.shape[2] + table.column.to(device)[i, k]
-    plane = plane_of_voxels(table, num_planes, rays.plane_spacing_m).to(device)[k]
-    occupancy = rays.occupancy_logits[member].reshape(-1)[plane * rays.depth_m[0].numel() + pixel].sigmoid()
+    plane = plane_of_voxels(table, num_planes, spacing_m).to(device)[k]
+    occupancy = rays.planes.logits[member].reshape(-1)[plane * rays.depth_m[0].numel() + pixel].sigmoid()
     behind = (plane - planes.surface[member].reshape(-1)[pixel]).to(occupancy.dtype)
-    metres = behind.abs() / num_planes * round(num_planes * rays.plane_spacing_m, 6)
+    metres = behind.abs() / num_planes * round(num_planes * spacing_m, 6)
     return pixel, torch.stack((occupancy, behind.sign(), metres), dim=1)
 
 

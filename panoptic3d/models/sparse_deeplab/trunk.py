@@ -54,8 +54,8 @@ class SparseTrunk(nn.Module):
         levels = []
         for number, stage in enumerate(self.stages):
             source, target = target, target if number == 0 else coarsened(target, 2)
-            assert isinstance(stage, nn.ModuleList)
-            x = stage[1](stage[0](x, source, target, book), target, target, book)
+            first, second = stage.children()
+            x = second(first(x, source, target, book), target, target, book)
             levels.append(TrunkLevel(target, x))
         return levels[0], levels[1], levels[2], levels[3]
 

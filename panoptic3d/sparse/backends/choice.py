@@ -5,6 +5,7 @@ from functools import cache
 
 import torch
 
+from panoptic3d.choices import object_named
 from panoptic3d.errors import MissingPartError, Panoptic3dError
 from panoptic3d.optional import is_installed
 from panoptic3d.sparse.backends.minkowski_backend import MinkowskiBackend
@@ -13,10 +14,9 @@ from panoptic3d.sparse.backends.spconv_backend import SpconvBackend
 from panoptic3d.sparse.backends.torch_backend import TorchBackend
 from panoptic3d.sparse.backends.triton_backend import TritonBackend
 from panoptic3d.sparse.backends.warpconvnet_backend import WarpconvnetBackend
-from panoptic3d.sparse.config import BackendName
 from panoptic3d.sparse.conformance import TOLERANCE, ObstructedError, random_case, worst_error
 
-BACKENDS: dict[BackendName, Backend] = {
+BACKENDS: dict[str, Backend] = {
     "torch": TorchBackend(),
     "triton": TritonBackend(),
     "spconv": SpconvBackend("spconv"),
@@ -25,7 +25,7 @@ BACKENDS: dict[BackendName, Backend] = {
     "warpconvnet": WarpconvnetBackend(),
 }
 
-_MODULES: dict[BackendName, str] = {
+_MODULES: dict[str, str] = {
     "triton": "triton",
     "spconv": "spconv",
     "spconv-triton": "spconv_triton",
@@ -45,12 +45,22 @@ class SelfTestResult:
     detail: str
 
 
-def installed_backends() -> list[BackendName]:
+def installed_backends() -> list[str]:
     """Those whose package is there, working or not."""
     return [name for name in BACKENDS if name not in _MODULES or is_installed(_MODULES[name])]
 
 
-def resolved_name(name: str, device: torch.device) -> BackendName:
+def backend_named(name: str) -> Backend:
+    """Ours, or anybody's by its place."""
+    return BACKENDS[name] if name in BACKENDS else _strangers(name)
+
+
+@cache
+def _strangers(name: str) -> Backend:
+    return object_named("sparse back end", name, {}, Backend, "`obstacle` and `convolve`")
+
+
+def resolved_name(name: str, device: torch.device) -> str:
     """What `auto` stands for: the Triton kernels on CUDA where they work, plain PyTorch anywhere else."""
     if name != "auto":
         return _checked(name, device)
@@ -60,7 +70,7 @@ def resolved_name(name: str, device: torch.device) -> BackendName:
 
 
 @cache
-def self_test(name: BackendName, device: str = "cpu") -> SelfTestResult:
+def self_test(name: str, device: str = "cpu") -> SelfTestResult:
     """A few cases of the conformance suite, forward and gradients, against dense convolution. Once per process."""
     module = _MODULES.get(name)
     if module is not None and not is_installed(module):
@@ -68,7 +78,7 @@ def self_test(name: BackendName, device: str = "cpu") -> SelfTestResult:
     tried, worst, beyond = 0, 0.0, "every case is beyond it"
     for seed in range(4 * _NUM_SELF_TESTS):
         try:
-            error = worst_error(BACKENDS[name], random_case(seed, torch.float32, device))
+            error = worst_error(backend_named(name), random_case(seed, torch.float32, device))
         except ObstructedError as obstacle:
             beyond = str(obstacle)
             continue
@@ -85,13 +95,12 @@ def self_test(name: BackendName, device: str = "cpu") -> SelfTestResult:
     return SelfTestResult(name, worst <= limit, f"{said} (allowed: {limit:.0e}).")
 
 
-def _checked(name: str, device: torch.device) -> BackendName:
-    known: BackendName = next(known for known in BACKENDS if known == name)
-    if known != "torch":
-        result = self_test(known, device.type)
+def _checked(name: str, device: torch.device) -> str:
+    if name != "torch":
+        result = self_test(name, device.type)
         if not result.ok:
             raise Panoptic3dError(
-                f"the sparse back end '{known}' fails its self-test here ({result.detail.rstrip('.')}); "
+                f"the sparse back end '{name}' fails its self-test here ({result.detail.rstrip('.')}); "
                 "set sparse.backend to auto or torch."
             )
-    return known
+    return name

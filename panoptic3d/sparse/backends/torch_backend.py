@@ -9,8 +9,9 @@ from torch import Tensor
 from panoptic3d.sparse.backends.protocol import Writes
 from panoptic3d.sparse.plan import Plan
 from panoptic3d.sparse.runtime.memory import explained_memory
-from panoptic3d.sparse.torch.gather_gemm import apply_taps, apply_taps_and_correlate
-from panoptic3d.sparse.torch.product_first import product_sums
+from panoptic3d.sparse.torch.dispatch import TorchKernel, Widths, chosen
+from panoptic3d.sparse.torch.gather_gemm import apply_taps_and_correlate
+from panoptic3d.sparse.torch.work_order import work_order
 
 
 class TorchBackend:
@@ -20,34 +21,35 @@ class TorchBackend:
     def convolve(
         self, features: Float[Tensor, "m cin"], weight: Float[Tensor, "t cin cout"], plan: Plan, writes: Writes
     ) -> Float[Tensor, "n cout"]:
-        return _TapConvolution.apply(features.contiguous(), weight, plan, writes)
+        """By the kernel that the table of `dispatch.py` says."""
+        widths = Widths.of(features, weight, writes)
+        kernel = chosen(plan, widths)
+        if kernel.has_own_gradient:
+            return kernel.run(features, weight, plan, widths)
+        return _TapConvolution.apply(features.contiguous(), weight, plan, widths, kernel)
 
 
 class _TapConvolution(torch.autograd.Function):
     @staticmethod
-    def forward(ctx: Any, features: Tensor, weight: Tensor, plan: Plan, writes: Writes) -> Tensor:
+    def forward(ctx: Any, features: Tensor, weight: Tensor, plan: Plan, widths: Widths, kernel: TorchKernel) -> Tensor:
         ctx.save_for_backward(features, weight)
-        ctx.plan, ctx.writes = plan, writes
-        num_rows = len(plan.coarse if writes == "coarse" else plan.fine)
+        ctx.plan, ctx.writes = plan, widths.writes
+        num_rows = len(plan.coarse if widths.writes == "coarse" else plan.fine)
         with _alone(features), explained_memory("a convolution", num_rows, plan.config):
-            sums = product_sums(plan, writes, weight.shape[1], weight.shape[2])
-            if sums is not None:
-                return sums(features, weight)
-            work = plan.schedule(writes, weight.shape[1], weight.shape[2])
-            return apply_taps(features, weight, work, num_rows, plan.config.gather_bytes)
+            return kernel.run(features, weight, plan, widths)
 
     @staticmethod
     @torch.autograd.function.once_differentiable
-    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None]:
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, Tensor | None, None, None, None]:
         features, weight = ctx.saved_tensors
         plan: Plan = ctx.plan
         reads: Writes = "fine" if ctx.writes == "coarse" else "coarse"
         with _alone(features), explained_memory("a convolution's gradient", len(features), plan.config):
-            work = plan.schedule(reads, weight.shape[1], weight.shape[2])
+            work = work_order(plan, reads, weight.shape[1], weight.shape[2])
             by_features, by_weight = apply_taps_and_correlate(
                 gradient.contiguous(), weight, features, work, plan.config.gather_bytes, ctx.needs_input_grad[:2]
             )
-        return by_features, by_weight, None, None
+        return by_features, by_weight, None, None, None
 
 
 def _alone(features: Tensor) -> torch.autocast:

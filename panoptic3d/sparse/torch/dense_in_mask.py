@@ -9,12 +9,6 @@ from panoptic3d.sparse.plan import Plan
 from panoptic3d.sparse.weights import to_dense_weight
 
 
-def pays_densely(plan: Plan) -> bool:
-    """Whether a submanifold plan's set fills enough of its box, by the measured crossover of the config."""
-    limit = plan.config.dense_from_occupancy
-    return limit is not None and plan.is_mirrored and plan.fine.occupancy >= limit
-
-
 def conv_in_mask(
     features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin cout"], plan: Plan
 ) -> Float[Tensor, "n cout"]:

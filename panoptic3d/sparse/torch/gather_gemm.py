@@ -12,9 +12,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panoptic3d.sparse.plan import Schedule
 from panoptic3d.sparse.runtime.parallel import over_blocks
 from panoptic3d.sparse.torch.chunk_schedule import Block, Chunk
+from panoptic3d.sparse.torch.work_order import WorkOrder
 
 _PARTS_AT_ONCE = 16  # gradients of the weight, one a block, that wait for being added
 
@@ -22,7 +22,7 @@ _PARTS_AT_ONCE = 16  # gradients of the weight, one a block, that wait for being
 def apply_taps(
     features: Float[Tensor, "m cin"],
     weight: Float[Tensor, "t cin cout"],
-    schedule: Schedule,
+    schedule: WorkOrder,
     num_rows: int,
     gather_bytes: int,
 ) -> Float[Tensor, "n cout"]:
@@ -48,7 +48,7 @@ def apply_taps_and_correlate(
     gradient: Float[Tensor, "m cout"],
     weight: Float[Tensor, "t cin cout"],
     features: Float[Tensor, "n cin"],
-    schedule: Schedule,
+    schedule: WorkOrder,
     gather_bytes: int,
     needs: tuple[bool, bool],
 ) -> tuple[Float[Tensor, "n cin"] | None, Float[Tensor, "t cin cout"] | None]:
@@ -109,7 +109,7 @@ class _Scratch:
 class _Shelf:
     """Scratch that lives for one call and is handed from block to block. `step`: sources that one product may gather."""
 
-    def __init__(self, schedule: Schedule, like: Tensor, num_out: int, gather_bytes: int, needs_rows: bool) -> None:
+    def __init__(self, schedule: WorkOrder, like: Tensor, num_out: int, gather_bytes: int, needs_rows: bool) -> None:
         num_in = like.shape[1]
         self.step = max(64, gather_bytes // (max(num_in, 1) * like.element_size()))
         chunks = [chunk for block in schedule.blocks for chunk in block.chunks]

@@ -12,19 +12,17 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-from panoptic3d.sparse.backends.protocol import Writes
 from panoptic3d.sparse.kernel import Kernel
 from panoptic3d.sparse.kernel_map import Side
 from panoptic3d.sparse.plan import Plan
 from panoptic3d.sparse.runtime.parallel import over_blocks
 from panoptic3d.sparse.runtime.scratch import Shelf
-from panoptic3d.sparse.torch.line_taps import LINE_TAPS, LinedRows
+from panoptic3d.sparse.torch.limits import MOST_IN_OF_LINED_SUMS
+from panoptic3d.sparse.torch.line_taps import LinedRows
 from panoptic3d.sparse.torch.product_blocks import SumBlock, sum_blocks
 from panoptic3d.sparse.torch.upsample_cells import Subcells, subcells_of, weight_of_cells
+from panoptic3d.sparse.torch.work_order import lines_of, side_of_lines
 
-_LEAST_OUT, _MOST_OUT = 8, 16  # channels out of a submanifold convolution; limits are measured (docs/sparse.md)
-_MOST_IN_OF_LINES = 16
-_LEAST_FILL = 0.7  # of lines, and of the cells that a step up makes
 _WHOLE_LANES = 16  # products of 13 columns take twice as long as those of 16
 
 
@@ -71,38 +69,25 @@ class StepUp:
         return cells.view(-1, weight.shape[2]).index_select(0, self.subcells.places)
 
 
-def product_sums(plan: Plan, writes: Writes, num_in: int, num_out: int) -> ProductSums | StepUp | None:
-    """Kept by the plan; None where a gather is faster."""
-    if plan.fine.device.type != "cpu" or num_in < num_out or num_out < _LEAST_OUT:
-        return None
-    if plan.is_mirrored:
-        return _submanifold(plan, num_in, num_out) if writes == "coarse" else None
-    return _step_up(plan, num_out) if writes == "fine" else None
-
-
-def _submanifold(plan: Plan, num_in: int, num_out: int) -> ProductSums | None:
-    is_kernel = (plan.kernel.size, plan.kernel.dilation) == (LINE_TAPS, 1)
-    if not is_kernel or not len(plan.fine) or num_out > _MOST_OUT or plan.lined_rows().fill < _LEAST_FILL:
-        return None
-    if num_in > _MOST_IN_OF_LINES:
+def sums_of_set(plan: Plan, num_in: int, num_out: int) -> ProductSums:
+    """Of a set with itself, by 3^3 taps."""
+    if num_in > MOST_IN_OF_LINED_SUMS:
         side = plan.side("coarse")
         return ProductSums(_blocks(plan, "taps", side, (3, 9), num_out), side.num_rows, 3)
-    side = plan.side("lines")
-    return ProductSums(_blocks(plan, "lines", side, (3, 3), num_out), side.num_rows, 3, plan.lined_rows())
+    side = side_of_lines(plan)
+    return ProductSums(_blocks(plan, "lines", side, (3, 3), num_out), side.num_rows, 3, lines_of(plan))
 
 
-def _step_up(plan: Plan, num_out: int) -> StepUp | None:
-    kernel = plan.kernel
-    if kernel.stride == 1 or kernel.size % kernel.stride or kernel.dilation != 1 or not len(plan.fine):
-        return None
-    if len(plan.fine) < _LEAST_FILL * kernel.stride**3 * len(plan.coarse):
-        return None  # most of what coarse voxels could make is not asked for
-    subcells = plan.kept("subcells", lambda: subcells_of(plan.fine, plan.coarse, kernel, plan.config.table_bytes))
-    num_taps, num_wide = subcells.num_taps, num_out * kernel.stride**3
-    if subcells.fill < _LEAST_FILL * kernel.stride**3:
-        return None
+def sums_of_step_up(plan: Plan, num_out: int) -> StepUp:
+    """Of a finer set from a coarser one, by taps as many times as the stride."""
+    subcells = kept_subcells(plan)
+    num_taps, num_wide = subcells.num_taps, num_out * plan.kernel.stride**3
     blocks = _blocks(plan, "subcells", subcells.side, (num_taps, num_taps**2), num_wide)
-    return StepUp(ProductSums(blocks, subcells.side.num_rows, num_taps), subcells, kernel)
+    return StepUp(ProductSums(blocks, subcells.side.num_rows, num_taps), subcells, plan.kernel)
+
+
+def kept_subcells(plan: Plan) -> Subcells:
+    return plan.kept("subcells", lambda: subcells_of(plan.fine, plan.coarse, plan.kernel, plan.config.table_bytes))
 
 
 def _blocks(plan: Plan, name: str, side: Side, taps: tuple[int, int], num_out: int) -> tuple[SumBlock, ...]:

@@ -17,40 +17,15 @@ from torch import Tensor
 from panoptic3d.sparse.plan import Plan
 from panoptic3d.sparse.runtime.parallel import over_blocks
 from panoptic3d.sparse.runtime.scratch import Scratch, Shelf
+from panoptic3d.sparse.torch.limits import MOST_OUT_OF_NARROW_TILES
 from panoptic3d.sparse.torch.tiling import TileBlock, Tiles, tile_blocks, tiles_of
 from panoptic3d.sparse.torch.winograd_matrices import from_cells, from_taps, to_cells
 
-_LEAST_VOXELS = 1024
-_LEAST_FILL_OF_LINES = 0.7  # a set of thin lines fills no tiles: not worth a look
-_LEAST_FILL = {(3, 2): 0.55, (3, 4): 0.45, (5, 2): 0.55, (5, 4): 0.35}  # by taps and size; measured (docs/sparse.md)
-_LEAST_PRODUCT = 200  # of channels in and out
-_MOST_OUT_OF_NARROW = 2
 _WHOLE_LANES = 16  # pad to whole SIMD lanes: a GEMM with 13 columns takes twice as long as one with 16
 
 
-def is_inference_on_a_cpu(features: Tensor, weight: Tensor) -> bool:
-    """In float32."""
-    wants_gradient = torch.is_grad_enabled() and (features.requires_grad or weight.requires_grad)
-    is_plain = features.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
-    return features.device.type == "cpu" and is_plain and not wants_gradient
-
-
-def paying_tiles(features: Float[Tensor, "n cin"], weight: Float[Tensor, "t cin cout"], plan: Plan) -> Tiles | None:
-    """The largest tiles that the config allows and that are faster than gathering; None if there are none."""
-    num_taps = plan.kernel.size
-    is_kernel = plan.is_mirrored and num_taps in (3, 5) and plan.kernel.dilation == 1
-    if not is_inference_on_a_cpu(features, weight) or not is_kernel or len(plan.fine) < _LEAST_VOXELS:
-        return None
-    num_in, num_out = weight.shape[1:]
-    is_little = num_in * num_out < _LEAST_PRODUCT and (num_out > _MOST_OUT_OF_NARROW or num_taps > 3)
-    if is_little or plan.lined_rows().fill < _LEAST_FILL_OF_LINES:
-        return None
-    for size in (4, 2):
-        if size <= plan.config.tile:
-            tiles = plan.kept(("tiles", size), lambda size=size: tiles_of(plan.fine, size, num_taps // 2))
-            if tiles.fill >= _LEAST_FILL[num_taps, size]:
-                return tiles
-    return None
+def kept_tiles(plan: Plan, size: int) -> Tiles:
+    return plan.kept(("tiles", size), lambda: tiles_of(plan.fine, size, plan.kernel.size // 2))
 
 
 def conv_in_tiles(
@@ -63,7 +38,7 @@ def conv_in_tiles(
         lambda: tile_blocks(tiles, tiles_per_block, plan.config.table_bytes),
     )
     num_out = weight.shape[2]
-    is_narrow = num_out <= _MOST_OUT_OF_NARROW and tiles.reach == 1
+    is_narrow = num_out <= MOST_OUT_OF_NARROW_TILES and tiles.reach == 1
     convolve = _narrow(weight, tiles) if is_narrow else _by_points(weight, tiles)
     out, shelf = features.new_empty(len(features), num_out), Shelf(features)
 

@@ -26,6 +26,7 @@ PARTS = {
     "uni3d": ("2d", "3d"),
     "clearview": (),
 }
+MOST_WAITS = 150  # of the voxel net, for a photo: a few for each set and plan, none for each chunk of work
 Build = Callable[[], Method]
 
 
@@ -45,7 +46,7 @@ def builds(training: Callable[..., Method], monkeypatch: pytest.MonkeyPatch) -> 
 def batch_for(name: str, repository: Path) -> Batch:
     if name == "buol":  # its grid is the released one
         return collate([open_dataset(repository / "data" / "tiny")[0]])
-    return batch_of(room(0), room(1, num_things=1))
+    return batch_of(room(0))
 
 
 @pytest.mark.slow
@@ -58,7 +59,4 @@ def test_every_method(
     syncs = observed(builds[name](), batch_for(name, repository), stages, 100, route, dtype)
     waits = counts(syncs, "wait")
     assert waits["predict", "trunk"] == 0
-    assert 0 < waits["predict", "voxel_net"] < MOST_WAITS[name]
-
-
-MOST_WAITS = {"panorecon": 0, "buol": 0, "uni3d": 0, "clearview": 0}
+    assert 0 < waits["predict", "voxel_net"] < MOST_WAITS

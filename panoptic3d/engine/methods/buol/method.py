@@ -124,7 +124,6 @@ class BuolMethod(Method):
     ) -> list[dict[str, Tensor]]:
         """Classes, heat and offsets at the size of the image, depth and planes at that of the lifted maps."""
         config, large, rays = self.settings.terms, maps_at(maps.panoptic.maps, size), maps.rays
-        assert rays.occupancy_logits is not None
         samples = []
         for member, (truth, plane) in enumerate(zip(truths, planes, strict=True)):
             seen = truth.large
@@ -134,7 +133,7 @@ class BuolMethod(Method):
             depth = depth_terms(rays.depth_m[member][None], truth.depth_m[None])
             # ln 2 is what the logarithms give at no error.
             shift = math.log(2) * bool(truth.has_depth.any())
-            occupancy = plane_term(rays.occupancy_logits[member], plane.is_occupied, plane.is_asked, truth.has_depth)
+            occupancy = plane_term(rays.planes.logits[member], plane.is_occupied, plane.is_asked, truth.has_depth)
             samples.append(
                 {
                     "semantic_2d": config.semantic_2d_weight * classes,

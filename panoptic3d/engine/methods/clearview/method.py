@@ -3,7 +3,6 @@
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import cast
 
 import torch
 import torch.nn.functional as F
@@ -75,9 +74,9 @@ class ClearviewMethod(Method):
         network = self.network
         flat = (network.trunk, network.panoptic, network.rays)
         return {
-            "trunk": [cast(nn.Module, self._trunk)],
-            "2d": cast(Sequence[nn.Module], flat),
-            "3d": [cast(nn.Module, network.voxel_net)],
+            "trunk": [needed(self._trunk, nn.Module)],
+            "2d": [needed(filling, nn.Module) for filling in flat],
+            "3d": [needed(network.voxel_net, nn.Module)],
         }
 
     @property
@@ -98,7 +97,7 @@ class ClearviewMethod(Method):
         network, trains_maps = self.network, self.trains("2d")
         keeps_norms = self.config.imagenet if self.config.keeps_norms is None else self.config.keeps_norms
         if keeps_norms:  # the statistics of a million photos are better than those of a small batch
-            cast(nn.Module, self._trunk).eval()
+            needed(self._trunk, nn.Module).eval()
         with torch.set_grad_enabled(torch.is_grad_enabled() and trains_maps):
             seen = network.see(batch.image, batch.cameras)
         batch = replace(batch, truths=tuple(near_surfaces(truth, self._reach_vox(truth)) for truth in batch.truths))

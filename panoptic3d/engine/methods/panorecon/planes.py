@@ -26,9 +26,7 @@ def targets_of(
     if not batch.truths:
         raise InputError("planes learn from voxels, and these samples have none; read them with voxels.")
     lift = needed(method.lift, OccupancyLiftConfig)
-    assert rays.occupancy_logits is not None
-    assert rays.plane_spacing_m is not None
-    num_planes, spacing_m = rays.occupancy_logits.shape[1], rays.plane_spacing_m
+    num_planes, spacing_m = len(rays.planes), rays.planes.spacing_m
     return [
         plane_targets(
             truth, voxel_pixels(camera, grid_of(camera, lift), lift), seen.depth_m, num_planes, spacing_m, "any"
