@@ -16,6 +16,7 @@ from panoptic3d.errors import InputError, reading
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import Sample
+from panoptic3d.structures.taxonomy import Taxonomy
 
 MANIFEST = "packed.json"
 PACKED_FORMAT = "panoptic3d-packed"
@@ -35,6 +36,13 @@ class DataRoot:
     @property
     def kind(self) -> Layout:
         return layout_of(self.layout)
+
+    @property
+    def taxonomy(self) -> Taxonomy:
+        """Of its samples; a packed root has that of the layout that was packed."""
+        return (
+            layout_of(check_manifest(self.path)["layout"]).taxonomy if self.layout == "packed" else self.kind.taxonomy
+        )
 
     @property
     def place(self) -> Place:

@@ -18,7 +18,7 @@ from panoptic3d.metrics.panoptic_quality import SampleScore, Truth
 from panoptic3d.metrics.tally import MeanOver, Tally, scores_of
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 _MARGIN_M = 0.05  # the shell of a visible surface is labelled up to a voxel behind it
 
@@ -118,11 +118,13 @@ def _row(name: str, ious: Sequence[float | None]) -> GroupRow:
     return GroupRow(name, len(ious), len(hits) / len(ious), fit, sum(hits) / len(ious))
 
 
-def by_number_of_things(scores: Iterable[SampleScore], mean_over: MeanOver) -> dict[str, tuple[int, float]]:
+def by_number_of_things(
+    scores: Iterable[SampleScore], mean_over: MeanOver, taxonomy: Taxonomy = FRONT3D_TAXONOMY
+) -> dict[str, tuple[int, float]]:
     """Group -> number of images and their PRQ."""
     groups: dict[str, list[Tally]] = {}
     for score in scores:
-        things = sum(FRONT3D_TAXONOMY.is_thing(s.class_id) and not s.is_ignored for s in score.truth)
+        things = sum(taxonomy.is_thing(s.class_id) and not s.is_ignored for s in score.truth)
         groups.setdefault(_bin(things, (1, 3, 6), "{} things"), []).append(score.tally)
     return {
         name: (len(tallies), scores_of(Tally.total(tallies), mean_over).all.prq)
@@ -130,7 +132,9 @@ def by_number_of_things(scores: Iterable[SampleScore], mean_over: MeanOver) -> d
     }
 
 
-def confusion(scores: Iterable[SampleScore], iou_above: float) -> Counter[tuple[str, str]]:
+def confusion(
+    scores: Iterable[SampleScore], iou_above: float, taxonomy: Taxonomy = FRONT3D_TAXONOMY
+) -> Counter[tuple[str, str]]:
     """(class of the target, class of the prediction that covers it best) of every target; `nothing` where no prediction of
     any class overlaps it by more than the threshold."""
     counts: Counter[tuple[str, str]] = Counter()
@@ -142,8 +146,8 @@ def confusion(scores: Iterable[SampleScore], iou_above: float) -> Counter[tuple[
         for place, segment in enumerate(score.truth):
             if not segment.is_ignored:
                 taken = score.prediction[best[place].prediction].class_id if place in best else None
-                answer = "nothing" if taken is None else FRONT3D_TAXONOMY[taken].name
-                counts[FRONT3D_TAXONOMY[segment.class_id].name, answer] += 1
+                answer = "nothing" if taken is None else taxonomy[taken].name
+                counts[taxonomy[segment.class_id].name, answer] += 1
     return counts
 
 

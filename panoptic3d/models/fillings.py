@@ -14,6 +14,8 @@ FILLINGS = {
         "efficientnet-lite0": f"{_BACKBONES}.efficientnet_lite:EfficientNetLite",
         "efficientnet-lite1": f"{_BACKBONES}.efficientnet_lite:EfficientNetLite",
         "efficientnet-lite2": f"{_BACKBONES}.efficientnet_lite:EfficientNetLite",
+        "timm": f"{_BACKBONES}.vendor_trunks:TimmTrunk",
+        "torchvision": f"{_BACKBONES}.vendor_trunks:TorchvisionTrunk",
     },
     "panoptic": {
         "mask-rcnn": f"{_MODELS}.mask_rcnn.stage:MaskRcnn",

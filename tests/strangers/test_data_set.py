@@ -1,6 +1,7 @@
 """Somebody adds a data set: a layout in a package outside of the project is verified, trained on and scored against."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,9 @@ from panoptic3d.data.dataset import open_dataset
 from panoptic3d.data.predictions import write_prediction
 from panoptic3d.data.roots import open_root
 from panoptic3d.engine.evaluation.run import EvaluationOrder, carry_out
-from panoptic3d.errors import ConfigError
+from panoptic3d.errors import ConfigError, InputError
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, SemanticClass, Taxonomy
 from tests.data.conftest import CAMERA, GRID, make_sample
 from tests.strangers.examples import write_examples
 
@@ -63,7 +65,10 @@ def test_verify_names_the_file_that_is_broken(scans: str, capsys: pytest.Capture
     assert "room/0000.npz: corrupt" not in out  # drawn pixels do not lie on drawn volumes, which it says
 
 
-def test_a_method_is_scored_against_it(scans: str, tmp_path: Path) -> None:
+def test_a_method_is_scored_against_it(scans: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By the classes of the layout."""
+    classes = tuple(replace(c, name=f"{c.name} of ours") for c in FRONT3D_TAXONOMY.classes)
+    monkeypatch.setattr(open_root(scans).kind, "taxonomy", Taxonomy("house", classes), raising=False)
     for seed in range(2):
         truth = make_sample(seed).truth
         assert truth is not None
@@ -81,7 +86,14 @@ def test_a_method_is_scored_against_it(scans: str, tmp_path: Path) -> None:
         json=str(tmp_path / "out.json"),
     )
     assert carry_out(order) == 0
-    assert json.loads((tmp_path / "out.json").read_text())["prq"] > 0.9
+    result = json.loads((tmp_path / "out.json").read_text())
+    assert result["prq"] > 0.9
+    assert {name for name in result["per_class"] if not name.endswith(" of ours")} == set()
+    assert all(name.endswith(" of ours") for name in result["voxels"]["per_class"])
+    many = Taxonomy("house", (*classes, SemanticClass(13, "door", "thing", (0, 0, 0))))
+    monkeypatch.setattr(open_root(scans).kind, "taxonomy", many)
+    with pytest.raises(InputError, match="has 14 classes, void included, and scores count 13 at most"):
+        carry_out(order)
 
 
 def test_what_is_no_layout_is_refused(scans: str) -> None:

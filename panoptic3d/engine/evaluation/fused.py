@@ -25,7 +25,6 @@ from panoptic3d.randomness import numpy_generator
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.scene_cut import cut_scene
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 from panoptic3d.viewer.raster import rasterize
 
 _NUM_RESAMPLES = 2000
@@ -141,8 +140,8 @@ def _quality_of_views(
     (classes, ids), (true_classes, true_ids) = pooled(predicted), pooled(true)
     return scene_quality(
         *(side.numpy() for side in (classes, ids, true_classes, true_ids)),
-        things=FRONT3D_TAXONOMY.thing_ids,
-        stuff=FRONT3D_TAXONOMY.stuff_ids,
+        things=data.taxonomy.thing_ids,
+        stuff=data.taxonomy.stuff_ids,
         compat=compat,
     ).pq
 

@@ -21,7 +21,6 @@ from panoptic3d.errors import BadFileError
 from panoptic3d.files import write_text_atomically
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.tally import scores_of
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 _STYLE = """
 body{font:15px/1.45 system-ui,sans-serif;margin:2rem auto;max-width:72rem;padding:0 1rem;color:#1c1c1c;background:#fff}
@@ -62,7 +61,7 @@ def worst_records(records: Sequence[SampleRecord], protocol: str, count: int) ->
 
 def _worst(plan: EvaluationPlan, records: Sequence[SampleRecord], protocol: str, count: int) -> str:
     legend = "".join(
-        f"<span class=swatch style='background:rgb{c.color}'></span>{c.name}" for c in FRONT3D_TAXONOMY.classes[1:]
+        f"<span class=swatch style='background:rgb{c.color}'></span>{c.name}" for c in plan.taxonomy.classes[1:]
     )
     intro = (
         "<p class=note>Photo; ground truth from the camera; prediction from the camera; both from above (camera below). "
@@ -80,8 +79,8 @@ def _figure(plan: EvaluationPlan, record: SampleRecord, prq: float) -> str:
     except BadFileError:
         prediction = LabelledVoxels.nothing(truth.shape)
     views = [
-        *(front_view(side, frame.grid, frame.camera) for side in (truth, prediction)),
-        *(top_view(side) for side in (truth, prediction)),
+        *(front_view(side, frame.grid, frame.camera, plan.taxonomy) for side in (truth, prediction)),
+        *(top_view(side, plan.taxonomy) for side in (truth, prediction)),
     ]
     photo = read_photo(plan.data, record.key)
     if photo is not None:

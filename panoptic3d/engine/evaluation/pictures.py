@@ -8,7 +8,7 @@ from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.scene import SURFACE_ISO_VOX
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 from panoptic3d.viewer.palette import class_colors, instance_colors
 
 _BACKGROUND = 32
@@ -16,7 +16,9 @@ _WIDTH = 160
 _INSTANCE_SHARE = 0.35  # of a thing's colour that tells it from its neighbour of the same class
 
 
-def front_view(voxels: LabelledVoxels, grid: VoxelGrid, camera: Camera) -> UInt8[np.ndarray, "h w 3"]:
+def front_view(
+    voxels: LabelledVoxels, grid: VoxelGrid, camera: Camera, taxonomy: Taxonomy = FRONT3D_TAXONOMY
+) -> UInt8[np.ndarray, "h w 3"]:
     """What the camera would see of the surface voxels."""
     shown, coords = _surface(voxels)
     view = camera.resized(_WIDTH, round(camera.height * _WIDTH / camera.width))
@@ -25,16 +27,18 @@ def front_view(voxels: LabelledVoxels, grid: VoxelGrid, camera: Camera) -> UInt8
     x, y, z = x[is_ahead], y[is_ahead], z[is_ahead]
     center = np.stack((view.fx_px * x / z + view.cx_px, view.fy_px * y / z + view.cy_px), axis=1)
     radius = np.minimum(view.fx_px * grid.voxel_size_m / z / 2, 4)
-    return _splat(center, z, radius, _colors(shown)[is_ahead], (view.height, view.width))
+    return _splat(center, z, radius, _colors(shown, taxonomy)[is_ahead], (view.height, view.width))
 
 
-def top_view(voxels: LabelledVoxels) -> UInt8[np.ndarray, "h w 3"]:
+def top_view(voxels: LabelledVoxels, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> UInt8[np.ndarray, "h w 3"]:
     """From above, the camera at the lower border."""
     shown, coords = _surface(voxels)
     scale = _WIDTH / voxels.shape[0]
     height = round(voxels.shape[2] * scale)
     center = np.stack((coords[:, 0] * scale, height - 1 - coords[:, 2] * scale), axis=1)
-    return _splat(center, coords[:, 1].astype(np.float64), np.full(len(coords), 0.5), _colors(shown), (height, _WIDTH))
+    return _splat(
+        center, coords[:, 1].astype(np.float64), np.full(len(coords), 0.5), _colors(shown, taxonomy), (height, _WIDTH)
+    )
 
 
 def _surface(voxels: LabelledVoxels) -> tuple[LabelledVoxels, Int[np.ndarray, "n 3"]]:
@@ -42,8 +46,8 @@ def _surface(voxels: LabelledVoxels) -> tuple[LabelledVoxels, Int[np.ndarray, "n
     return shown, np.stack(np.unravel_index(shown.linear_index, shown.shape), axis=1)
 
 
-def _colors(voxels: LabelledVoxels) -> UInt8[np.ndarray, "n 3"]:
-    of_class = class_colors(torch.from_numpy(voxels.semantic), FRONT3D_TAXONOMY).numpy()
+def _colors(voxels: LabelledVoxels, taxonomy: Taxonomy) -> UInt8[np.ndarray, "n 3"]:
+    of_class = class_colors(torch.from_numpy(voxels.semantic), taxonomy).numpy()
     of_instance = instance_colors(torch.from_numpy(voxels.instance)).numpy()
     share = np.where(voxels.instance > 0, _INSTANCE_SHARE, 0.0)[:, None]
     return ((1 - share) * of_class + share * of_instance).round().astype(np.uint8)

@@ -77,9 +77,9 @@ def result_of(
             **({key: [i.low, i.high] for key, i in of_scenes.items()} if of_scenes else {}),
         },
         "per_scene": {scene: _sparse_rows(sums) for scene, sums in per_scene.items()},
-        "diagnosis": _diagnosis(scored, protocol),
+        "diagnosis": _diagnosis(scored, protocol, taxonomy),
         "sensitivity": _sensitivity(scored, protocol),
-        "voxels": voxel_scores(record.voxels for record in scored),
+        "voxels": voxel_scores((record.voxels for record in scored), taxonomy),
         "visibility": visibility_scores(record.visibility for record in scored),
         "visibility_per_scene": _visibility_of_scenes(scored),
         "surfaces": _surfaces(scored),
@@ -139,12 +139,12 @@ def _class_tree(score: ClassScore) -> dict[str, float | int]:
     return asdict(score)
 
 
-def _diagnosis(records: Sequence[SampleRecord], protocol: Protocol) -> dict[str, Any]:
+def _diagnosis(records: Sequence[SampleRecord], protocol: Protocol, taxonomy: Taxonomy) -> dict[str, Any]:
     entries = [record.protocols[protocol.name] for record in records]
     targets = [target for entry in entries for target in targets_of(entry.score, entry.traits)]
     groups = {name: [asdict(row) for row in group_targets(targets, by)] for name, by in GROUPINGS.items()}
-    crowding = by_number_of_things((entry.score for entry in entries), protocol.mean_over)
-    pairs = confusion((entry.score for entry in entries), protocol.matching.iou_above)
+    crowding = by_number_of_things((entry.score for entry in entries), protocol.mean_over, taxonomy)
+    pairs = confusion((entry.score for entry in entries), protocol.matching.iou_above, taxonomy)
     table: dict[str, dict[str, int]] = {}
     for (truth, answer), count in sorted(pairs.items()):
         table.setdefault(truth, {})[answer] = count

@@ -31,11 +31,13 @@ from panoptic3d.engine.evaluation.tables import (
 )
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import write_text_atomically
+from panoptic3d.metrics.labelled import NUM_CLASSES
 from panoptic3d.metrics.measure import Measure, load_measure
 from panoptic3d.metrics.perturbations import OracleName
 from panoptic3d.metrics.protocol import Protocol, load_protocol
 from panoptic3d.metrics.surface_protocol import load_surface_protocol
 from panoptic3d.models.checkpoints.find import find_checkpoint
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 
 @dataclass(frozen=True)
@@ -108,6 +110,7 @@ def carry_out(order: EvaluationOrder) -> int:
             oracles=order.oracles,
             depth=depth,
             measures=measures,
+            taxonomy=FRONT3D_TAXONOMY if plan is None else plan.taxonomy,
         )
         for protocol in protocols
     ]
@@ -133,6 +136,11 @@ def _scored(
 ) -> tuple[EvaluationPlan, list[SampleRecord]]:
     assert order.data is not None
     data = order.open_data(order.data)
+    if len(data.taxonomy) > NUM_CLASSES:
+        raise InputError(
+            f"{data.path} has {len(data.taxonomy)} classes, void included, and scores count {NUM_CLASSES} at most; "
+            "map them to fewer."
+        )
     if data.layout == "front3d":
         data.shared_mask(data.shared_grid)  # without it no image can be scored: say so before the first one
     chosen = (

@@ -4,7 +4,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,7 @@ from panoptic3d.metrics.surface_protocol import SurfaceProtocol
 from panoptic3d.metrics.voxel_iou import voxel_confusion
 from panoptic3d.models.finite import NotFiniteError
 from panoptic3d.resumable import Journal, Workers, resumable_map
+from panoptic3d.structures.taxonomy import Taxonomy
 
 _MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
 
@@ -52,6 +53,10 @@ class EvaluationPlan:
     sensitivity_keys: frozenset[str] = frozenset()  # images that are also scored with small changes
     surfaces: tuple[SurfaceProtocol, ...] = ()
     measures: tuple[Measure, ...] = ()
+
+    @cached_property
+    def taxonomy(self) -> Taxonomy:
+        return self.data.taxonomy
 
     def prediction(self, key: str, shape: Shape) -> PredictedVoxels:
         """Raises `BadFileError` that names the file."""
@@ -171,7 +176,7 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
 def _measured(
     plan: EvaluationPlan, key: str, file: PredictedVoxels, prediction: LabelledVoxels, frame: TrueFrame
 ) -> dict[str, Mapping[str, Any] | None]:
-    sample = MeasuredSample(key, prediction, frame.truth, file.scores, file.depth_m, frame.depth_m)
+    sample = MeasuredSample(key, prediction, frame.truth, file.scores, file.depth_m, frame.depth_m, plan.taxonomy)
     return {measure.name: measure.score(sample) for measure in plan.measures}
 
 

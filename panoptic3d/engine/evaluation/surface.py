@@ -16,7 +16,7 @@ from panoptic3d.metrics.surface_protocol import SurfaceProtocol
 from panoptic3d.metrics.voxel_iou import VoxelConfusion
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, FAR_VOX
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
+from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 
 def surface_rows(
@@ -56,12 +56,12 @@ def voxel_rows(confusion: VoxelConfusion) -> list[list[int]]:
     return [[t, p, int(confusion.counts[t, p])] for t, p in pairs if t or p]
 
 
-def voxel_scores(rows: Iterable[Iterable[Sequence[int]]]) -> dict[str, Any]:
+def voxel_scores(rows: Iterable[Iterable[Sequence[int]]], taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> dict[str, Any]:
     total = VoxelConfusion.zero()
     for row in rows:
         for truth, predicted, count in row:
             total.counts[truth, predicted] += count
-    per_class = {FRONT3D_TAXONOMY[c].name: iou for c, iou in total.class_iou().items()}
+    per_class = {taxonomy[c].name: iou for c, iou in total.class_iou().items()}
     return {"mean_iou": total.mean_iou, "occupancy_iou": total.occupancy_iou, "per_class": per_class}
 
 
