@@ -1,4 +1,4 @@
-"""Hardware, versions, and commit, which accompany every measured number."""
+"""Hardware, versions, and commit, which accompany every measured number; and on which device to run."""
 
 import functools
 import os
@@ -9,6 +9,7 @@ from typing import Any
 
 import torch
 
+from panoptic3d.errors import InputError
 from panoptic3d.version import __version__
 
 _GIT_S = 5.0
@@ -23,6 +24,16 @@ def hardware() -> str:
     if torch.cuda.is_available():
         parts += [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return ", ".join(parts)
+
+
+def device_named(word: str, advice: str = "use the CPU", rank: int = 0) -> torch.device:
+    """`auto` is CUDA where torch finds it, else the CPU; CUDA without a number is the device of the rank."""
+    has_cuda = torch.cuda.is_available()
+    if word.startswith("cuda") and not has_cuda:
+        raise InputError(f"the device is {word} and torch finds no CUDA device here; {advice}.")
+    if word == "cpu" or not has_cuda:
+        return torch.device("cpu")
+    return torch.device(word) if ":" in word else torch.device("cuda", rank)
 
 
 @functools.cache

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
+from panoptic3d.machine import device_named
 from panoptic3d.sparse import Kernel, Plan, coarsened, make_plan, voxels_of_mask
 from panoptic3d.sparse.backends.choice import backend_named, resolved_name
 from panoptic3d.sparse.backends.protocol import Writes
@@ -29,7 +30,7 @@ class Explanation:
 
 
 def explain(is_json: bool) -> int:
-    device = torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = device_named("auto")
     backend = resolved_name("auto", device)
     rows = list(explanations(device, backend))
     if is_json:

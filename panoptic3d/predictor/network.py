@@ -94,14 +94,9 @@ def open_network(checkpoint: str | Path | None, device: str, trust: Sequence[str
 
 
 def choose_device(name: str) -> torch.device:
-    """`auto` is CUDA where there is one."""
     if name not in ("auto", "cpu", "cuda") and not name.startswith("cuda:"):
         raise InputError(f"the device is {name!r}; give auto, cpu, cuda or cuda:N.")
-    if name == "auto":
-        name = "cuda" if torch.cuda.is_available() else "cpu"
-    if name.startswith("cuda") and not torch.cuda.is_available():
-        raise InputError("--device is cuda and torch sees no CUDA device here; give --device cpu.")
-    return torch.device(name)
+    return device_named(name, "give --device cpu")
 
 
 def _on_cpu(scene: PanopticScene) -> PanopticScene:

@@ -31,6 +31,7 @@ from panoptic3d.engine.evaluation.tables import (
 )
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import write_text_atomically
+from panoptic3d.machine import device_named
 from panoptic3d.metrics.labelled import NUM_CLASSES
 from panoptic3d.metrics.measure import Measure, load_measure
 from panoptic3d.metrics.perturbations import OracleName
@@ -83,10 +84,7 @@ def carry_out(order: EvaluationOrder) -> int:
     measures = tuple(load_measure(name) for name in order.measures)
     _check_names([protocol.name for protocol in protocols], "protocols")
     _check_names([measure.name for measure in measures], "measures")
-    if order.device == "cuda" and not torch.cuda.is_available():
-        raise InputError(
-            "--device cuda: torch finds no CUDA device here; scores are counted on the CPU, so leave it out."
-        )
+    device_named(order.device, "scores are counted on the CPU, so leave it out")  # said before any work
     for path in (order.json, order.markdown, order.latex, order.html, order.records):
         _check_folder(path)
     _check_apart(order)
@@ -161,8 +159,7 @@ def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredicti
         _ = fused.fused  # what is wrong with its index is said before the first image
         return fused
     if order.checkpoint is not None:
-        has_cuda = order.device != "cpu" and torch.cuda.is_available()
-        device = torch.device("cuda", distributed.local_rank()) if has_cuda else torch.device("cpu")
+        device = device_named(order.device, "leave it out", distributed.local_rank())
         depth = None if order.depth is None else depth_supply(order.depth, order.depth_options)
         predictions = NetworkPredictions(find_checkpoint(order.checkpoint), device, depth, order.trust)
         _ = predictions.network  # what is wrong with it is said before the first image

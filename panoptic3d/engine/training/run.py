@@ -30,6 +30,7 @@ from panoptic3d.engine.training.state import Standing, capture, restore
 from panoptic3d.engine.training.trainer import Trainer
 from panoptic3d.engine.training.validation import check_has_truth, validate, validation_set
 from panoptic3d.errors import InputError
+from panoptic3d.machine import device_named
 from panoptic3d.randomness import seed_everything
 from panoptic3d.tracking.tracker import Tracker
 
@@ -91,12 +92,9 @@ def dry_run(config: TrainingConfig) -> list[str]:
 
 
 def choose_device(config: TrainingConfig) -> torch.device:
-    if config.device == "cuda" and not torch.cuda.is_available():
-        raise InputError("device is cuda and torch finds no CUDA device here; use device cpu or auto.")
-    if config.device == "cpu" or not torch.cuda.is_available():
-        return torch.device("cpu")
-    device = torch.device("cuda", distributed.local_rank())
-    torch.cuda.set_device(device)
+    device = device_named(config.device, "use device cpu or auto", distributed.local_rank())
+    if device.type == "cuda":
+        torch.cuda.set_device(device)
     return device
 
 
