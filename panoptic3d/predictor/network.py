@@ -10,6 +10,7 @@ from jaxtyping import UInt8
 from torch import Tensor
 
 from panoptic3d.errors import InputError
+from panoptic3d.machine import device_named
 from panoptic3d.models.checkpoints.find import find_checkpoint
 from panoptic3d.models.checkpoints.folder import checkpoint_facts
 from panoptic3d.models.checkpoints.load import load_network
