@@ -29,6 +29,12 @@ _RACES = {
         "After 40 training steps, on the four rooms that it was trained on: it shows that the exchange learns, "
         "not what it is worth. Config: `configs/race/clearview-with-queries.yaml`.",
     ),
+    "race-lifts-24-steps": (
+        "BUOL's lift in PanoRecon",
+        "The same voxel net behind two lifts after 24 training steps each, on the four rooms that it was trained on: the "
+        "surface begins to appear, and the labels do not yet. Configs: `configs/race/panorecon-lifted-by-occupancy.yaml` and "
+        "`panorecon-lifted-by-surface.yaml`.",
+    ),
 }
 _ABLATIONS = {
     "ablations": ("After shared maps", "All rows start from the same maps stage, which was trained with every idea."),
