@@ -9,7 +9,8 @@ from panoptic3d.structures.camera import Camera
 
 FALLBACK_FOV_DEG = 60.0  # across the longer side: the cameras of 3D-Front
 _FOCAL_LENGTH, _FOCAL_35MM = 0x920A, 0xA405
-_PLANE_X_RESOLUTION, _PLANE_UNIT, _PIXEL_X_DIMENSION = 0xA20E, 0xA210, 0xA002
+_PLANE_X_RESOLUTION, _PLANE_UNIT = 0xA20E, 0xA210
+_PIXEL_DIMENSIONS = (0xA002, 0xA003)  # x, y
 _MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 _DIAGONAL_OF_35MM = math.hypot(36.0, 24.0)
 _SANE_FOV_DEG = (5.0, 150.0)  # of EXIF, which is often wrong
@@ -131,8 +132,8 @@ def _from_focal_plane(photo: Photo) -> tuple[float | None, str]:
     source = "EXIF focal length and sensor resolution"
     if focal_mm is None or per_unit is None or unit_mm is None:
         return None, source
-    taken_px = _number(photo, _PIXEL_X_DIMENSION)
-    shrunk = 1.0 if taken_px is None else max(photo.full_size) / taken_px
+    taken_px = max(_number(photo, tag) or 0.0 for tag in _PIXEL_DIMENSIONS)  # the longer side, however it was held
+    shrunk = max(photo.full_size) / taken_px if taken_px > 0 else 1.0
     return focal_mm * per_unit / unit_mm * shrunk, source
 
 

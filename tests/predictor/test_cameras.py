@@ -44,6 +44,13 @@ def test_a_full_frame_camera_sees_what_its_lens_says(tmp_path: Path) -> None:
     assert choice.camera.horizontal_fov_deg == pytest.approx(2 * math.degrees(math.atan(18 / 24)), rel=1e-3)
 
 
+def test_a_photo_may_be_stored_upright() -> None:
+    """The same camera held upright, by a device that turns the pixels and not the tag."""
+    tags: dict[int, object] = {0x920A: 24.0, 0xA20E: 6000 / 3.6, 0xA210: 3, 0xA002: 4000, 0xA003: 6000}
+    choice = choose_camera(Photo(torch.zeros(3, 300, 200, dtype=torch.uint8), (200, 300), tags))
+    assert choice.camera.horizontal_fov_deg == pytest.approx(2 * math.degrees(math.atan(12 / 24)), rel=1e-3)
+
+
 @pytest.mark.parametrize("tags", [{0xA405: 0}, {0xA405: 60000}, {0x920A: 0.0, 0xA20E: 0.0}, {0x920A: 24.0}])
 def test_nonsense_in_exif_falls_through_to_the_fallback(tags: dict[int, object], tmp_path: Path) -> None:
     assert choose_camera(_photo(tmp_path, tags)).source.startswith("assumed")
