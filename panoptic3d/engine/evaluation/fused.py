@@ -61,10 +61,11 @@ def scene_scores(
     predictions: FusedPredictions, data: DataRoot, split: Split, compat: str | None, left_out: Collection[str] = ()
 ) -> dict[str, Any]:
     """PQ_scene of each room over its fused views and over those held out, and the means with intervals over rooms. Views
-    in `left_out` have no ground truth that can be read.
+    in `left_out` have no ground truth that can be read. A room of the split that was not fused counts as nothing found.
     """
-    groups: dict[str, dict[str, float]] = {"fused": {}, "held_out": {}}
-    asked = {key.partition("/")[0] for key in split.keys}
+    asked = dict.fromkeys(key.partition("/")[0] for key in split.keys if key not in left_out)
+    missing = dict.fromkeys((name for name in asked if name not in predictions.fused.rooms), 0.0)
+    groups: dict[str, dict[str, float]] = {"fused": missing, "held_out": {}}
     for name, room in predictions.fused.rooms.items():
         if name not in asked:
             continue
@@ -82,8 +83,8 @@ def prq_apart(
     groups: dict[str, list[Tally]] = {"fused": [], "held_out": []}
     for record in records:
         room = predictions.fused.rooms.get(record.scene)
-        if record.bad_truth is None and room is not None:
-            group = "fused" if record.key.partition("/")[2] in room.frames else "held_out"
+        if record.bad_truth is None:
+            group = "fused" if room is None or record.key.partition("/")[2] in room.frames else "held_out"
             groups[group].append(record.protocols[protocol.name].score.tally)
     return {
         group: {"num_samples": len(tallies), "prq": scores_of(Tally.total(tallies), protocol.mean_over).all.prq}

@@ -81,6 +81,8 @@ def test_files_of_fused_rooms_that_change_or_break(tmp_path: Path) -> None:
     data, split = DataRoot(tmp_path, "front3d"), split_of_keys("all", ["a/0001", "a/0002"])
     scores = scene_scores(predictions, data, split, None)
     assert scores["fused"]["rooms"] == scores["held_out"]["rooms"] == {"a": 0.0}
+    more = split_of_keys("all", ["a/0001", "a/0002", "b/0001"])
+    assert scene_scores(predictions, data, more, None)["fused"]["rooms"] == {"a": 0.0, "b": 0.0}
     assert scene_scores(predictions, data, split, None, {"a/0002"}).keys() == {"compat", "fused"}
 
 
