@@ -18,6 +18,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from pydantic.fields import FieldInfo
 
 from panoptic3d.errors import ConfigError
+from panoptic3d.files import read_file
 
 C = TypeVar("C", bound="Config")
 
@@ -77,7 +78,7 @@ def read_yaml_tree(path: str | os.PathLike[str], _seen: tuple[Path, ...] = ()) -
     if path.resolve() in _seen:
         raise ConfigError(f"{path} extends itself through {' -> '.join(p.name for p in _seen)}; break the circle.")
     try:
-        text = path.read_text(encoding="utf-8")
+        text = read_file(path).decode()
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError(f"the config {path} cannot be read ({error}); give the path of a YAML file.") from None
     tree = parse_yaml(text, origin=str(path))

@@ -28,6 +28,7 @@ except ImportError:  # Windows: what a killed writer left is known by its age on
 _PARTIAL = re.compile(r"\.partial-[a-z0-9_]{8}")
 _RETIRED_PREFIX = ".retired-"
 _STALE_S = 24 * 3600.0  # without file locks, a partial file older than this counts as abandoned
+MOST_BYTES = 2 << 30  # of a file that is read at once: no file of ours has as many
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -174,21 +175,38 @@ def exchange(path: Path, other: Path) -> bool:
     return result == 0
 
 
-def open_regular(path: str | os.PathLike[str], folder: int | None = None) -> BinaryIO:
-    """Open a file and nothing that only looks like one: no link, no pipe (which would be waited for), no device.
+def open_file(
+    path: str | os.PathLike[str], most_bytes: int = MOST_BYTES, folder: int | None = None, flags: int = 0
+) -> BinaryIO:
+    """Open a file and nothing that only looks like one: no pipe, which would be waited for, and no device, which has no end.
 
     `folder` is the descriptor of the folder in which `path` is looked up.
     """
-    flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
+    flags |= os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0)
     descriptor = os.open(path, flags, dir_fd=folder)
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "no ordinary file", os.fspath(path))
-    return os.fdopen(descriptor, "rb")
+    status = os.fstat(descriptor)
+    if stat.S_ISREG(status.st_mode) and status.st_size <= most_bytes:
+        return os.fdopen(descriptor, "rb")
+    os.close(descriptor)
+    if not stat.S_ISREG(status.st_mode):
+        kind = errno.EISDIR if stat.S_ISDIR(status.st_mode) else errno.EINVAL
+        raise OSError(kind, "no ordinary file", os.fspath(path))
+    raise OSError(errno.EOVERFLOW, f"{status.st_size:,} bytes; at most {most_bytes:,} are read", os.fspath(path))
+
+
+def open_regular(path: str | os.PathLike[str], folder: int | None = None) -> BinaryIO:
+    """The same, and no link either."""
+    return open_file(path, folder=folder, flags=getattr(os, "O_NOFOLLOW", 0))
+
+
+def read_file(path: str | os.PathLike[str], most_bytes: int = MOST_BYTES) -> bytes:
+    """All of a file of a user's or a stranger's."""
+    with open_file(path, most_bytes) as file:
+        return file.read(most_bytes)
 
 
 def sha256_of_file(path: str | os.PathLike[str]) -> str:
-    with open(path, "rb") as file:
+    with open_file(path, sys.maxsize) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 

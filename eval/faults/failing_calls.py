@@ -6,20 +6,18 @@ What a verb of two renames does with the second one decides whether a kill betwe
 too seldom. For `predict` the exchange of two names is also made impossible, as on file systems that lack it.
 """
 
-import argparse
-import json
 import os
 import re
 import shutil
 import subprocess
-import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
+from eval.faults.command import carry_out, parser_of
 from eval.faults.verbs import (
-    VERBS,
     Contents,
     Verb,
     begin,
@@ -29,11 +27,9 @@ from eval.faults.verbs import (
     half_written,
     left_behind,
     mixed,
-    prepare,
     start,
     unbroken,
 )
-from panoptic3d.machine import describe_machine
 
 _CALLS = ("rename", "renameat2", "fsync")
 _BY_DEFAULT = ("predict, network stood in for", "generate", "pack", "verify", "evaluate", "train")
@@ -41,24 +37,13 @@ _NO_EXCHANGE = "renameat2:error=EINVAL"
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--verb", action="append", choices=VERBS)
+    parser = parser_of(__doc__)
     parser.add_argument(
         "--most", type=int, default=6, metavar="N", help="places of a call that are tried, spread evenly"
     )
-    parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     assert shutil.which("strace"), "this attack needs strace"
-    names, results = arguments.verb or _BY_DEFAULT, {}
-    with tempfile.TemporaryDirectory() as name:
-        base = Path(name)
-        inputs = prepare(base, is_real="predict" in names)
-        for verb in names:
-            results[verb] = attack(VERBS[verb], inputs, base, arguments.most)
-            print(verb, json.dumps(results[verb]), flush=True)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"machine": describe_machine(), **results}, indent=1) + "\n")
-    return 0 if all(result["wrong"] == [] for result in results.values()) else 1
+    return carry_out(arguments, partial(attack, most=arguments.most), _BY_DEFAULT)
 
 
 def attack(verb: Verb, inputs: Path, base: Path, most: int) -> dict:

@@ -6,16 +6,15 @@ under a final name, nothing left behind; and with room again the same command en
 A place is a size of the disk between what lies there before the verb and the most that it needs on its way.
 """
 
-import argparse
-import json
 import os
 import random
 import subprocess
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 
+from eval.faults.command import REAL, carry_out, parser_of
 from eval.faults.verbs import (
     VERBS,
     Contents,
@@ -27,39 +26,27 @@ from eval.faults.verbs import (
     half_written,
     left_behind,
     mixed,
-    prepare,
     start,
     unbroken,
     wait,
 )
-from panoptic3d.machine import describe_machine
 
-_REAL = "predict"  # the network costs minutes here and writes nothing
 _BIG = 1 << 30
 _PAGE = 4096
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--places", type=int, default=20)
-    parser.add_argument("--verb", action="append", choices=VERBS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     assert os.geteuid() == 0, "mounting a tmpfs takes root"
-    names, results = arguments.verb or [name for name in VERBS if name != _REAL], {}
-    with tempfile.TemporaryDirectory() as name:
-        base = Path(name)
-        inputs = prepare(base, is_real=_REAL in names)
-        for verb in names:
-            results[verb] = attack(VERBS[verb], inputs, base, arguments.places, random.Random(arguments.seed))
-            print(f"{verb:40} {json.dumps(results[verb])}", flush=True)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"machine": describe_machine(), **results}, indent=1) + "\n")
-    return 0 if all(result["wrong"] == [] for result in results.values()) else 1
+    by_default = [name for name in VERBS if name != REAL]  # the network writes nothing
+    return carry_out(arguments, partial(attack, num_places=arguments.places, seed=arguments.seed), by_default)
 
 
-def attack(verb: Verb, inputs: Path, base: Path, num_places: int, chance: random.Random) -> dict:
+def attack(verb: Verb, inputs: Path, base: Path, num_places: int, seed: int) -> dict:
+    chance = random.Random(seed)
     before, wanted, _ = unbroken(verb, inputs, base)
     with disk(base / "disk") as place:
         out, log = place / "out", base / "full.log"

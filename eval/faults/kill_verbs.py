@@ -4,55 +4,30 @@ of a run that nobody killed.
     python -m eval.faults.kill_verbs --kills 30 [--verb pack ...] [--json FILE]
 """
 
-import argparse
-import json
 import os
 import random
 import signal
-import tempfile
+from functools import partial
 from pathlib import Path
 
-from eval.faults.verbs import (
-    VERBS,
-    Verb,
-    begin,
-    differences,
-    finish,
-    half_written,
-    left_behind,
-    mixed,
-    prepare,
-    start,
-    unbroken,
-    wait,
-)
-from panoptic3d.machine import describe_machine
+from eval.faults.command import carry_out, parser_of
+from eval.faults.verbs import Verb, begin, differences, finish, half_written, left_behind, mixed, start, unbroken, wait
 
 _BY_DEFAULT = ("predict", "generate", "pack", "verify", "evaluate", "train")
 _ROUND = 3  # kills before the command is let through
 
 
 def main() -> int:
-    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser = parser_of(__doc__)
     parser.add_argument("--kills", type=int, default=30)
-    parser.add_argument("--verb", action="append", choices=VERBS)
     parser.add_argument("--seed", type=int, default=0)
-    parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
-    names, results = arguments.verb or _BY_DEFAULT, {}
-    with tempfile.TemporaryDirectory() as name:
-        base = Path(name)
-        inputs = prepare(base, is_real="predict" in names)
-        for verb in names:
-            results[verb] = attack(VERBS[verb], inputs, base, arguments.kills, random.Random(arguments.seed))
-            print(verb, json.dumps(results[verb]), flush=True)
-    if arguments.json:
-        Path(arguments.json).write_text(json.dumps({"machine": describe_machine(), **results}, indent=1) + "\n")
-    return 0 if all(result["wrong"] == [] for result in results.values()) else 1
+    return carry_out(arguments, partial(attack, num_kills=arguments.kills, seed=arguments.seed), _BY_DEFAULT)
 
 
-def attack(verb: Verb, inputs: Path, base: Path, num_kills: int, chance: random.Random) -> dict:
+def attack(verb: Verb, inputs: Path, base: Path, num_kills: int, seed: int) -> dict:
     """Each kill of a round in the same folder, so that what one leaves meets the next."""
+    chance = random.Random(seed)
     before, wanted, lasts_s = unbroken(verb, inputs, base)
     out, log, wrong = base / "broken", base / "broken.log", []
     num_killed = num_over = 0

@@ -62,6 +62,12 @@ def _stand_in() -> None:
     module.open_network = lambda *_: Echo()
 
 
+def _poses_of_scenes(inputs: Path, out: Path) -> None:
+    """For the old scenes, a hand's breadth apart."""
+    names = sorted(path.name for path in (inputs / "old-scenes").iterdir() if path.is_dir())
+    (out / "poses.txt").write_text("".join(f"{name} {n / 10} 0 0 0 0 0 1\n" for n, name in enumerate(names)))
+
+
 def _train_contents(out: Path) -> Contents:
     """Weights of every checkpoint under its final name, where the links point, and the losses of the whole run."""
     found = {}
@@ -82,6 +88,21 @@ VERBS = {
         lambda i, o: ["predict", str(i / "photos"), "--out", str(o), "--device", "cpu", "--maps"],
         patch=_stand_in,
         logs=_INDEX,
+    ),
+    "fuse": Verb(
+        lambda i, o: [
+            *("fuse", str(i / "old-scenes"), "--poses", str(o / "poses.txt"), "--out", str(o / "room")),
+            "--overwrite",
+        ],
+        _poses_of_scenes,
+    ),
+    "fuse --data, network stood in for": Verb(
+        lambda i, o: [
+            *("fuse", "--data", str(i / "rooms"), "--split", str(i / "all.txt"), "--views", "1", "--out", str(o / "f")),
+            *("--device", "cpu"),
+        ],
+        patch=_stand_in,
+        logs=("f/fused.json",),  # which lists the rooms that are done
     ),
     "pack": Verb(lambda i, o: ["data", "pack", str(i / "released"), "--out", str(o)]),
     "unpack": Verb(lambda i, o: ["data", "pack", str(i / "rooms"), "--unpack", "--out", str(o)]),

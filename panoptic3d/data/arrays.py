@@ -19,6 +19,7 @@ from torch import Tensor
 
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.errors import InputError, reading
+from panoptic3d.files import open_file
 
 _ZIP_MAGIC, _NPY_MAGIC = b"PK\x03\x04", b"\x93NUMPY"
 _CODECS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
@@ -46,7 +47,7 @@ class Expected:
 
 def read_start(path: PathLike, num_bytes: int = 8) -> bytes:
     """The first bytes of a file that must be there and must not be empty."""
-    with reading(path, "a file"), open(path, "rb") as file:
+    with reading(path, "a file"), open_file(path) as file:
         start = file.read(num_bytes)
     if not start:
         raise bad_file(path, "empty", expected="data", found="0 bytes")
@@ -81,7 +82,7 @@ def read_npy(path: PathLike, expected: Expected) -> np.ndarray:
     """A whole array of an npy file."""
     if not _NPY_MAGIC.startswith(read_start(path, len(_NPY_MAGIC))):
         raise bad_file(path, "not_npy", expected="an npy array", found="another kind of file")
-    with reading(path, str(expected)), open(path, "rb") as file:
+    with reading(path, str(expected)), open_file(path) as file:
         shape, dtype = _read_header(path, None, file, expected, os.fstat(file.fileno()).st_size)
         return _native(_read_exactly(path, None, file, dtype, shape))
 

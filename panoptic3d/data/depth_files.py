@@ -18,6 +18,7 @@ from PIL import Image
 from panoptic3d.data.arrays import Expected, PathLike, array_names, read_array, read_npy, read_start
 from panoptic3d.data.pictures import MAX_PIXELS, check_exr_chunks, check_png, hush_libtiff
 from panoptic3d.errors import FOR_DATA_SETS, BadFileError, InputError, reading
+from panoptic3d.files import read_file
 
 DEPTH_ENDINGS = (".exr", ".npy", ".npz", ".png", ".tif", ".tiff")
 _MILLIMETRE = 0.001
@@ -105,7 +106,7 @@ def _read_npz(path: Path) -> np.ndarray:
 def _read_exr(path: Path) -> np.ndarray:
     import OpenEXR
 
-    check_exr_chunks(path, path.read_bytes(), None)
+    check_exr_chunks(path, read_file(path), None)
     with OpenEXR.File(os.fspath(path), separate_channels=True) as file:
         channels = {name: np.array(channel.pixels) for name, channel in file.channels().items()}
     if len(channels) == 1:
@@ -119,7 +120,7 @@ def _read_exr(path: Path) -> np.ndarray:
 
 
 def _read_picture(path: Path) -> np.ndarray:
-    data = path.read_bytes()
+    data = read_file(path)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         if data.startswith(b"\x89PNG"):

@@ -14,7 +14,7 @@ from panoptic3d.data.arrays import PathLike
 from panoptic3d.data.predictions import read_scene, write_prediction
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.errors import InputError, reading
-from panoptic3d.files import write_text_atomically
+from panoptic3d.files import read_file, write_text_atomically
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.scene import PanopticScene
@@ -92,7 +92,7 @@ def open_fused(folder: PathLike) -> FusedFolder:
     if not (path / INDEX).is_file():
         raise InputError(f"{path} holds no {INDEX}; give the folder that `panoptic3d fuse --data` wrote.")
     with reading(path / INDEX, "the index of fused rooms", advice=_ADVICE):
-        tree = json.loads((path / INDEX).read_text(encoding="utf-8"))
+        tree = json.loads(read_file(path / INDEX))
         if tree.get("format") != FORMAT:
             raise ValueError(f"the format {tree.get('format')!r}")
         rooms = {name: _room(name, facts) for name, facts in tree["rooms"].items()}

@@ -8,7 +8,6 @@ import struct
 import warnings
 import zlib
 from contextlib import suppress
-from pathlib import Path
 
 import numpy as np
 from PIL import Image
@@ -16,6 +15,7 @@ from PIL import Image
 from panoptic3d.data.arrays import PathLike, read_start
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.errors import reading
+from panoptic3d.files import read_file
 
 _PNG_MAGIC, _JPEG_MAGIC, _EXR_MAGIC = b"\x89PNG\r\n\x1a\n", b"\xff\xd8\xff", b"v/1\x01"
 _PNG_END, _JPEG_END = b"IEND\xaeB`\x82", b"\xff\xd9"
@@ -40,7 +40,7 @@ def read_depth_exr(path: PathLike, size: tuple[int, int]) -> np.ndarray:
     if not _EXR_MAGIC.startswith(read_start(path, 4)):
         raise bad_file(path, "not_exr", expected="an OpenEXR image", found="another kind of file")
     with reading(path, "a sound OpenEXR image"):
-        check_exr_chunks(path, Path(path).read_bytes(), size)
+        check_exr_chunks(path, read_file(path), size)
         depth = _read_exr_channel(path)
     if depth.dtype != np.float32:
         raise bad_file(path, "wrong_dtype", expected="float32", found=str(depth.dtype), key=DEPTH_CHANNEL)
@@ -87,7 +87,7 @@ def _open_image(
     if not magic.startswith(read_start(path, len(magic))):
         raise bad_file(path, reason, expected=f"a {kind}", found="another kind of file")
     with reading(path, f"a {kind}"):
-        data = Path(path).read_bytes()
+        data = read_file(path)
     if end_mark not in data[-64:]:  # Pillow decodes a file whose last chunk is gone; a copy that broke off is no data
         found = f"{len(data)} bytes without the mark that ends one"
         raise bad_file(path, "truncated", expected=f"a whole {kind}", found=found)

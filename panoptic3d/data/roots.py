@@ -13,6 +13,7 @@ from panoptic3d.data.layouts.packed import packed_file
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.data.splits import Split, find_split, split_of_keys
 from panoptic3d.errors import InputError, reading
+from panoptic3d.files import read_file
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import Sample
@@ -118,7 +119,7 @@ def check_manifest(root: Path) -> dict:
     """What the packer wrote about this root."""
     path = root / MANIFEST
     with reading(path, "the manifest of a packed data set"):
-        manifest = json.loads(path.read_text(encoding="utf-8"))
+        manifest = json.loads(read_file(path))
     if not isinstance(manifest, dict) or manifest.get("format") != PACKED_FORMAT:
         raise bad_file(path, "not_packed", expected="the manifest of a packed data set", found="another JSON")
     if manifest.get("version") != 1:

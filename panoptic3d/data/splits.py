@@ -10,6 +10,7 @@ from panoptic3d.data.arrays import PathLike, read_start
 from panoptic3d.data.published_lists import PUBLISHED_LISTS, published_name
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.errors import InputError, reading
+from panoptic3d.files import read_file
 
 _LINE = re.compile(r"[^/\s]+/[^/\s]+")
 _MAX_KEY = 400
@@ -54,7 +55,7 @@ def find_split(root: PathLike, name_or_path: str) -> Split:
 
 def _published_split(root: Path, name: str) -> Split:
     for path in sorted((*root.glob("splits/*.txt"), *root.glob("*.txt"))):
-        if published_name(path.read_bytes()) == name:
+        if published_name(read_file(path)) == name:
             return read_split(path)
     raise InputError(f"no text file of {root} or {root / 'splits'} is the list {name!r}; put the published file there.")
 
@@ -70,7 +71,7 @@ def read_split(path: PathLike) -> Split:
     """Refuses malformed lines and samples that are listed twice; empty lines are nothing."""
     read_start(path)
     with reading(path, "a list of samples"):
-        data = Path(path).read_bytes()
+        data = read_file(path)
     try:
         lines = data.decode().splitlines()
     except UnicodeDecodeError as error:

@@ -9,6 +9,7 @@ from pydantic import Field
 
 from panoptic3d.config import Config, validate_config
 from panoptic3d.errors import ConfigError, InputError, reading
+from panoptic3d.files import read_file
 from panoptic3d.structures.given_depth import DepthKind
 
 _MAX_CARD_BYTES, _MAX_MODEL_BYTES = 1_000_000, 4_000_000_000
@@ -45,9 +46,7 @@ class DepthCard(Config):
 
 def read_card(path: Path) -> DepthCard:
     with reading(path, "a card of a depth network", advice="give the JSON of a card (docs/depth.md)"):
-        data = path.read_bytes()[: _MAX_CARD_BYTES + 1]
-        if len(data) > _MAX_CARD_BYTES:
-            raise ValueError(f"more than {_MAX_CARD_BYTES:,} bytes")
+        data = read_file(path, _MAX_CARD_BYTES)
         tree = json.loads(data)
         if not isinstance(tree, dict):
             raise ValueError("no JSON object")

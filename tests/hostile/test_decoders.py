@@ -5,7 +5,9 @@ import errno
 import io
 import json
 import lzma
+import os
 import pickle
+import signal
 import struct
 import tokenize
 import tracemalloc
@@ -91,6 +93,36 @@ def test_every_reader_stands_behind_the_net(kind: str, tmp_path: Path, monkeypat
         with pytest.raises(InputError):
             read(tmp_path / name)
         assert decoder.called
+
+
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "yaml"])
+def test_no_reader_waits_for_a_pipe(kind: str, tmp_path: Path) -> None:
+    name, _, read = KINDS[kind]
+    os.mkfifo(tmp_path / name)
+
+    def waits(*_: object) -> None:
+        pytest.fail("it waits")
+
+    before = signal.signal(signal.SIGALRM, waits)
+    signal.alarm(5)
+    try:
+        with pytest.raises(InputError, match=r"ordinary file|not there|nothing"):
+            read(tmp_path / name)
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "yaml"])
+def test_no_reader_takes_the_memory_of_a_huge_file(kind: str, tmp_path: Path) -> None:
+    """Sparse, with the head of a sound one."""
+    name, make, read = KINDS[kind]
+    with (tmp_path / name).open("wb") as file:
+        file.write(make())
+        file.truncate(8 << 40)
+    with pytest.raises(InputError):
+        read(tmp_path / name)
 
 
 def _flips(data: bytes, num_last: int) -> Iterator[bytes]:

@@ -23,6 +23,7 @@ import zstandard
 from panoptic3d.data.arrays import PathLike
 from panoptic3d.data.reasons import bad_file
 from panoptic3d.errors import reading
+from panoptic3d.files import open_file
 
 MAGIC = b"P3DPACK\n"
 VERSION = 1
@@ -97,7 +98,7 @@ def dump(facts: Mapping[str, Any], blocks: Mapping[str, Block], level: int = LEV
 
 def load(path: PathLike) -> Packed:
     """A packed file; its blocks are checked when they are asked for."""
-    with reading(path, "a packed sample"), open(path, "rb") as file:
+    with reading(path, "a packed sample"), open_file(path) as file:
         data = file.read()
     return parse(data, path)
 

@@ -10,6 +10,7 @@ import numpy as np
 from panoptic3d.engine.evaluation.result import sums_from_rows
 from panoptic3d.engine.evaluation.tables import Table, depth_source
 from panoptic3d.errors import InputError
+from panoptic3d.files import read_file
 from panoptic3d.metrics.bootstrap import paired_test
 from panoptic3d.metrics.tally import Tally, scores_of
 
@@ -17,7 +18,7 @@ from panoptic3d.metrics.tally import Tally, scores_of
 def read_results(path: Path) -> dict[str, dict[str, Any]]:
     """Protocol name -> result, of a file that `evaluate --json` wrote."""
     try:
-        tree = json.loads(path.read_text(encoding="utf-8"))
+        tree = json.loads(read_file(path))
     except OSError as error:
         raise InputError(f"{path} cannot be read ({error.strerror}); give a file that evaluate --json wrote.") from None
     except (json.JSONDecodeError, UnicodeDecodeError):

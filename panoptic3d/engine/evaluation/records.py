@@ -8,7 +8,7 @@ from typing import Any
 
 from panoptic3d.config import fingerprint
 from panoptic3d.errors import BadFileError, InputError, reading
-from panoptic3d.files import write_text_atomically
+from panoptic3d.files import read_file, write_text_atomically
 from panoptic3d.metrics.diagnosis import Traits
 from panoptic3d.metrics.matching import Overlap
 from panoptic3d.metrics.panoptic_quality import SampleScore, ScoredSegment, match_again
@@ -127,7 +127,7 @@ def _matched_again(record: ProtocolRecord, protocol: Protocol) -> ProtocolRecord
 
 def _whole_lines(path: Path) -> Iterator[SampleRecord]:
     """What is no record is passed over, and its image is scored again; a file without any is somebody else's."""
-    lines = [line for line in path.read_text(encoding="utf-8", errors="replace").split("\n") if line]
+    lines = [line for line in read_file(path).decode(errors="replace").split("\n") if line]
     num_found, problem = 0, ""
     for number, line in enumerate(lines, start=1):
         try:

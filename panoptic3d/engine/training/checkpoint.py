@@ -22,6 +22,7 @@ from panoptic3d.errors import BadFileError, InputError, Panoptic3dError, reading
 from panoptic3d.files import (
     partial_folder,
     put_in_place,
+    read_file,
     recover_folders,
     remove_folder,
     sha256_of_file,
@@ -114,7 +115,7 @@ def damage_of(path: Path) -> str | None:
     """What is wrong with a checkpoint, None where nothing is."""
     try:
         with reading(path, "a checkpoint", advice="take another"):
-            sums = json.loads((path / CHECKSUMS).read_text())
+            sums = json.loads(read_file(path / CHECKSUMS))
             for name in (WEIGHTS, CONFIG, ORIGIN, TRAINING):
                 if sha256_of_file(path / name) != sums[name]:
                     return f"{name} is not what was written"

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from panoptic3d.errors import ConfigError, reading
-from panoptic3d.files import sha256_of_file
+from panoptic3d.files import read_file, sha256_of_file
 
 WEIGHTS, CONFIG, ORIGIN = "model.safetensors", "config.json", "origin.json"
 ADVICE = "give a folder with a sound checkpoint, or import it again"
@@ -24,9 +24,7 @@ def read_config_tree(folder: Path) -> dict[str, Any]:
     """config.json as a mapping. A key given twice is an error, as in YAML, and so is a number that no network has."""
     path = folder / CONFIG
     with reading(path, "the config of a checkpoint", advice=ADVICE):
-        if path.stat().st_size > _MAX_CONFIG_BYTES:
-            raise ValueError(f"{path.stat().st_size:,} bytes")
-        tree = json.loads(path.read_bytes(), object_pairs_hook=_without_repeats)
+        tree = json.loads(read_file(path, _MAX_CONFIG_BYTES), object_pairs_hook=_without_repeats)
         if not isinstance(tree, dict):
             raise ValueError("no mapping of keys to values")
         _check_numbers(tree, "")
@@ -37,7 +35,7 @@ def read_origin(folder: Path) -> dict[str, Any]:
     """Where the weights come from. Nothing where nobody has written it down."""
     path = folder / ORIGIN
     with reading(path, "where a checkpoint comes from", advice=ADVICE):
-        return dict(json.loads(path.read_bytes())) if path.exists() else {}
+        return dict(json.loads(read_file(path, _MAX_CONFIG_BYTES))) if path.exists() else {}
 
 
 def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from panoptic3d.errors import BadFileError
+from panoptic3d.files import read_file
 
 # What a training run or a converter stores beside the weights; it says nothing about the network.
 _BESIDE = ("optimizer", "scheduler", "lr_scheduler", "iteration", "start_iter", "__author__", "matching_heuristics")
@@ -83,7 +84,7 @@ def _load(path: Path, title: str) -> object:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             if path.suffix == ".pkl":
-                return _ArraysOnly(io.BytesIO(path.read_bytes()), encoding="latin1").load()
+                return _ArraysOnly(io.BytesIO(read_file(path)), encoding="latin1").load()
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if "GLOBAL" in str(error) or "Trying to" in str(error):  # a name to import, or a call

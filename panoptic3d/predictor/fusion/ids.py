@@ -104,7 +104,8 @@ def _votes(own: ViewThings, other: ViewThings, total: np.ndarray) -> Float64[np.
     value = own.weight_at[rows].astype(np.float64) * other.weight_at[rows] / total[rows]
     num, num_other = len(own.class_id), len(other.class_id)
     key = own.thing_local[is_thing] * num_other + local_there[is_thing]
-    return np.bincount(key, value, minlength=num * num_other).reshape(num, num_other)
+    votes = np.bincount(key, value, minlength=num * num_other).astype(np.float64)  # of nothing it counts in integers
+    return votes.reshape(num, num_other)
 
 
 def _majority(things: Sequence[ViewThings], ids: Ids, views: Sequence[int], num_ids: int) -> Int64[np.ndarray, " j"]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from panoptic3d.data.fused import FusedRoom, write_fused_index, write_fused_room
+from panoptic3d.data.fused import INDEX, FusedRoom, open_fused, write_fused_index, write_fused_room
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.data.splits import Split
 from panoptic3d.errors import InputError
@@ -35,20 +35,37 @@ def fuse_root(
     network: Callable[[], SceneNetwork],
     config: FusionConfig | None = None,
 ) -> Iterator[str]:
-    """Yields the name of each room once its file is written; the index comes last."""
-    if (out / "fused.json").exists():
-        raise InputError(f"{out} holds fused rooms already; give another --out.")
-    out.mkdir(parents=True, exist_ok=True)
+    """Yields the name of each room once its file is written and listed. Rooms that the same call has made before stay."""
+    facts = _facts(network(), config or FusionConfig(), num_views)
+    there = _begun(out, facts)
     done = []
     for name, frames in rooms_of(split).items():
+        if name in there and there[name].frames == tuple(frames[:num_views]):
+            done.append(there[name])
+            yield name
+            continue
         samples = [data.read(f"{name}/{frame}", has_voxels=False) for frame in frames[:num_views]]
         poses = [_pose(sample) for sample in samples]
         fused = fuse([_predicted(sample, network()) for sample in samples], poses, config)
         room = FusedRoom.of(name, fused, frames[:num_views], frames[num_views:], poses[0])
         write_fused_room(out, fused, room)
         done.append(room)
+        write_fused_index(out, done, facts)
         yield name
-    write_fused_index(out, done, _facts(network(), config or FusionConfig(), num_views))
+
+
+def _begun(out: Path, facts: dict[str, Any]) -> dict[str, FusedRoom]:
+    """What the same call has made in this folder before. The index, without rooms at first, says whose folder it is."""
+    if (out / INDEX).exists():
+        before = open_fused(out)
+        if before.facts != facts:
+            raise InputError(f"{out} holds rooms that were fused in another way; give another --out.")
+        return before.rooms
+    if out.is_dir() and any(out.iterdir()):
+        raise InputError(f"{out} is not empty and holds no fused rooms; give a new folder as --out.")
+    out.mkdir(parents=True, exist_ok=True)
+    write_fused_index(out, [], facts)
+    return {}
 
 
 def _predicted(sample: Sample, network: SceneNetwork) -> PanopticScene:

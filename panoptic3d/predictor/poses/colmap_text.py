@@ -6,7 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from panoptic3d.errors import InputError, reading
-from panoptic3d.predictor.poses.posed_photos import PosedPhoto, PoseFile, rotation_of
+from panoptic3d.files import read_file
+from panoptic3d.predictor.poses.posed_photos import MOST_BYTES, PosedPhoto, PoseFile, rotation_of
 from panoptic3d.structures.camera import Camera
 
 _ADVICE = "write the model again as text"
@@ -40,7 +41,7 @@ def read_colmap_text(folder: Path) -> PoseFile:
 
 
 def _lines(path: Path) -> Iterator[list[str]]:
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in read_file(path, MOST_BYTES).decode().splitlines():
         if line.strip() and not line.startswith("#"):
             yield line.split()
 
@@ -57,7 +58,7 @@ def _camera(words: list[str]) -> tuple[Camera, bool]:
 
 def _photos(path: Path, cameras: dict[str, Camera], points: dict[str, np.ndarray]) -> Iterator[PosedPhoto]:
     """Two lines a photo; the second one, with what was found in it, may be empty."""
-    lines = [line for line in path.read_text(encoding="utf-8").split("\n") if not line.startswith("#")]
+    lines = [line for line in read_file(path, MOST_BYTES).decode().split("\n") if not line.startswith("#")]
     while lines and not lines[-1].strip():
         lines.pop()
     for number in range(0, len(lines), 2):
@@ -81,7 +82,14 @@ def _points(path: Path) -> dict[str, np.ndarray]:
     if not path.is_file():
         return {}
     with reading(path, "points of COLMAP", advice=_ADVICE):
-        return {words[0]: np.array([float(word) for word in words[1:4]]) for words in _lines(path)}
+        return {words[0]: _point(words) for words in _lines(path)}
+
+
+def _point(words: list[str]) -> np.ndarray:
+    x, y, z = (float(word) for word in words[1:4])
+    if not np.isfinite((x, y, z)).all():
+        raise ValueError(f"the point {words[0]} with numbers that are not finite")
+    return np.array((x, y, z))
 
 
 def _seen(points: np.ndarray, camera: Camera) -> np.ndarray:

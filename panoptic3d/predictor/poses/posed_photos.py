@@ -12,6 +12,7 @@ from panoptic3d.structures.camera import Camera
 
 _RIGID_TOLERANCE = 1e-3
 _LISTED = 3
+MOST_BYTES = 200_000_000  # of a file of poses
 
 
 @dataclass(frozen=True, eq=False)

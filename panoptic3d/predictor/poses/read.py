@@ -10,15 +10,15 @@ import numpy as np
 from panoptic3d.data.arrays import Expected, read_array
 from panoptic3d.data.poses import check_pose
 from panoptic3d.errors import InputError, reading
+from panoptic3d.files import read_file
 from panoptic3d.predictor.poses.colmap_text import is_colmap_folder, read_colmap_text
-from panoptic3d.predictor.poses.posed_photos import PosedPhoto, PoseFile, rigid, rotation_of
+from panoptic3d.predictor.poses.posed_photos import MOST_BYTES, PosedPhoto, PoseFile, rigid, rotation_of
 from panoptic3d.structures.camera import Camera
 
 _ADVICE = "see docs/fusion.md for the kinds of pose files"
 _OUR_AXES = np.diag([1.0, -1.0, -1.0, 1.0])  # from x right, y up, z backward
 _DISTORTION = ("k1", "k2", "k3", "k4", "p1", "p2")
 _CAMPOSE = "campose_"
-_MOST_BYTES = 200_000_000
 
 
 def read_poses(place: Path) -> PoseFile:
@@ -29,10 +29,8 @@ def read_poses(place: Path) -> PoseFile:
         return _of_folder(place)
     if not place.is_file():
         raise InputError(f"--poses is {place} and nothing lies there; give a file of poses, or a folder of them.")
-    if place.stat().st_size > _MOST_BYTES:
-        raise InputError(f"{place} has {place.stat().st_size:,} bytes, far more than poses need; check the path.")
     with reading(place, "poses as text", advice=_ADVICE):
-        text = place.read_text(encoding="utf-8-sig")
+        text = read_file(place, MOST_BYTES).decode("utf-8-sig")
         poses = _of_json(json.loads(text)) if place.suffix.lower() == ".json" else _of_table(text)
     return _checked(place, poses)
 

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from panoptic3d.errors import InputError, reading
-from panoptic3d.files import write_bytes_atomically
+from panoptic3d.files import read_file, write_bytes_atomically
 from panoptic3d.rooms.scene import Material, Model, TriangleMesh
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
@@ -55,7 +55,7 @@ def open_library(folder: Path, level: int = 0) -> Library:
             f"{folder} is no furniture library (no {INDEX}); make one with `panoptic3d data assets SOURCE --out DIR`."
         )
     with reading(path, "the list of a furniture library", advice=_ADVICE):
-        index = json.loads(path.read_text(encoding="utf-8"))
+        index = json.loads(read_file(path))
         if index["format"] != FORMAT:
             raise ValueError(f"format {index['format']!r}, where this program reads {FORMAT}")
         for entry in index["models"]:
@@ -154,7 +154,7 @@ def _inflated(path: Path, levels: list[dict[str, Any]]) -> bytes:
     import zstandard
 
     size = sum(facts["vertices"] * 6 + facts["triangles"] * (12 + 1 + 12) for facts in levels)
-    stored = path.read_bytes()
+    stored = read_file(path)
     if zstandard.frame_content_size(stored) not in (-1, size) or size > _MAX_BYTES:
         raise ValueError(f"a model that does not unpack to {size:,} bytes")
     return zstandard.ZstdDecompressor().decompress(stored, max_output_size=size)

@@ -10,6 +10,7 @@ from jaxtyping import Float, Int32
 from PIL import Image
 
 from panoptic3d.errors import BadFileError, reading
+from panoptic3d.files import read_file
 
 _GREY = (180, 180, 180, 255)
 
@@ -60,7 +61,7 @@ def read_mesh(path: Path) -> RawMesh:
 
 def _content(path: Path) -> io.BytesIO:
     """Old OBJ files have names in Latin-1, of which trimesh can make nothing."""
-    data = path.read_bytes()
+    data = read_file(path)
     if path.suffix.lower() == ".obj":
         try:
             data.decode()

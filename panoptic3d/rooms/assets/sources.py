@@ -1,6 +1,7 @@
 """Where furniture comes from: Sweet Home 3D's packages, 3D-FUTURE, or a folder with a table."""
 
 import csv
+import io
 import json
 import math
 import re
@@ -14,6 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from panoptic3d.errors import BadFileError, InputError, reading
+from panoptic3d.files import read_file
 from panoptic3d.rooms.assets.licences import UNKNOWN, licence_id
 
 # From y up, front +z (as in Sweet Home 3D, 3D-FUTURE and glTF) to z up, front -y.
@@ -159,7 +161,7 @@ def _sweet_home_candidate(package: str, row: dict[str, str], licence: str, roles
 def future_3d(folder: Path) -> Source:
     """`<model id>/raw_model.obj` in metres, y up, front +z; its terms allow non-commercial research only."""
     with reading(folder / "model_info.json", "a list of models", advice="fetch it again"):
-        rows = list(json.loads((folder / "model_info.json").read_bytes()))
+        rows = list(json.loads(read_file(folder / "model_info.json")))
     roles, terms = _roles("future3d_roles.csv"), "non-commercial"
 
     def candidate(row: dict) -> Candidate:
@@ -174,7 +176,10 @@ def future_3d(folder: Path) -> Source:
 def table_folder(folder: Path) -> Source:
     """`models.csv`: file, role, licence, author; optional: name, class, up, width_m, depth_m, height_m, unit_m, source."""
     table = folder / "models.csv"
-    with reading(table, "a table of models", advice="mend it"), table.open(encoding="utf-8", newline="") as file:
+    with (
+        reading(table, "a table of models", advice="mend it"),
+        io.StringIO(read_file(table).decode(), newline="") as file,
+    ):
         rows = list(csv.DictReader(file))
     missing = {"file", "role", "licence", "author"} - set(rows[0] if rows else ())
     if missing:

@@ -18,6 +18,7 @@ from panoptic3d.predictor.fusion.roots import fuse_root, num_rooms
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.scene import PanopticScene
+from tests.data.conftest import GRID
 
 
 class _Perfect:
@@ -47,6 +48,11 @@ def test_the_truth_of_views_makes_the_truth_of_the_room(tmp_path: Path) -> None:
         known[sample.image.numpy().tobytes()] = PanopticScene.from_truth(sample.truth, sample.camera)
     out = tmp_path / "fused"
     assert len(list(fuse_root(data, split, 2, out, lambda: _Perfect(known)))) == num_rooms(split, 2) == 1
+    made = {path.name: path.stat().st_mtime_ns for path in out.glob("*.npz")}
+    assert len(list(fuse_root(data, split, 2, out, lambda: _Perfect({})))) == 1  # it is there, and nobody is asked
+    assert made == {path.name: path.stat().st_mtime_ns for path in out.glob("*.npz")}
+    with pytest.raises(InputError, match="in another way"):
+        list(fuse_root(data, split, 1, out, lambda: _Perfect({})))
     (room,) = open_fused(out).rooms.values()
     assert (len(room.frames), len(room.held_out)) == (2, 1)
     scores = scene_scores(FusedPredictions(out), data, split, None)
@@ -99,3 +105,11 @@ def test_a_room_with_too_few_views_is_refused(tmp_path: Path) -> None:
     (tmp_path / "fused.json").write_text('{"format": "other"}')
     with pytest.raises(InputError, match="the format 'other'"):
         open_fused(tmp_path)
+
+
+def test_a_folder_with_anything_else_is_left_alone(tmp_path: Path) -> None:
+    (tmp_path / "a.npz").write_text("mine")
+    split = split_of_keys("all", ["a/0001"])
+    with pytest.raises(InputError, match="is not empty"):
+        list(fuse_root(DataRoot(tmp_path, "packed", grid=GRID), split, 1, tmp_path, lambda: _Perfect({})))
+    assert (tmp_path / "a.npz").read_text() == "mine"
