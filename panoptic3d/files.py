@@ -313,6 +313,14 @@ def _lock(path: Path, is_patient: bool) -> int | None:
     return descriptor
 
 
+def try_lock(path: Path) -> int | None:
+    """A descriptor that holds the lock of a file, until it is closed or its process ends. None where it cannot be had."""
+    try:
+        return _lock(path, is_patient=False)
+    except BlockingIOError:
+        return None
+
+
 def _is_same(path: Path, descriptor: int) -> bool:
     with contextlib.suppress(OSError):
         return os.path.samestat(os.lstat(path), os.fstat(descriptor))

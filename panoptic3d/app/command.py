@@ -16,19 +16,19 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(arguments: argparse.Namespace) -> int:
     """Serve until Ctrl-C. All photos and scenes lie in a temporary folder, which goes when the server ends."""
-    import tempfile
     import threading
     import webbrowser
-    from pathlib import Path
 
     from panoptic3d.optional import require
 
     require("fastapi", "`panoptic3d app`")
-    uvicorn = require("uvicorn", "`panoptic3d app`")
+    require("uvicorn", "`panoptic3d app`")
     require("python_multipart", "`panoptic3d app`")
+    from panoptic3d.app.connection import make_server
     from panoptic3d.app.guard import Guard
     from panoptic3d.app.jobs import Jobs
     from panoptic3d.app.limits import Limits
+    from panoptic3d.app.private_folder import private_folder
     from panoptic3d.app.service import make_app
     from panoptic3d.app.worker import ProcessRunner
 
@@ -42,18 +42,15 @@ def run(arguments: argparse.Namespace) -> int:
             f"{place} cannot be had ({error.strerror or error}); give another --port or --host."
         ) from error
     port, limits = listening.getsockname()[1], Limits()
-    with tempfile.TemporaryDirectory(prefix="panoptic3d-app-") as folder:
-        jobs = Jobs(Path(folder), ProcessRunner(arguments.device), limits)
-        guarded = Guard(make_app(jobs), limits, port)
-        config = uvicorn.Config(
-            guarded, log_level="warning", server_header=False, timeout_keep_alive=10, limit_concurrency=512
-        )
+    with private_folder() as folder:
+        jobs = Jobs(folder, ProcessRunner(arguments.device), limits)
+        server = make_server(Guard(make_app(jobs), limits, port), limits)
         address = f"http://{_shown(arguments.host)}:{port}/"
         print(f"{address} (end with Ctrl-C)", flush=True)
         if not arguments.no_open:
             threading.Timer(1.0, webbrowser.open, (address,)).start()
         try:
-            uvicorn.Server(config).run(sockets=[listening])
+            server.run(sockets=[listening])
         except KeyboardInterrupt:  # the way to end it
             print()
         finally:

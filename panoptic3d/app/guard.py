@@ -68,6 +68,8 @@ class Guard:
             await _answer(send, refusals[0].status, refusals[0].sentence)
 
     def _check(self, scope: Message, is_upload: bool) -> None:
+        if len(scope["headers"]) > self._limits.max_headers:
+            raise _RefusedError(431, f"a request has at most {self._limits.max_headers} headers.")
         headers: dict[bytes, list[bytes]] = {}
         for name, value in scope["headers"]:
             headers.setdefault(name.lower(), []).append(value)
@@ -85,7 +87,7 @@ class Guard:
         ):
             raise _RefusedError(429, "too many requests at once; try again in a moment.")
         length = headers.get(b"content-length", [b"0"])[0]
-        if is_upload and (not length.isdigit() or int(length) > self._limits.max_upload_bytes):
+        if is_upload and (not length.isdigit() or len(length) > 15 or int(length) > self._limits.max_upload_bytes):
             raise _RefusedError(413, self._too_large)
 
     @property
@@ -94,20 +96,21 @@ class Guard:
 
     def _bounded(self, receive: Receive, refusals: list[_RefusedError]) -> Receive:
         """The body, as long as it is neither too large nor too slow."""
-        loop = asyncio.get_running_loop()
-        end_s, num_bytes, is_whole = loop.time() + self._limits.upload_s, 0, False
+        loop, limits = asyncio.get_running_loop(), self._limits
+        start_s, num_bytes, is_whole = loop.time(), 0, False
 
         async def bounded() -> Message:
             nonlocal num_bytes, is_whole
             if is_whole:
                 return await receive()
             try:
-                message = await asyncio.wait_for(receive(), max(0.001, end_s - loop.time()))
+                may_last_s = min(limits.upload_s, limits.patience_s + num_bytes / limits.least_bytes_per_s)
+                message = await asyncio.wait_for(receive(), max(0.001, start_s + may_last_s - loop.time()))
             except TimeoutError:
                 refusals.append(_RefusedError(408, "the upload took too long."))
                 raise refusals[0] from None
             num_bytes += len(message.get("body", b""))
-            if num_bytes > self._limits.max_upload_bytes:
+            if num_bytes > limits.max_upload_bytes:
                 refusals.append(_RefusedError(413, self._too_large))
                 raise refusals[0]
             is_whole = not message.get("more_body", False)

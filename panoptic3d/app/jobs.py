@@ -135,12 +135,13 @@ class Jobs:
             if (job := self.get(job_id)) is None:
                 continue
             self._change(job_id, state="running", progress=0.02)
-            error = None
+            error, folder = None, self._root / job_id / _SCENE
             try:
-                folder = self._root / job_id / _SCENE
                 self._runner.run(job.order, folder, self._teller(job_id), self.limits.photo_s)
             except Panoptic3dError as refused:
-                error = " ".join(str(refused).split())
+                error = " ".join(
+                    str(refused).replace(str(folder), "the scene").split()
+                )  # whoever asked has no folder here
             except Exception as unexpected:  # the one net of this thread: the job fails and says so, the others go on
                 error = f"unexpected {type(unexpected).__name__}: {unexpected}"
             done: State = "done" if error is None else "failed"

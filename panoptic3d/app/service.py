@@ -31,6 +31,7 @@ def make_app(jobs: Jobs) -> FastAPI:
         docs_url=None,  # FastAPI's own page loads its script from another site
         redoc_url=None,
         openapi_url="/api/openapi.json",
+        redirect_slashes=False,
     )
     add_error_answers(app)
     _add_pages(app)

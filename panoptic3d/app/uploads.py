@@ -2,6 +2,7 @@
 
 import contextlib
 import threading
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated, Any, no_type_check
@@ -86,8 +87,10 @@ def _kept(upload: PlainUploadFile, path: Path) -> Path:
 def _checked_photo(path: Path, given: GivenCamera, max_pixels: int) -> CameraChoice:
     """What the command line would say of the photo and of its camera. Its size is looked at before it is unpacked."""
     try:
-        with Image.open(path, formats=FORMATS) as opened:  # a stranger's file meets no other decoder
-            _check_pixels(opened.size, max_pixels)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # Pillow's remarks on odd files are not the server's
+            with Image.open(path, formats=FORMATS) as opened:  # a stranger's file meets no other decoder
+                _check_pixels(opened.size, max_pixels)
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # said better by the reader below
         pass
     photo = load_photo(path)

@@ -38,13 +38,12 @@ class InThread:
 
 @contextmanager
 def served(folder: Path, runner: Runner, limits: Limits | None = None) -> Iterator[tuple[str, Jobs]]:
-    import uvicorn
+    from panoptic3d.app.connection import make_server
 
     jobs = Jobs(folder, runner, limits or Limits())
     listening = socket.create_server(("127.0.0.1", 0))
     port = listening.getsockname()[1]
-    config = uvicorn.Config(Guard(make_app(jobs), jobs.limits, port), log_level="error", limit_concurrency=512)
-    server = uvicorn.Server(config)
+    server = make_server(Guard(make_app(jobs), jobs.limits, port), jobs.limits)
     thread = threading.Thread(target=server.run, kwargs={"sockets": [listening]})
     thread.start()
     while not server.started:
