@@ -10,6 +10,7 @@ import ctypes
 import errno
 import functools
 import hashlib
+import io
 import os
 import re
 import secrets
@@ -177,7 +178,7 @@ def exchange(path: Path, other: Path) -> bool:
 
 def open_file(
     path: str | os.PathLike[str], most_bytes: int = MOST_BYTES, folder: int | None = None, flags: int = 0
-) -> BinaryIO:
+) -> io.BufferedReader:
     """Open a file and nothing that only looks like one: no pipe, which would be waited for, and no device, which has no end.
 
     `folder` is the descriptor of the folder in which `path` is looked up.

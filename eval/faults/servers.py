@@ -56,7 +56,7 @@ def attack(name: str, num_rounds: int) -> dict:
     with tempfile.TemporaryDirectory() as folder, started(name, Path(folder)) as (process, host, log):
         pages, big = pages_of(name, host)
         table = TO_BOTH if name == "view" else [*TO_BOTH, *TO_APP]
-        rounds = []
+        rounds, answers, wrong = [], Counter(), list[str]()
         for _ in range(num_rounds):
             answers, waited_s, wrong, last_s = asyncio.run(storm(host, table, pages, big))
             rounds.append({"mb": resident_mb(process.pid) or 0.0, "waited_s": max(waited_s), "hung_up_s": last_s})

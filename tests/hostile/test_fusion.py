@@ -205,7 +205,7 @@ TRIES = [
         _npz(camera2world=np.array([[None] * 4] * 4))), ("mirror", _npz(camera2world=np.diag([1.0, 1, -1, 1]))))),
     *(_fuse(f"places {shift:g} m apart", _far(shift), said="reach over|scale of the poses")
       for shift in (1e6, 1e9, 1e12, 1e18, 1e25, 1e300)),
-    *(_fuse(f"a scale of {scale}", _file("p.txt", f"a {_LINE}\nb 9 9 9 0 0 0 1\n"), "--pose-scale", scale, said="scale of the poses")
+    *(_fuse(f"a scale of {scale}", _file("p.txt", f"a {_LINE}\nb 9 9 9 0 0 0 1\n"), "--pose-scale", scale, said="scale of")
       for scale in ("1e5", "999999")),
     _fuse("auto of one place", _file("p.txt", f"a {_LINE}\nb {_LINE}\n"), "--pose-scale", "auto", said="scale"),
     *(_scene(f"scene.json is {text[:20]!r}", lambda scene, text=text: (scene / "scene.json").write_text(text))
