@@ -30,6 +30,7 @@ from tests.hostile.requests import TO_BOTH, Asked, form, photo, posted, request,
 _PHOTO = Path(__file__).resolve().parents[2] / "data" / "photos" / "bedroom.jpg"
 _HOSTILE, _SLOW, _BROWSERS, _PAGES = 300, 100, 20, 5
 _WITHIN_S, _HUNG_UP_AFTER_S, _GROWTH = 2.0, 40.0, 0.05
+_READ_AHEAD = 65_536  # a larger body may be refused before it is read, and the answer is lost when the server hangs up
 _WORDS = {
     "view": lambda scene: ["view", str(scene), "--no-browser"],
     "app": lambda scene: ["app", "--port", "0", "--no-open", "--device", "cpu"],
@@ -88,7 +89,8 @@ async def storm(
     async def send(one: Asked) -> None:
         status = status_of(await answer(host, one.data))
         answers[status or "hung up"] += 1
-        if status not in (*one.right, "429"):
+        is_refused_early = status == "429" or (not status and len(one.data) > _READ_AHEAD)
+        if status not in one.right and not is_refused_early:
             wrong.append(f"{one}: answered {status or 'nothing'}")
 
     async def browse(number: int) -> None:

@@ -15,6 +15,7 @@ _SECTIONS = {
     "kill-verbs": ("SIGKILL at random moments", ("kills", "after the end", "seconds of a run", "wrong")),
     "failing-calls": ("System calls that fail", ("calls tried", "wrong")),
     "full-disk": ("A full disk", ("bytes written by a run", "sizes tried", "wrong")),
+    "servers": ("Servers under attack", ("slowest page, s", "slow clients gone after, s", "MB by round", "wrong")),
     "memory": ("Memory over many photos", ("photos", "growth", "most MB")),
 }
 
@@ -39,6 +40,9 @@ def _cells(stem: str, numbers: Mapping[str, Any]) -> list[str]:
             values = [sum(numbers["tried"].values()), len(numbers["wrong"])]
         case "full-disk":
             values = [f"{numbers['bytes']:,}", numbers["full"], len(numbers["wrong"])]
+        case "servers":
+            rounds = ", ".join(map(str, numbers["resident_mb"]))
+            values = [numbers["slowest_page_s"], numbers["slow_ones_gone_after_s"], rounds, len(numbers["wrong"])]
         case _:
             values = [numbers["num"], f"{100 * numbers['growth']:+.0f} %", numbers["most_mb"]]
     return [str(value) for value in values]
