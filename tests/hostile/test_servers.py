@@ -51,7 +51,9 @@ def _hold(host: str, asked: Asked, capfd: pytest.CaptureFixture) -> None:
     assert capfd.readouterr() == ("", "")
 
 
-@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")  # a form is cut off: starlette closes it late
+@pytest.mark.filterwarnings(
+    "ignore::pytest.PytestUnraisableExceptionWarning"
+)  # a form is cut off: starlette closes it late
 @pytest.mark.parametrize("asked", a_few([*TO_BOTH, *TO_APP], 30), ids=str)
 def test_what_the_app_is_asked(asked: Asked, app: tuple[str, Path], capfd: pytest.CaptureFixture) -> None:
     _hold(app[0], asked, capfd)
