@@ -24,7 +24,7 @@ def budget_of(checkpoint: Path) -> dict[str, Any] | None:
     None without any records.
 
     Seconds are those in which steps were made: without validation, saving and starting. `cpu_s` leaves out loader workers and
-    is None where an older version kept no such record.
+    is None where an older version kept no such record. Rank 0 keeps the records; the others work as long as it does.
     """
     run = run_of(checkpoint)
     if run is None:
@@ -88,7 +88,9 @@ def _of_run(checkpoint: Path, run: Path) -> dict[str, Any]:
         "steps": step,
         "samples_seen": step * a_step,
         "wall_s": sum(n * a_step / r["speed/samples_per_s"] for n, r in zip(spans, records, strict=True)),
-        "cpu_s": sum(n * r["speed/cpu_s"] for n, r in zip(spans, records, strict=True)) if has_cpu else None,
+        "cpu_s": start["num_ranks"] * sum(n * r["speed/cpu_s"] for n, r in zip(spans, records, strict=True))
+        if has_cpu
+        else None,
         "hardware": start["hardware"],
         "num_threads": start["num_threads"],
         "commit": start["commit"],

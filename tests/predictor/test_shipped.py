@@ -8,22 +8,29 @@ from pathlib import Path
 import pytest
 from safetensors import safe_open
 
-from panoptic3d.models.checkpoints.find import find_checkpoint
+from panoptic3d.models.checkpoints.find import find_checkpoint, shipped_checkpoints
 from panoptic3d.predictor.predictor import Predictor
 
-_GOLDEN_PRQ, _TOLERANCE = 12.77, 1.0  # percent; rounding on another processor may turn a match or two
+_GOLDEN_PRQ = {"any-camera": 14.08, "tiny": 12.77}  # percent
+_TOLERANCE = 1.0  # rounding on another processor may turn a match or two
 
 
-def test_twenty_rooms_score_what_they_did(repository: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("name", ["any-camera", pytest.param("tiny", marks=pytest.mark.slow)])
+def test_twenty_rooms_score_what_they_did(name: str, repository: Path, tmp_path: Path) -> None:
     out = tmp_path / "score.json"
-    words = ["evaluate", "--checkpoint", "tiny", "--data", str(repository / "data" / "rooms-sample"), "--split", "test"]
+    words = ["evaluate", "--checkpoint", name, "--data", str(repository / "data" / "rooms-sample"), "--split", "test"]
     command = [sys.executable, "-m", "panoptic3d", *words, "--json", str(out), "--workers", "1"]
     # in a process of its own, which is spared the checks of shapes
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text())
     assert result["split"]["size"] == 20
-    assert 100 * result["prq"] == pytest.approx(_GOLDEN_PRQ, abs=_TOLERANCE)
+    assert 100 * result["prq"] == pytest.approx(_GOLDEN_PRQ[name], abs=_TOLERANCE)
+
+
+def test_photographs_get_the_network_for_any_camera() -> None:
+    assert set(shipped_checkpoints()) == set(_GOLDEN_PRQ)
+    assert find_checkpoint(None).name == "any-camera"
 
 
 def test_every_bundled_photo_becomes_a_furnished_room(repository: Path) -> None:
@@ -37,13 +44,14 @@ def test_every_bundled_photo_becomes_a_furnished_room(repository: Path) -> None:
         assert any(segment.is_thing for segment in scene.segments)
 
 
-def test_what_is_shipped_is_small_and_says_what_it_is() -> None:
-    folder = find_checkpoint(None)
+@pytest.mark.parametrize("name", list(_GOLDEN_PRQ))
+def test_what_is_shipped_is_small_and_says_what_it_is(name: str) -> None:
+    folder = find_checkpoint(name)
     weights = folder / "model.safetensors"
     assert weights.stat().st_size < 25e6
     with safe_open(weights, "pt") as file:
         kinds = {str(file.get_slice(name).get_dtype()) for name in file.keys()}  # noqa: SIM118 it is no mapping
     assert "F32" not in kinds
     card = (folder / "MODEL_CARD.md").read_text()
-    assert all(word in card for word in ("rooms-v1", "Apache-2.0", "strict", "Limits"))
+    assert all(word in card for word in ("rooms-v", "Apache-2.0", "strict", "Limits"))
     assert json.loads((folder / "origin.json").read_text())["budget"]["samples_seen"] > 0
