@@ -36,6 +36,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 def _carry_out(arguments: argparse.Namespace) -> int:
     own, overrides = _own_words(arguments)
+    num_profiled = _number_of_steps(own.profile)
     from panoptic3d.engine.methods.table import load_training_config
     from panoptic3d.engine.training.allocator import keep_freed_memory
     from panoptic3d.engine.training.run import Resume, choose_device, dry_run, train
@@ -55,7 +56,7 @@ def _carry_out(arguments: argparse.Namespace) -> int:
         return 0
     _show_log()
     keep_freed_memory()
-    return train(config, Resume(own.resume), _observer(), _number_of_steps(own.profile))
+    return train(config, Resume(own.resume), _observer(), num_profiled)
 
 
 def _add_own_arguments(parser: argparse.ArgumentParser) -> None:
