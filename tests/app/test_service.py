@@ -93,7 +93,7 @@ def test_a_photo_becomes_a_scene(address: str) -> None:
         (None, {"fov_deg": "400"}, "a field of view lies between 0 and 180 degrees, got 400.0."),
         (None, {"fov_deg": "wide"}, "fov_deg: "),
         (None, {"fov_deg": "nan"}, "a field of view lies between 0 and 180 degrees, got nan."),
-        (None, {"checkpoint": "/etc"}, "the checkpoint '/etc' is not shipped; there are: tiny."),
+        (None, {"checkpoint": "/etc"}, "the checkpoint '/etc' is not shipped; there are: any-camera, tiny."),
     ],
 )
 def test_wrong_input_gets_the_sentence_of_the_command_line(
