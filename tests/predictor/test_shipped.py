@@ -11,21 +11,30 @@ from safetensors import safe_open
 from panoptic3d.models.checkpoints.find import find_checkpoint, shipped_checkpoints
 from panoptic3d.predictor.predictor import Predictor
 
-_GOLDEN_PRQ = {"any-camera": 14.08, "tiny": 12.77}  # percent
-_TOLERANCE = 1.0  # rounding on another processor may turn a match or two
+_GOLDEN_PRQ = {"any-camera": 14.08, "tiny": 12.77}  # percent, of twenty rooms
+_OF_FOUR = 12.06  # of any-camera
+_TOLERANCE = 1.0  # rounding on another processor may turn a match or two; in four rooms one is worth more
 
 
-@pytest.mark.parametrize("name", ["any-camera", pytest.param("tiny", marks=pytest.mark.slow)])
-def test_twenty_rooms_score_what_they_did(name: str, repository: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("name", "split", "num", "prq", "tolerance"),
+    [
+        ("any-camera", "four", 4, _OF_FOUR, 3 * _TOLERANCE),
+        *(pytest.param(n, "test", 20, prq, _TOLERANCE, marks=pytest.mark.slow) for n, prq in _GOLDEN_PRQ.items()),
+    ],
+)
+def test_rooms_score_what_they_did(
+    name: str, split: str, num: int, prq: float, tolerance: float, repository: Path, tmp_path: Path
+) -> None:
     out = tmp_path / "score.json"
-    words = ["evaluate", "--checkpoint", name, "--data", str(repository / "data" / "rooms-sample"), "--split", "test"]
+    words = ["evaluate", "--checkpoint", name, "--data", str(repository / "data" / "rooms-sample"), "--split", split]
     command = [sys.executable, "-m", "panoptic3d", *words, "--json", str(out), "--workers", "1"]
     # in a process of its own, which is spared the checks of shapes
     done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     result = json.loads(out.read_text())
-    assert result["split"]["size"] == 20
-    assert 100 * result["prq"] == pytest.approx(_GOLDEN_PRQ[name], abs=_TOLERANCE)
+    assert result["split"]["size"] == num
+    assert 100 * result["prq"] == pytest.approx(prq, abs=tolerance)
 
 
 def test_photographs_get_the_network_for_any_camera() -> None:

@@ -47,6 +47,7 @@ def test_volumes_keep_the_conventions_of_the_release(frame: DenseFrame) -> None:
     assert frame.depth_m.min() > 0
 
 
+@pytest.mark.slow
 def test_a_seed_gives_the_same_room_and_another_seed_another() -> None:
     first, again, other = (render(random_room(seed)).image for seed in (5, 5, 6))
     assert torch.equal(first, again)
