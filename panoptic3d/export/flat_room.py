@@ -10,7 +10,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.photo_depth import pieces
 from panoptic3d.export.rays import ray_slopes
-from panoptic3d.export.room_rays import RoomRays, meet
+from panoptic3d.export.room_rays import OFF_BEYOND, RoomRays, meet
 from panoptic3d.export.segments import SegmentMesh, vertex_normals
 from panoptic3d.geometry.room_planes import Plane, PlaneRules, fit_room
 from panoptic3d.structures.camera import Camera
@@ -18,7 +18,6 @@ from panoptic3d.structures.scene import Segment
 from panoptic3d.structures.taxonomy import Taxonomy
 
 _LEANS = 0.002  # of depth: so much before its wall a picture hangs
-_MOST_BEYOND = 0.3  # of depth: what is farther behind the room's end is another room
 _SMALL = 0.005  # of the picture: between depth edges no view into another room is smaller
 _FLAT, _MOST_OF_IT = 0.06, 0.9  # of depth: a thing of which so much is so near to its wall hangs there
 _APART, _SMALL_SHARE = 0.03, 0.25  # of depth; of all pixels of the class
@@ -45,7 +44,7 @@ class FlatRoom:
         for name, mask in class_masks.items():
             drawn, before = self.rays.drawn(name, mask, depth_m[mask])
             end = self.rays.first(mask)  # what is called floor behind a wall is the foot of that wall
-            is_error = (drawn > end) & (is_small[mask] | (drawn < end * (1 + _MOST_BEYOND)))
+            is_error = (drawn > end) & (is_small[mask] | (drawn < end * (1 + OFF_BEYOND)))
             inner = np.where(is_error, end, drawn)
             result[mask] = np.where(_stands_apart(piece[mask], before), depth_m[mask], inner)
         return result
@@ -60,7 +59,7 @@ class FlatRoom:
             own, end = depth_m[mask], self.rays.first(mask)
             off = np.where(np.isfinite(end), 1 - own / np.where(np.isfinite(end), end, 1), 1.0)
             is_flat = len(own) > 0 and (off < _FLAT).mean() >= _MOST_OF_IT
-            moves = (off > 1 - (1 + _MOST_BEYOND)) & (off < (_FLAT if is_flat else 0.0))
+            moves = (off > -OFF_BEYOND) & (off < (_FLAT if is_flat else 0.0))
             result[mask] = np.where(moves, np.where(moves, end, 0) * (1 - _LEANS), own)
         return result
 

@@ -13,7 +13,7 @@ from panoptic3d.geometry.room_planes import Plane
 from panoptic3d.structures.camera import Camera
 
 _ON_PLANE, _OFF_PLANE = 0.08, 0.15  # of depth: so near, a pixel is on the plane, and so far off it stays where it is
-_ON_BEYOND, _OFF_BEYOND = 0.2, 0.3  # the same behind it: another room is farther, and what is nearer is an error
+_ON_BEYOND, OFF_BEYOND = 0.2, 0.3  # the same behind it: another room is farther, and what is nearer is an error
 _BIN_M = 0.1  # along a wall
 _LEAST_SHARE = 0.4  # of the wall's pixels in a bin: where fewer lie on the plane the wall has ended, or is open
 
@@ -43,11 +43,11 @@ class RoomRays:
         off = np.abs(planes - depth_m) / depth_m
         nearest = np.take_along_axis(planes, off.argmin(axis=0)[None], axis=0)[0]
         first = self._first_there(rows, mask)
-        best = np.where((first < depth_m) & (depth_m < first * (1 + _OFF_BEYOND)), first, nearest)
+        best = np.where((first < depth_m) & (depth_m < first * (1 + OFF_BEYOND)), first, nearest)
         with np.errstate(invalid="ignore"):
             gap = np.abs(best - depth_m) / np.minimum(best, depth_m)
         is_beyond = depth_m > best
-        on, end = np.where(is_beyond, _ON_BEYOND, _ON_PLANE), np.where(is_beyond, _OFF_BEYOND, _OFF_PLANE)
+        on, end = np.where(is_beyond, _ON_BEYOND, _ON_PLANE), np.where(is_beyond, OFF_BEYOND, _OFF_PLANE)
         share = np.clip((end - gap) / (end - on), 0, 1)
         moved = depth_m + np.where(share > 0, share * (np.where(share > 0, best, 0) - depth_m), 0)
         return moved.astype(np.float32), np.where(is_beyond, 0.0, gap)

@@ -161,6 +161,12 @@ def _run(folder: Path, steps: int, start_from: Path | None = None, has_cpu: bool
     return folder
 
 
+def test_every_rank_costs_what_the_recorded_one_does(tmp_path: Path) -> None:
+    budget = budget_of(checkpoint_of(_run(tmp_path / "run", 40, num_ranks=2)))
+    assert budget is not None
+    assert (budget["samples_seen"], budget["cpu_s"]) == (2 * 2 * 40, pytest.approx(2 * 40 * 0.4))
+
+
 def test_a_budget_adds_up_over_the_runs_that_one_started_from(tmp_path: Path) -> None:
     first = _run(tmp_path / "2d", 40)
     second = _run(tmp_path / "3d", 20, start_from=first / "checkpoints" / "latest")
