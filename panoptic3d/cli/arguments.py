@@ -2,6 +2,7 @@
 
 import argparse
 import os
+import sys
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, NoReturn
@@ -9,11 +10,20 @@ from typing import TYPE_CHECKING, NoReturn
 from panoptic3d.errors import InputError
 
 if TYPE_CHECKING:
+    from _typeshed import SupportsWrite
+
     from panoptic3d.data.given_depths import DepthOptions
+
+_MAX_DIGITS = 20  # of a number in the environment
 
 
 class Parser(argparse.ArgumentParser):
     """argparse prints the usage before its complaint; a user's mistake gets one plain sentence."""
+
+    def _print_message(self, message: str, file: "SupportsWrite[str] | None" = None) -> None:
+        """argparse swallows what a full disk does to its help."""
+        if message and (target := file or sys.stderr) is not None:
+            target.write(message)
 
     def error(self, message: str) -> NoReturn:
         raise InputError(f"{message}; see `{self.prog} --help`.")
@@ -47,8 +57,8 @@ def output_file(word: str) -> str:
 def number_in(environment: Mapping[str, str], name: str) -> int:
     """A whole number that a scheduler has set."""
     word = environment.get(name, "")
-    if not (word.isascii() and word.isdecimal()):
-        raise InputError(f"the environment's {name} is {word!r} and no whole number; give --shard I/N.")
+    if not (word.isascii() and word.isdecimal()) or len(word) > _MAX_DIGITS:
+        raise InputError(f"the environment's {name} is {word[:50]!r} and no whole number; give --shard I/N.")
     return int(word)
 
 

@@ -82,6 +82,7 @@ def run(arguments: argparse.Namespace) -> int:
     known_length_of(arguments)
     out = Path(arguments.out)
     orders = list_orders(arguments.images, out)
+    check_names(arguments.cameras, cameras, [order.photo for order in orders])
     if len(orders) > 1:
         check_index(out)
     if len(orders) == 1:
@@ -107,6 +108,19 @@ def camera_place(arguments: argparse.Namespace) -> "CameraPlace":
         return read_camera_file(Path(arguments.cameras))
     intrinsics = None if arguments.intrinsics is None else parse_intrinsics(arguments.intrinsics)
     return CameraPlace(GivenCamera(intrinsics=intrinsics, fov_deg=arguments.fov_deg))
+
+
+def check_names(file: str | None, cameras: "CameraPlace", photos: "Sequence[Path]") -> None:
+    """A camera that no photo gets is a slip: told where others are used, refused where none is."""
+    from panoptic3d.predictor.poses.posed_photos import listed
+
+    missed = cameras.of_nobody(photos)
+    if not missed:
+        return
+    what = f"{file} names {listed(missed)}, which no photo of this call is called"
+    if len(missed) == len(cameras.of_photo):
+        raise InputError(f"{what}; use the photos' names, with or without their endings.")
+    print(f"panoptic3d: warning: {printable(what)}.", file=sys.stderr)
 
 
 def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":

@@ -89,7 +89,7 @@ def read_npy(path: PathLike, expected: Expected) -> np.ndarray:
 
 def array_of(tensor: Tensor, what: str) -> np.ndarray:
     """Of any device; bfloat16, which numpy does not have, as float32. `what` begins the sentence on any other tensor."""
-    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex():
+    if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex() or tensor.is_quantized:
         found = f"{tensor.dtype} {tensor.layout} {tuple(tensor.shape)} on {tensor.device}"
         raise InputError(f"{what} in memory is a dense tensor of real numbers, this is {found}; convert it.")
     tensor = tensor.detach().cpu()

@@ -15,8 +15,9 @@ from panoptic3d.data.depth_files import DEPTH_ENDINGS, depth_array, read_depth_f
 from panoptic3d.errors import InputError
 from panoptic3d.files import sha256_of_file
 from panoptic3d.geometry.pinhole import unproject_depth_map
+from panoptic3d.given import are_finite_numbers, is_finite_number
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth
+from panoptic3d.structures.given_depth import DEPTH_KINDS, MEASURED_LOG_SPREAD, DepthKind, GivenDepth
 from panoptic3d.structures.pixel_map import PixelMap
 
 AnyDepth = str | os.PathLike[str] | np.ndarray | Tensor
@@ -33,6 +34,16 @@ class DepthOptions:
     along: Literal["axis", "ray"] = "axis"
     unit_m: float | None = None  # none: whole numbers are millimetres, floats metres
     intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy in pixels of the depth
+
+    def __post_init__(self) -> None:
+        if self.kind not in DEPTH_KINDS:
+            raise InputError(f"a depth is of kind {', '.join(DEPTH_KINDS)}, not {self.kind!r}.")
+        if self.along not in ("axis", "ray"):
+            raise InputError(f"a depth is measured along the axis or along the ray, not along {self.along!r}.")
+        if self.unit_m is not None and not (is_finite_number(self.unit_m) and self.unit_m > 0):
+            raise InputError(f"the unit of a depth is a number of metres above 0, not {self.unit_m!r}.")
+        if self.intrinsics is not None and not are_finite_numbers(self.intrinsics, 4):
+            raise InputError(f"the intrinsics of a depth are four numbers fx, fy, cx, cy, not {self.intrinsics!r}.")
 
     def facts(self) -> dict[str, Any]:
         """Those that are not the defaults, for the options of a call."""

@@ -6,6 +6,7 @@ import numpy as np
 
 from panoptic3d.optional import require
 from panoptic3d.structures.scene import PanopticScene
+from panoptic3d.structures.scene_check import check_scene
 from panoptic3d.structures.surface_mesh import SurfaceMesh
 
 if TYPE_CHECKING:
@@ -32,6 +33,7 @@ def scene_to_trimesh(scene: PanopticScene) -> "trimesh.Scene":
     """Segments without a face are left out: trimesh cannot hold an empty mesh."""
     import trimesh
 
+    check_scene(scene)
     made = trimesh.Scene()
     for name, mesh in scene.surfaces.meshes.items():
         if len(mesh.faces):

@@ -1,6 +1,5 @@
 """A scene with its meshes, their colours, and what is said of them: what every file of it is made from."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from panoptic3d.export.gltf import GltfNode
 from panoptic3d.export.guess import Sight
 from panoptic3d.export.two_layers import layered
 from panoptic3d.export.up import up_of_floors
+from panoptic3d.given import is_finite_number
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.viewer.palette import instance_colors
 from panoptic3d.viewer.raster import Fragments, in_front, rasterize
@@ -54,8 +54,8 @@ def build_scene(scene: PanopticScene, simplify_vox: float = 0.0) -> BuiltScene:
         raise InputError(
             f"the photo is {photo.shape[2]}x{photo.shape[1]} and the scene's camera {size}; they must agree."
         )
-    if not 0 <= simplify_vox < math.inf:
-        raise InputError(f"meshes cannot be simplified to {simplify_vox} voxels; give 0 (not at all) or more.")
+    if not (is_finite_number(simplify_vox) and simplify_vox >= 0):
+        raise InputError(f"meshes cannot be simplified to {simplify_vox!r} voxels; give 0 (not at all) or more.")
     layers = layered(scene, simplify_vox, lambda *mesh: rasterize(*mesh).depth_m, in_front)
     nodes = []
     for whole, part, colors in zip(layers.volume, layers.parts, layers.colors, strict=True):

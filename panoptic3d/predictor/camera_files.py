@@ -6,7 +6,7 @@ under the key `camera`. A list for many photos is an object with the name of a p
 """
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -32,10 +32,19 @@ class CameraPlace:
     def of(self, photo: Path) -> GivenCamera:
         if self.given != GivenCamera():
             return self.given
-        for name in (str(photo), photo.name, photo.stem):
+        for name in _names_of(photo):
             if name in self.of_photo:
                 return self.of_photo[name]
         return camera_beside(photo) or GivenCamera()
+
+    def of_nobody(self, photos: Sequence[Path]) -> list[str]:
+        """The names in the file that none of these photos has."""
+        known = {name for photo in photos for name in _names_of(photo)}
+        return [name for name in self.of_photo if name not in known]
+
+
+def _names_of(photo: Path) -> tuple[str, str, str]:
+    return str(photo), photo.name, photo.stem
 
 
 def read_camera_file(path: Path) -> CameraPlace:

@@ -12,6 +12,7 @@ import torch
 from panoptic3d.data.given_depths import AnyDepth, DepthOptions, LoadedDepth, load_depth, placed_depth
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import partial_folder, put_in_place
+from panoptic3d.given import is_finite_number, path_of
 from panoptic3d.models.checkpoints.hub import FILES, find_or_fetch, push
 from panoptic3d.predictor.any_photo import AnyPhoto, are_many, as_photo, given_cameras, given_depths
 from panoptic3d.predictor.camera_files import camera_beside
@@ -51,10 +52,11 @@ class PhotoHint:
     def __post_init__(self) -> None:
         if self.camera_height_m is not None and self.known_length is not None:
             raise InputError("a camera height and a known length were both given, and each says the scale; give one.")
-        if self.camera_height_m is not None and not 0.05 <= self.camera_height_m <= 20:
-            raise InputError(
-                f"a camera height of {self.camera_height_m:g} m is none of a room; give metres above the floor."
-            )
+        if self.known_length is not None and not isinstance(self.known_length, KnownLength):
+            raise InputError(f"a known length is a KnownLength, not {type(self.known_length).__name__}.")
+        height_m = self.camera_height_m
+        if height_m is not None and not (is_finite_number(height_m) and 0.05 <= height_m <= 20):
+            raise InputError(f"a camera height of {height_m!r} m is none of a room; give metres above the floor.")
 
     @property
     def says_something(self) -> bool:
@@ -87,6 +89,8 @@ class Predictor:
         """`checkpoint` is a folder or a shipped name, the shipped one by default; `network` stands in for both. Code of other
         packages that a checkpoint names is imported only if `trust` has the package's name.
         """
+        if network is not None and not isinstance(network, SceneNetwork):
+            raise InputError(f"a network has checkpoint, view_of and scenes; {type(network).__name__} has not.")
         self.network: SceneNetwork = _opened(checkpoint, device, trust) if network is None else network
         self._process = os.getpid()
 
@@ -104,7 +108,10 @@ class Predictor:
         """A shipped name, a folder, or `org/name` on the Hugging Face hub. The last needs the extra `[hub]`, and the network
         on first use. Code that comes with it is never fetched; `trust` is of packages that are installed here.
         """
-        cache = None if cache_dir is None else Path(cache_dir)
+        cache = None if cache_dir is None else path_of(cache_dir, "the cache of checkpoints")
+        for what, text in (("revision", revision), ("token", token)):
+            if text is not None and not isinstance(text, str):
+                raise InputError(f"the {what} of a checkpoint on the hub is a text, not {type(text).__name__}.")
         folder = find_or_fetch(_name_of(name), revision, token, cache)
         made = cls(folder, device, trust=trust)
         if folder.name not in os.fspath(name):  # the hub's cache calls it by its commit
@@ -113,7 +120,7 @@ class Predictor:
 
     def save_pretrained(self, folder: str | os.PathLike[str]) -> None:
         """Copy the checkpoint to a new folder, which `from_pretrained` opens."""
-        target = Path(folder).absolute()
+        target = path_of(folder, "the folder of a checkpoint").absolute()
         if os.path.lexists(target) and (not target.is_dir() or any(target.iterdir())):
             raise InputError(f"{target} is there already and is no folder, or not empty; give another name.")
         files = [path for pattern in FILES for path in sorted(self._folder().glob(pattern))]
@@ -196,7 +203,9 @@ class Predictor:
             raise InputError(f"batch_size is {batch_size!r}; give a whole number of at least 1.")
         photos: Sequence[AnyPhoto] = photo if are_many(photo) else [photo]  # pyright: ignore[reportAssignmentType]
         given = given_cameras(len(photos), camera, fov_deg, cameras)
-        options = depth_options or DepthOptions()
+        options = DepthOptions() if depth_options is None else depth_options
+        if not isinstance(options, DepthOptions):
+            raise InputError(f"the options of a depth are DepthOptions, not {type(options).__name__}.")
         depths = given_depths(len(photos), depth, are_many(photo))
         scenes: list[PanopticScene] = []
         for start in range(0, len(photos), batch_size):
@@ -315,6 +324,8 @@ def _opened(
 ) -> SceneNetwork:
     if not isinstance(device, str | torch.device):
         raise InputError(f"the device is a name or a torch.device, not {type(device).__name__}.")
+    if not isinstance(trust, Sequence) or isinstance(trust, str) or not all(isinstance(name, str) for name in trust):
+        raise InputError(f"trust is a list of names of packages, not {trust!r}.")
     return open_network(None if checkpoint is None else _name_of(checkpoint), str(device), trust)
 
 

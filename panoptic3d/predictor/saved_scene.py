@@ -18,6 +18,7 @@ from torch import Tensor
 from panoptic3d.data.arrays import Expected, array_names, read_array
 from panoptic3d.data.predictions import read_scene
 from panoptic3d.errors import InputError, reading
+from panoptic3d.given import path_of
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import MAX_POINTS, VoxelGrid
 from panoptic3d.structures.pixel_map import DepthMap, PixelMap
@@ -33,10 +34,8 @@ _KNOWN = {taxonomy.name: taxonomy for taxonomy in (FRONT3D_TAXONOMY, MATTERPORT_
 
 def load_scene(folder: str | os.PathLike[str]) -> PanopticScene:
     """The scene of a folder that `save` wrote."""
-    if not isinstance(folder, str | os.PathLike):
-        raise InputError(f"a scene is loaded from the path of its folder, not from {type(folder).__name__}.")
-    folder = Path(folder)
-    if not (folder / FACTS).is_file():
+    folder = path_of(folder, "the folder of a scene")
+    if not os.path.isfile(folder / FACTS):  # also of a name that is too long
         raise InputError(f"{folder} holds no {FACTS}; give the folder that `save` or `panoptic3d predict` wrote.")
     facts = read_facts(folder)
     with reading(folder / FACTS, "the facts of a scene", advice=_ADVICE):

@@ -3,7 +3,6 @@
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -20,6 +19,7 @@ from panoptic3d.export.ply_obj import obj_bytes, ply_bytes
 from panoptic3d.export.usd import ENDINGS as USD_ENDINGS
 from panoptic3d.export.usd import usd_bytes
 from panoptic3d.files import write_bytes_atomically
+from panoptic3d.given import path_of
 from panoptic3d.predictor.built_scene import BuiltScene, build_scene
 from panoptic3d.predictor.saved_scene import further_arrays
 from panoptic3d.predictor.scene_pictures import class_picture, jpeg_bytes, jpeg_of_image, map_files, preview
@@ -43,9 +43,10 @@ def save_scene(
     maps: bool = False,
 ) -> None:
     """All files of the contract, or none: they appear together."""
-    check_place(Path(folder), overwrite)
+    folder = path_of(folder, "the folder of a scene")
+    check_place(folder, overwrite)
     check_scene(scene)
-    write_folder_atomically(folder, scene_files(scene, Path(folder).name, simplify_vox, maps), overwrite)
+    write_folder_atomically(folder, scene_files(scene, folder.name, simplify_vox, maps), overwrite)
 
 
 def scene_files(scene: PanopticScene, title: str, simplify_vox: float = 0.0, maps: bool = False) -> dict[str, bytes]:
@@ -94,7 +95,8 @@ def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: 
     """One file, its kind by its ending: .glb, .ply, .obj, or one of USD."""
     makers = {".glb": scene_glb, ".ply": lambda b: ply_bytes(b.nodes), ".obj": lambda b: obj_bytes(b.nodes)}
     makers |= {ending: lambda b: usd_bytes(b.nodes, suffix) for ending in USD_ENDINGS}
-    suffix = Path(path).suffix.lower()
+    path = path_of(path, "the file of a mesh")
+    suffix = path.suffix.lower()
     if suffix not in makers:
         raise InputError(f"{path} ends in {suffix or 'nothing'}; give a name that ends in {', '.join(makers)}.")
     check_scene(scene)
@@ -102,7 +104,7 @@ def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: 
     try:
         write_bytes_atomically(path, data)
     except OSError as error:
-        raise output_error(Path(path), error) from error
+        raise output_error(path, error) from error
 
 
 def scene_glb(built: BuiltScene) -> bytes:

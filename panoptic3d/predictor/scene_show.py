@@ -30,6 +30,7 @@ def scene_html(scene: PanopticScene) -> str:
 
 def show_scene(scene: PanopticScene) -> Path | None:
     """Below the cell of a notebook (then None), or in the browser from a temporary file, which is returned."""
+    check_scene(scene)
     if _is_notebook():
         sys.modules["IPython.display"].display(scene)
         return None

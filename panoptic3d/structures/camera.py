@@ -8,6 +8,7 @@ from jaxtyping import Float
 from torch import Tensor
 
 from panoptic3d.errors import InputError
+from panoptic3d.given import are_finite_numbers, is_finite_number, is_whole_number
 
 
 @dataclass(frozen=True)
@@ -31,16 +32,18 @@ class Camera:
 
     def __post_init__(self) -> None:
         numbers = (self.fx_px, self.fy_px, self.cx_px, self.cy_px)
-        if not all(math.isfinite(value) for value in numbers) or self.fx_px <= 0 or self.fy_px <= 0:
+        if not are_finite_numbers(numbers, 4) or self.fx_px <= 0 or self.fy_px <= 0:
             raise InputError(f"a camera needs finite numbers and positive focal lengths, got fx,fy,cx,cy = {numbers}.")
-        if self.width < 1 or self.height < 1:
-            raise InputError(f"a camera needs an image of at least 1x1 pixels, got {self.width}x{self.height}.")
+        if not (is_whole_number(self.width, 1) and is_whole_number(self.height, 1)):
+            raise InputError(f"a camera needs an image of at least 1x1 whole pixels, got {self.width}x{self.height}.")
 
     @classmethod
     def from_fov(cls, horizontal_fov_deg: float | int, width: int, height: int) -> "Camera":
         """Square pixels, the axis through the middle of the image."""
-        if not 0 < horizontal_fov_deg < 180:
-            raise InputError(f"a field of view lies between 0 and 180 degrees, got {horizontal_fov_deg}.")
+        if not is_finite_number(horizontal_fov_deg) or not 0 < horizontal_fov_deg < 180:
+            raise InputError(f"a field of view lies between 0 and 180 degrees, got {horizontal_fov_deg!r}.")
+        if not (is_whole_number(width, 1) and is_whole_number(height, 1)):
+            raise InputError(f"a camera needs an image of at least 1x1 whole pixels, got {width}x{height}.")
         focal_px = width / 2 / math.tan(math.radians(horizontal_fov_deg) / 2)
         return cls(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
 

@@ -1,5 +1,6 @@
 """Depth of a photo that comes from elsewhere: a sensor, another network, a file."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, get_args
 
@@ -7,6 +8,7 @@ from jaxtyping import Float32
 from torch import Tensor
 
 from panoptic3d.errors import InputError
+from panoptic3d.given import are_finite_numbers, is_finite_number
 from panoptic3d.structures.pixel_map import PixelMap
 
 # What the numbers mean. `metric`: metres. `scale`: metres times an unknown factor. `affine`: depth up to scale and shift.
@@ -39,9 +41,13 @@ class KnownLength:
     metres: float
 
     def __post_init__(self) -> None:
-        if not 0.01 <= self.metres <= 100 or not all(-1e6 < x < 1e6 for end in self.ends_px for x in end):
+        are_pixels = isinstance(self.ends_px, Sequence) and len(self.ends_px) == 2
+        if not are_pixels or not all(are_finite_numbers(end, 2) for end in self.ends_px):
+            raise InputError(f"a length lies between two pixels ((x, y), (x, y)) of the photo, not {self.ends_px!r}.")
+        is_length = is_finite_number(self.metres) and 0.01 <= self.metres <= 100
+        if not is_length or not all(-1e6 < x < 1e6 for end in self.ends_px for x in end):
             raise InputError(
-                f"a length of {self.metres:g} m between {self.ends_px[0]} and {self.ends_px[1]} is none of a room; "
+                f"a length of {self.metres!r} m between {self.ends_px[0]} and {self.ends_px[1]} is none of a room; "
                 "give two pixels of the photo and the metres between what they show."
             )
 

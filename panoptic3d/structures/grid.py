@@ -1,11 +1,15 @@
 """The voxel grid: where its points lie in front of the camera."""
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
 from jaxtyping import Float
 from torch import Tensor
+
+from panoptic3d.errors import InputError
+from panoptic3d.given import are_finite_numbers, is_finite_number, is_whole_number
 
 MAX_POINTS = 512**3  # of a grid in a file: more would be a trap for the memory
 
@@ -21,6 +25,15 @@ class VoxelGrid:
     shape: tuple[int, int, int]
     voxel_size_m: float
     camera_index: tuple[float, float, float]
+
+    def __post_init__(self) -> None:
+        is_box = isinstance(self.shape, Sequence) and len(self.shape) == 3
+        if not is_box or not all(is_whole_number(size, 1) for size in self.shape):
+            raise InputError(f"a grid has three whole numbers of points, each at least 1, not {self.shape!r}.")
+        if not is_finite_number(self.voxel_size_m) or self.voxel_size_m <= 0:
+            raise InputError(f"voxels have a finite side above 0 m, not {self.voxel_size_m!r}.")
+        if not are_finite_numbers(self.camera_index, 3):
+            raise InputError(f"the camera has three finite indices in a grid, not {self.camera_index!r}.")
 
     def index_from_camera(self, points_m: Float[Tensor, "*n 3"]) -> Float[Tensor, "*n 3"]:
         return points_m / self.voxel_size_m + points_m.new_tensor(self.camera_index)

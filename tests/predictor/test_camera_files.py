@@ -63,10 +63,13 @@ def test_a_file_beside_the_photo_is_its_camera(folder: Path) -> None:
     assert _predict("a.png") == 2  # the old scene is kept, and the sentence says how to replace it
 
 
-def test_what_the_call_says_comes_first(folder: Path) -> None:
+def test_what_the_call_says_comes_first(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     Path("a.json").write_text(json.dumps(_CAMERA))
     Path("cameras.json").write_text(json.dumps({"a.png": {"fov_deg": 50}, "other": _CAMERA}))
     assert _predict("a.png", "b.png", "--cameras", "cameras.json") == 0
+    assert "warning: cameras.json names other, which no photo of this call is called." in capsys.readouterr().err
+    assert _predict("b.png", "--cameras", "cameras.json", "--overwrite") == 2
+    assert "names a.png, other, which no photo of this call is called; use the photos' names" in capsys.readouterr().err
     assert _facts("a")["camera_source"] == "camera of cameras.json"
     assert _facts("b")["camera_source"].startswith("assumed")
     assert _predict("a.png", "--fov-deg", "40", "--overwrite") == 0

@@ -98,15 +98,23 @@ def _restored(
     stage = next((stage for stage in stages if trainer.step < stage.end), stages[-1])
     trainer.enter(stage)
     if training["stage"] == stage.name and trainer.step < stage.end:
-        try:
-            trainer.optimizer.load_state_dict(training["optimizer"])
-        except (ValueError, KeyError) as error:
-            raise InputError(
-                f"{path} does not fit the optimizer of stage {stage.name!r} ({error}); go on with the run's own config, or "
-                "start anew with --resume never and --start_from."
-            ) from None
+        _restore_optimizer(trainer, training["optimizer"], path)
     _restore_random(trainer, training["random"])
     return Standing(**training["standing"])
+
+
+def _restore_optimizer(trainer: Trainer, state: dict[str, Any], path: Path) -> None:
+    """torch takes the settings of another kind of optimizer and misses its own at the next step."""
+    try:
+        own, theirs = trainer.optimizer.state_dict()["param_groups"], state["param_groups"]
+        if (lacking := set(own[0]) - set(theirs[0])) != set():
+            raise ValueError(f"it has no {', '.join(sorted(lacking))}")
+        trainer.optimizer.load_state_dict(state)
+    except (ValueError, KeyError) as error:
+        raise InputError(
+            f"{path} does not fit the optimizer of stage {trainer.stage.name!r} ({error}); go on with the run's own config, "
+            "or start anew with --resume never and --start_from."
+        ) from None
 
 
 def load_weights(trainer: Trainer, network: Mapping[str, Tensor], beside: Mapping[str, Tensor], path: Path) -> None:

@@ -18,6 +18,7 @@ from panoptic3d.predictor.fusion.volume import FusedLabels, FusedSurface, fused_
 from panoptic3d.structures.grid import MAX_POINTS, VoxelGrid
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
 from panoptic3d.structures.scene import PanopticScene, View
+from panoptic3d.structures.scene_check import check_scene
 
 _LABELLED_VOX = 1.5  # voxels so near to the surface get a label
 _FARTHEST_M = 1000.0  # between two cameras of a room
@@ -57,6 +58,11 @@ def gathered_views(
     world_from_camera: Sequence[Tensor] | Float64[Tensor, "k 4 4"],
     config: FusionConfig,
 ) -> GatheredViews:
+    for what, given in (("scenes", scenes), ("poses", world_from_camera)):
+        if not isinstance(given, Sequence | Tensor | np.ndarray):
+            raise InputError(f"several {what} come in a list, not in {type(given).__name__}.")
+    for scene in scenes:
+        check_scene(scene)
     poses = [_checked_pose(number, pose) for number, pose in enumerate(world_from_camera)]
     if not scenes or len(scenes) != len(poses):
         raise InputError(f"{len(scenes)} scenes come with {len(poses)} poses; give one pose for each scene.")
@@ -104,6 +110,8 @@ def fused_scene(gathered: GatheredViews, config: FusionConfig) -> PanopticScene:
 
 
 def _checked_pose(number: int, pose: Tensor) -> Float64[np.ndarray, "4 4"]:
+    if not isinstance(pose, Tensor | np.ndarray):
+        raise InputError(f"pose {number} is a tensor of 4x4 numbers, not {type(pose).__name__}.")
     matrix = torch.as_tensor(pose).double().cpu().numpy()
     if matrix.shape != (4, 4) or not np.isfinite(matrix).all():
         raise InputError(f"pose {number} is no matrix of 4x4 finite numbers; give world_from_camera.")
