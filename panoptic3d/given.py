@@ -21,7 +21,7 @@ def is_finite_number(value: Any) -> bool:
 
 
 def is_whole_number(value: Any, least: int = 0) -> bool:
-    return isinstance(value, Integral) and not isinstance(value, bool) and value >= least
+    return isinstance(value, Integral) and not isinstance(value, bool) and int(value) >= least
 
 
 def are_finite_numbers(values: Any, count: int) -> bool:
