@@ -32,7 +32,7 @@ from eval.faults.verbs import (
 )
 
 _BIG = 1 << 30
-_PAGE = 4096
+PAGE = 4096
 
 
 def main() -> int:
@@ -52,13 +52,13 @@ def attack(verb: Verb, inputs: Path, base: Path, num_places: int, seed: int) -> 
         out, log = place / "out", base / "full.log"
         begin(verb, inputs, out)
         least = used_bytes(place)
-        most = max(peak_bytes(start(verb.words(inputs, out), log, verb.patch), place), least + 2 * _PAGE)
+        most = max(peak_bytes(start(verb.words(inputs, out), log, verb.patch), place), least + 2 * PAGE)
         wrong, num_full = [], 0
         for _ in range(4 * num_places):
             if num_full == num_places:
                 break
             begin(verb, inputs, out)
-            size = chance.randrange(least // _PAGE + 1, most // _PAGE) * _PAGE
+            size = chance.randrange(least // PAGE + 1, most // PAGE) * PAGE
             resize(place, size)
             code = finish(start(verb.words(inputs, out), log, verb.patch))
             num_full += code != 0  # by luck of timing it may have had room

@@ -19,7 +19,7 @@ from statistics import mean
 
 from PIL import Image
 
-from panoptic3d.machine import describe_machine
+from eval.faults.command import keep
 
 _PHOTOS = Path(__file__).resolve().parents[2] / "data" / "photos"
 _SIZE = (160, 120)
@@ -52,10 +52,9 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         result = {way: measure(Path(name), way, arguments.num) for way in arguments.way or _WAYS[:2]}
-    text = json.dumps({"machine": describe_machine(), **result}, indent=1)
-    print(text)
-    if arguments.json:
-        Path(arguments.json).write_text(text + "\n")
+    print(json.dumps(result, indent=1))
+    for way, one in result.items() if arguments.json else ():
+        keep(Path(arguments.json), way, one)
     return 0 if all(one["growth"] <= _LIMIT for one in result.values()) else 1
 
 

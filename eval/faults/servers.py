@@ -1,7 +1,7 @@
 """300 hostile requests and 100 that dawdle against a server, while 20 browsers load pages: what they are answered, how soon,
 and what it costs the server.
 
-    python -m eval.faults.servers [--server app] [--rounds 4] [--json FILE]
+    python -m eval.faults.servers [--server app] [--rounds 8] [--json FILE]
 
 The first round warms up. In the others: every page within 2 seconds, every hostile request answered as its table says,
 nothing on the terminal, the slow ones hung up on, and memory that grows by no more than 5 %.
@@ -40,7 +40,7 @@ _WORDS = {
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--server", action="append", choices=_WORDS)
-    parser.add_argument("--rounds", type=int, default=4)
+    parser.add_argument("--rounds", type=int, default=8, help="at least 3")
     parser.add_argument("--json", metavar="FILE")
     arguments = parser.parse_args()
     is_wrong = False
@@ -57,19 +57,22 @@ def attack(name: str, num_rounds: int) -> dict:
     with tempfile.TemporaryDirectory() as folder, started(name, Path(folder)) as (process, host, log):
         pages, big = pages_of(name, host)
         table = TO_BOTH if name == "view" else [*TO_BOTH, *TO_APP]
+        alone_s = asyncio.run(only_browsers(host, pages))
         rounds, answers, wrong = [], Counter(), list[str]()
         for _ in range(num_rounds):
             answers, waited_s, wrong, last_s = asyncio.run(storm(host, table, pages, big))
             rounds.append({"mb": resident_mb(process.pid) or 0.0, "waited_s": max(waited_s), "hung_up_s": last_s})
         said = log.read_text()
     worst_s, hung_up_s = (max(one[key] for one in rounds[1:]) for key in ("waited_s", "hung_up_s"))
-    growth = rounds[-1]["mb"] / rounds[0]["mb"] - 1
+    growth = rounds[-1]["mb"] / rounds[1]["mb"] - 1  # the first one warms up: threads, and what they keep of the heap
     wrong += [f"a page took {worst_s:.2f} s"] if worst_s > _WITHIN_S else []
     wrong += [f"memory grew by {growth:.1%}"] if growth > _GROWTH else []
     wrong += [f"the terminal says {said[-300:]!r}"] if said else []
     return {
         "answers": dict(sorted(answers.items())),
         "slowest_page_s": round(worst_s, 2),
+        "slowest_page_of_browsers_alone_s": round(alone_s, 2),
+        "load": os.getloadavg()[0],
         "slow_ones_gone_after_s": round(hung_up_s, 1),
         "resident_mb": [round(one["mb"]) for one in rounds],
         "wrong": wrong,
@@ -93,20 +96,30 @@ async def storm(
         if status not in one.right and not is_refused_early:
             wrong.append(f"{one}: answered {status or 'nothing'}")
 
-    async def browse(number: int) -> None:
-        for page in (pages[(number + n) % len(pages)] for n in range(_PAGES)):
-            start_s = time.monotonic()
-            said = await answer(host, request("GET", page))
-            waited_s.append(time.monotonic() - start_s)
-            if status_of(said) != "200":
-                wrong.append(f"a browser got {status_of(said) or 'nothing'} for {page}")
-
-    await asyncio.gather(*map(send, asked), *map(browse, range(_BROWSERS)))
+    browsers = (browse(host, pages, number, waited_s, wrong) for number in range(_BROWSERS))
+    await asyncio.gather(*map(send, asked), *browsers)
     _, late = await asyncio.wait(slow, timeout=_HUNG_UP_AFTER_S)
     wrong += [f"{len(late)} slow connections are open after {_HUNG_UP_AFTER_S:.0f} s"] if late else []
     for task in late:
         task.cancel()
     return answers, waited_s, wrong, time.monotonic() - begin_s
+
+
+async def browse(host: str, pages: list[str], number: int, waited_s: list[float], wrong: list[str]) -> None:
+    for page in (pages[(number + n) % len(pages)] for n in range(_PAGES)):
+        start_s = time.monotonic()
+        said = await answer(host, request("GET", page))
+        waited_s.append(time.monotonic() - start_s)
+        if status_of(said) != "200":
+            wrong.append(f"a browser got {status_of(said) or 'nothing'} for {page}")
+
+
+async def only_browsers(host: str, pages: list[str]) -> float:
+    """How long the slowest page takes on this machine, as busy as it is, where nobody attacks."""
+    waited_s, wrong = list[float](), list[str]()
+    await asyncio.gather(*(browse(host, pages, number, waited_s, wrong) for number in range(_BROWSERS)))
+    assert not wrong, wrong
+    return max(waited_s)
 
 
 async def answer(host: str, data: bytes) -> bytes:

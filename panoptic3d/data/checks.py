@@ -65,7 +65,8 @@ def check_sample(sample: Sample, limits: Limits, is_mask_sound: bool = True) -> 
     (docs/conventions.md). `is_mask_sound` is False where the mask has been found foreign already.
     """
     truth = sample.truth
-    if truth is None:
+    if truth is None:  # it serves the 2D stage; `verify` asks whether the others have none either
+        yield Problem("", "no_voxels", "it has no volumes and cannot be scored")
         return
     if is_mask_sound:
         yield from _check_containment(truth, limits)

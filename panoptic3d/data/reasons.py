@@ -39,6 +39,8 @@ REASONS: dict[str, str] = {
     "infinite_distance": "an infinite distance",
     "negative_distance": "a distance below zero in an unsigned field",
     "bad_weight": "a loss weight outside of 0..255",
+    "no_voxels": "a sample without volumes where they are needed, or where other samples of the data set have some",
+    "foreign_taxonomy": "its classes are not those of its data set",
     "bad_name": "it says to be another sample than the one of its place",
     "bad_pose": "a camera pose that is no rigid motion",
     "bad_intrinsics": "a camera matrix without positive focal lengths",

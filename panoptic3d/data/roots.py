@@ -1,5 +1,6 @@
 """A data root: a folder of samples in some layout, read the same way whatever it is."""
 
+import functools
 import json
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -74,7 +75,14 @@ class DataRoot:
         """Raises `BadFileError` that names the file."""
         scene, frame = _parts(key)
         with reading(self.path / scene / frame, "a sound sample"):
-            return self.kind.read(self.place, key, has_voxels)
+            sample = self.kind.read(self.place, key, has_voxels)
+        promised = _promised_taxonomy(self.path) if self.layout == "packed" else None
+        if promised is not None and sample.taxonomy is not promised:
+            wanted = f"classes of {promised.name}, as {MANIFEST} promises"
+            raise bad_file(
+                self.packed_file(key), "foreign_taxonomy", expected=wanted, found=f"those of {sample.taxonomy.name}"
+            )
+        return sample
 
     def files(self, key: str) -> list[Path]:
         """The sample's own files that are there."""
@@ -125,6 +133,12 @@ def check_manifest(root: Path) -> dict:
     if manifest.get("version") != 1:
         raise bad_file(path, "wrong_version", expected="version 1", found=f"version {manifest.get('version')}")
     return manifest
+
+
+@functools.lru_cache(maxsize=64)
+def _promised_taxonomy(root: Path) -> Taxonomy | None:
+    """Of a packed root; None where it has no manifest."""
+    return layout_of(check_manifest(root)["layout"]).taxonomy if (root / MANIFEST).exists() else None
 
 
 def _detect(root: Path) -> str:

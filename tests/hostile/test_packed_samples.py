@@ -5,7 +5,7 @@ import re
 import struct
 import zlib
 from collections.abc import Callable
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,12 +13,16 @@ import numpy as np
 import pytest
 import zstandard
 
+from panoptic3d.cli.main import main
 from panoptic3d.data.checks import Limits
 from panoptic3d.data.packed.container import parse
+from panoptic3d.data.packed.pack import manifest_of_layout
+from panoptic3d.data.packed.sample import encode_sample
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.data.verify import verify_sample
+from panoptic3d.engine.evaluation.truth import read_true_frame
 from panoptic3d.errors import BadFileError
-from tests.data.conftest import GRID
+from tests.data.conftest import GRID, make_sample
 from tests.hostile.runner import a_few
 
 Change = Callable[[dict[str, Any], dict[str, bytes]], None]
@@ -124,7 +128,6 @@ def _deep(levels: int) -> list:
 
 
 _FOUND_BY_VERIFY = [name for name in TRIES if name.startswith(("scene is", "frame is"))]
-# Without voxels a sample serves the 2D stage.
 _FOUND_BY_VERIFY += [name for name in TRIES if name == "deep json"]
 
 
@@ -141,6 +144,38 @@ def test_what_is_wrong_behind_right_checksums_is_named(name: str, packed_bytes: 
             root.read("room/0000")
     findings = verify_sample(root, "room/0000", Limits(), are_shared_files_sound=True)
     assert [finding.path for finding in findings] == ["room/0000.p3d"]
+
+
+def test_a_sample_without_volumes_is_told_among_others_and_cannot_be_scored(
+    packed_bytes: bytes, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    flat = encode_sample(
+        replace(make_sample(frame="0001"), truth=None), depth_steps_per_m=5000, has_own_mask=True, level=1
+    )
+    _root(tmp_path, flat, "0001", "front3d")
+    words = ["data", "verify", str(tmp_path), "--jobs", "1"]
+    assert main(words) == 0
+    assert "no sample has volumes: they serve the 2D stage" in capsys.readouterr().err
+    with pytest.raises(BadFileError, match=r"expected volumes to score against.*\(no_voxels\)"):
+        read_true_frame(DataRoot(tmp_path, "packed", grid=GRID), "room/0001")
+    (tmp_path / "room" / "0000.p3d").write_bytes(packed_bytes)
+    assert main(words) == 1
+    assert "room/0001.p3d: no_voxels" in capsys.readouterr().out
+
+
+def test_classes_other_than_those_of_the_data_set_are_named(packed_bytes: bytes, tmp_path: Path) -> None:
+    root = _root(tmp_path, packed_bytes, "0000", "matterport")
+    with pytest.raises(BadFileError, match=r"classes of matterport3d.*those of front3d \(foreign_taxonomy\)"):
+        root.read("room/0000")
+    findings = verify_sample(root, "room/0000", Limits(), are_shared_files_sound=True)
+    assert [finding.reason for finding in findings] == ["foreign_taxonomy"]
+
+
+def _root(folder: Path, data: bytes, frame: str, layout: str) -> DataRoot:
+    (folder / "room").mkdir()
+    (folder / "room" / f"{frame}.p3d").write_bytes(data)
+    (folder / "packed.json").write_text(json.dumps(manifest_of_layout(layout)))
+    return DataRoot(folder, "packed", grid=GRID)
 
 
 def test_the_untouched_one_is_read(packed_bytes: bytes, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from panoptic3d.data.front3d import ORIENTATION, Front3dFiles, read_frustum_mask, read_segmap
 from panoptic3d.data.pictures import read_depth_exr, read_png
+from panoptic3d.data.reasons import bad_file
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.data.volumes import Sparse, read_distance, read_labels
 from panoptic3d.metrics.evaluation_mask import Frustum
@@ -89,7 +90,9 @@ def _read_released(root: DataRoot, key: str) -> TrueFrame:
 def _read_sample(root: DataRoot, key: str) -> TrueFrame:
     sample = root.read(key)
     voxels = sample.truth
-    assert voxels is not None, "read with its volumes"
+    if voxels is None:
+        path = (root.files(key) or [root.path / key])[0]
+        raise bad_file(path, "no_voxels", expected="volumes to score against", found="a sample of the 2D stage alone")
     mask = voxels.frustum_mask
     truth = Truth.from_sample(sample, _frustum_of(mask))
     distance = Sparse(voxels.linear_index.numpy(), np.abs(voxels.distance_vox.numpy()))
