@@ -64,8 +64,9 @@ class PhotoHint:
 
 
 class Predictor:
-    """A checkpoint on a device, ready for photos. The same photo, checkpoint, device and number of threads give the same bits
-    (1 against 2 threads: distances differ by up to 3.5e-6 voxel, labels do not).
+    """A checkpoint on a device, ready for photos. The same photo, checkpoint, device and number of threads give the same bits.
+    Another number of threads adds numbers in another order: distances differ by up to 7e-6 voxel, and now and then a voxel on
+    an edge is decided otherwise (6 labels of 206,950 on one of six scenes: `python -m eval.faults.threads`).
 
     Examples:
         >>> predictor = Predictor.from_pretrained("tiny", device="cpu")

@@ -1,6 +1,7 @@
 """The contract's HTTP, and what is refused: by whom, how much, how many."""
 
 import contextlib
+import errno
 import io
 import json
 import multiprocessing
@@ -19,6 +20,7 @@ pytest.importorskip("uvicorn")
 from panoptic3d.app.command import listening_at  # noqa: E402
 from panoptic3d.app.jobs import Jobs, Order, TooManyError  # noqa: E402
 from panoptic3d.app.limits import Limits  # noqa: E402
+from panoptic3d.app.private_folder import private_folder  # noqa: E402
 from panoptic3d.app.worker import ProcessRunner, _serve  # noqa: E402
 from panoptic3d.cli.main import main  # noqa: E402
 from panoptic3d.errors import Panoptic3dError  # noqa: E402
@@ -252,3 +254,39 @@ def test_a_port_that_is_taken_is_one_sentence(address: str, capsys: pytest.Captu
     assert main(["app", "--port", address.rpartition(":")[2], "--no-open"]) == 2
     assert "cannot be had" in capsys.readouterr().err
     assert main(["app", "--port", "70000", "--no-open"]) == 2
+
+
+def test_a_full_disk_is_507_and_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(self: Path, data: bytes) -> int:
+        raise OSError(errno.ENOSPC, "No space left on device", str(self))
+
+    monkeypatch.setattr(Path, "write_bytes", full)
+    with served(tmp_path, InThread()) as (address, _):
+        answer = send(address)
+    assert answer.status_code == 507
+    assert answer.json() == {"error": "the server's disk is full; delete scenes, or try again later."}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_the_next_server_deletes_what_a_killed_one_left(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
+    left, other = tmp_path / "panoptic3d-app-killed", tmp_path / "panoptic3d-app-no-lock"
+    for folder in (left, other):
+        folder.mkdir()
+        (folder / "photo").write_bytes(b"x")
+    (left / ".lock").touch()
+    with private_folder() as living, private_folder():
+        assert living.is_dir()
+        assert not left.exists()
+        assert (other / "photo").exists(), "it may be another program's"
+
+
+@pytest.mark.slow
+def test_an_error_of_a_scene_shows_no_path_of_this_machine(tmp_path: Path) -> None:
+    class Refusing(InThread):
+        def run(self, order: Order, folder: Path, tell: Callable[[float], None], limit_s: float) -> None:
+            raise Panoptic3dError(f"{folder} cannot be written (No space left on device); make room.")
+
+    with served(tmp_path, Refusing()) as (address, _):
+        told = wait(address, send(address).json()["id"])
+    assert told["error"] == "the scene cannot be written (No space left on device); make room."

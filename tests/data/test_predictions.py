@@ -76,6 +76,17 @@ def test_half_floats_keep_every_voxel_in_its_shell(tmp_path: Path) -> None:
     assert torch.allclose(back, distance, atol=0, rtol=2**-10)
 
 
+@pytest.mark.parametrize("dtype", [">f2", ">f4"])
+def test_the_order_of_bytes_changes_nothing(tmp_path: Path, dtype: str) -> None:
+    arrays = _arrays()
+    right = read_prediction(_write(tmp_path, arrays), SHAPE)
+    arrays = {key: array.astype(array.dtype.newbyteorder(">")) for key, array in arrays.items()}
+    arrays["distance_field"] = arrays["distance_field"].astype(dtype)
+    found = read_prediction(_write(tmp_path, arrays), SHAPE)
+    for name in ("linear_index", "distance_vox", "semantic", "instance"):
+        assert np.array_equal(getattr(found, name), getattr(right, name)), name
+
+
 def test_both_places_of_a_prediction_are_known(tmp_path: Path) -> None:
     assert prediction_path(tmp_path, "a", "0001").name == "a_0001.npz"
     (tmp_path / "a_0001").mkdir()

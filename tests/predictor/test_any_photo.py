@@ -10,7 +10,7 @@ import pytest
 import torch
 from PIL import Image
 
-from panoptic3d.errors import InputError
+from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.predictor.any_photo import AnyPhoto, as_photo
 from panoptic3d.predictor.least_score import without_unsure
 from panoptic3d.predictor.predictor import Predictor
@@ -137,3 +137,17 @@ def test_wrong_types_are_answered_in_one_sentence(repository: Path) -> None:
     lines = done.stdout.splitlines()
     assert len(lines) == 22
     assert not [line for line in lines if "was taken" in line]
+
+
+def test_a_process_that_was_forked_says_so_instead_of_waiting_for_ever() -> None:
+    predictor = Predictor(network=Echo())
+    predictor._process += 1  # as in a child
+    before = torch.get_num_threads()
+    torch.set_num_threads(2)
+    try:
+        with pytest.raises(Panoptic3dError, match=r"before its process was forked.*start processes by `spawn`"):
+            predictor(picture(64, 48))
+        torch.set_num_threads(1)
+        assert predictor(picture(64, 48)).photo is not None
+    finally:
+        torch.set_num_threads(before)

@@ -95,17 +95,22 @@ def test_a_folder_with_a_table_and_its_faults(tmp_path: Path, capfd: pytest.Capt
     source = tmp_path / "mine"
     _obj(source / "desk.obj")
     (source / "empty.obj").write_text("v 0 0 0\n")
+    (source / "latin.obj").write_bytes(b"# caf\xe9\n" + (source / "desk.obj").read_bytes())
     (source / "models.csv").write_text(
         "file,role,licence,author,width_m,depth_m,height_m\n"
         "desk.obj,desk,CC0-1.0,Ada,1.4,0.7,0.74\n"
         "empty.obj,desk,CC0-1.0,Ada,,,\n"
+        "latin.obj,desk,CC0-1.0,Ada,1.4,0.7,0.74\n"
+        "desk.obj,desk,CC0-1.0,Ada,wide,0.7,0.74\n"
+        "desk.obj,desk\n"
+        "../../desk.obj,desk,CC0-1.0,Ada,,,\n"
         "gone.obj,desk,CC0-1.0,Ada,,,\n"
         "desk.obj,throne,CC0-1.0,Ada,,,\n"
         "desk.obj,sofa,CC0-1.0,Ada,9.4,0.9,0.1\n"
     )
     assert main(["data", "assets", str(source), "--out", str(tmp_path / "lib")]) == 0
     said = capfd.readouterr()
-    assert said.out.startswith("1 models (1 desk); 4 left out")
+    assert said.out.startswith("2 models (2 desk); 7 left out")
     for reason in ("no triangles", "not there", "throne", "proportions"):
         assert reason in said.err
 

@@ -1,4 +1,6 @@
-"""The low faults of the list of 2026-11-30, each by the number of its line in docs/experiments/2026-11-30-faults.md."""
+"""Faults of the list of 2026-11-30 that no other test holds: M.. are its medium ones, L.. the lines of its low ones, as in
+docs/experiments/2026-11-30-faults.md.
+"""
 
 import contextlib
 import io
@@ -19,15 +21,20 @@ import pytest
 import torch
 
 from panoptic3d.cli.main import main
+from panoptic3d.cli.process import Terminated
 from panoptic3d.data.predictions import prediction_path, read_prediction
 from panoptic3d.engine.evaluation.tables import Table, to_latex, to_markdown
 from panoptic3d.engine.training.checkpoint import CHECKSUMS, TRAINING, Checkpoint, newest_intact, write_checkpoint
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.export.folder import write_folder_atomically
 from panoptic3d.files import sha256_of_file, write_bytes_atomically
+from panoptic3d.machine import commit
 from panoptic3d.models.checkpoints.folder import read_config_tree
 from panoptic3d.predictor.photos import load_photo
+from panoptic3d.structures.camera import Camera
+from panoptic3d.structures.scene import PanopticScene
 from tests.hostile.runner import Try, a_few, hold
+from tests.predictor.echo import Echo
 from tests.predictor.hostile import picture
 
 _DEEP = "[" * 100_000
@@ -109,6 +116,7 @@ _YAMLS = {
     "laughs": "a: &a [x, x]\nb: &b [*a, *a]\nc: [*b, *b]\n", "a tag": "a: !!python/object/apply:os.system [x]\n",
     "itself": "a: &a [*a]\n", "nothing": "", "a word": "x", "nul": "a: \0\n", "two": "a: 1\n---\nb: 2\n", "merge": "<<: 5\n",
 }  # fmt: skip
+_ONE_STEP = "method: clearview\nstages: [{name: a, steps: 1}]\n"
 _SPLITS = (
     "",
     "\n \n\t\n",
@@ -138,6 +146,9 @@ TRIES = [
       for text in (_DEEP, "[]", "5", "{}", '{"format": []}', "\udcff", '{"format_version": 1e999}')),
     *(_call("L10", *_PREDICT, "a.png", "--checkpoint", name)
       for name in ("x" * 5000, "x/" * 2500, "a\nb", "\x1b[2J", "\udcff")),
+    *(_call("M16", "train", "a.yaml", f"--{key}={value}", more=_texts(a_dot_yaml=_ONE_STEP))
+      for key, value in (("loader.batch_size", -1), ("loader.batch_size", 0), ("loader.num_workers", -1),
+                         ("loader.prefetch_batches", 0), ("optimizer.betas", "[1, 1]"), ("loader.batch_size", "nan"))),
     *(_call("L13", "data", "verify", "p", "--split", "s.txt", more=_texts(s_dot_txt=text, p__packed_dot_json="{}"))
       for text in _SPLITS),
     *(_call("L13", "evaluate", "--data", "in", "--predictions", "in", "--split", "s.txt", more=_texts(s_dot_txt=text))
@@ -148,11 +159,47 @@ TRIES = [
 
 
 @pytest.mark.usefixtures("echo")
-@pytest.mark.parametrize("one", a_few(TRIES, 15), ids=str)
+@pytest.mark.parametrize("one", a_few(TRIES, 40), ids=str)
 def test_calls(one: Try, tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch) -> None:
     hold(one, tmp_path, capfd, monkeypatch)
 
 
+@pytest.mark.parametrize("what", ["absent", "slow", "no utf-8", "broken"])
+def test_m13_a_git_that_does_not_answer_costs_the_name_of_the_commit_alone(
+    what: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scripts = {"slow": "exec sleep 60", "no utf-8": "printf '\\377\\n'", "broken": "exit 1"}
+    if what in scripts:
+        (tmp_path / "git").write_text(f"#!/bin/sh\n{scripts[what]}\n")
+        (tmp_path / "git").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin" if what in scripts else str(tmp_path))
+    monkeypatch.setattr("panoptic3d.machine._GIT_S", 0.1)
+    commit.cache_clear()
+    try:
+        assert commit() == ("\ufffd" if what == "no utf-8" else "")
+    finally:
+        commit.cache_clear()
+
+
+@pytest.mark.slow
+def test_m20_sigterm_writes_the_index(
+    tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class _Ended(Echo):
+        def scenes(self, images: torch.Tensor, cameras: Sequence[Camera]) -> list[PanopticScene]:
+            if self.asked:
+                raise Terminated
+            return super().scenes(images, cameras)
+
+    monkeypatch.setattr("panoptic3d.predictor.predictor.open_network", lambda *_: _Ended())
+    _photos("a.png", "b.png")(tmp_path)
+    assert main(["predict", str(tmp_path), "--out", str(tmp_path / "o"), "--device", "cpu"]) == 143
+    assert capfd.readouterr().err.endswith("panoptic3d: interrupted; what was finished is on the disk.\n")
+    lines = [json.loads(line) for line in (tmp_path / "o" / "index.jsonl").read_text().splitlines()]
+    assert [line["scene"] for line in lines] == ["a"]
+
+
+@pytest.mark.slow
 @pytest.mark.usefixtures("echo")
 def test_l5_a_scene_never_lies_in_another(
     tmp_path: Path, capfd: pytest.CaptureFixture, monkeypatch: pytest.MonkeyPatch
