@@ -30,7 +30,10 @@ PAGES = {
     "training.md": (training_page, ("train-cpu.json", "faults/kill-training.json")),
     "faults.md": (
         faults_page,
-        tuple(f"faults/{name}.json" for name in ("kill-verbs", "failing-calls", "full-disk", "memory", "servers")),
+        tuple(
+            f"faults/{name}.json"
+            for name in ("kill-verbs", "failing-calls", "full-disk", "memory", "servers", "threads")
+        ),
     ),
     "panorecon-switches.md": (switches_page, ("panorecon-switches.json",)),
 }

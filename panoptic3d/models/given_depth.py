@@ -11,12 +11,15 @@ from torch import Tensor
 from panoptic3d.errors import InputError
 from panoptic3d.geometry.affine_depth import median_log_ratio, robust_affine_fit
 from panoptic3d.geometry.hole_filling import filled
+from panoptic3d.geometry.room_planes import PlaneRules
+from panoptic3d.models.seen_floor import measured_floor
 from panoptic3d.models.slots import Seen
 from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth
 from panoptic3d.structures.pixel_map import PixelMap
 
 _NEAREST_M, _FARTHEST_M = 0.05, 100.0  # what a fit pushes beyond is no depth of a room
 _LEAST_PIXELS = 16  # of a fit
+_FLOOR_RULES = PlaneRules(band_m=0.03, least_points=200)
 
 
 @dataclass(frozen=True, eq=False)
@@ -43,7 +46,7 @@ class FittedDepth:
 
 def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any]]:
     """Of one image. The network's maps first take the scale of a metric depth, so that what lies behind the visible surface
-    moves along with it; then what was measured takes the place of what was believed.
+    moves along with it; then what was measured takes the place of what was believed, and how the camera stands follows.
     """
     own_m = seen.rays.depth_m[0]
     fit = fitted_depth(at_map(seen, given), own_m, given.kind)
@@ -53,8 +56,11 @@ def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any
         seen, facts = seen.scaled(factor), facts | {"scale_of_own": _short(factor)}
     depth_m = filled(fit.depth_m, fit.is_measured, seen.rays.depth_m[0])
     told = max(math.log(max(fit.residual, 1e-3)), MEASURED_LOG_SPREAD) if given.log_spread is None else given.log_spread
-    rays = seen.rays.with_depth(depth_m[None], fit.is_measured[None], told)
-    return replace(seen, rays=rays), facts
+    seen = replace(seen, rays=seen.rays.with_depth(depth_m[None], fit.is_measured[None], told))
+    floor = measured_floor(seen, fit.is_measured, _FLOOR_RULES)
+    if floor is not None:
+        seen, facts = replace(seen, rays=seen.rays.standing_on(floor)), facts | {"floor_m": _short(-floor.offset_m)}
+    return seen, facts
 
 
 def at_map(seen: Seen, given: GivenDepth) -> Float[Tensor, "h w"]:

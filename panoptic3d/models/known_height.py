@@ -2,20 +2,13 @@
 
 from typing import Any
 
-import torch
-from jaxtyping import Bool, Float
-from torch import Tensor
-
 from panoptic3d.errors import InputError
 from panoptic3d.geometry.floor_plane import floor_plane
-from panoptic3d.geometry.pinhole import unproject_depth_map
 from panoptic3d.geometry.room_planes import PlaneRules
+from panoptic3d.models.seen_floor import pixels_of_floor, points_of
 from panoptic3d.models.slots import Seen
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 _RULES = PlaneRules(least_points=200)
-_CLASSES = "semantics"  # class logits of pixels, in methods that have them
-_FLOOR = FRONT3D_TAXONOMY.id_of("floor")
 
 
 def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any]]:
@@ -32,10 +25,9 @@ def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any
 
 def _own_height(seen: Seen) -> tuple[float | None, str]:
     """Of the lowest level plane that is seen: nothing of a room lies below its floor, and classes alone may be wrong."""
-    depth_m = seen.rays.depth_m[0].double().cpu()
-    points = unproject_depth_map(depth_m, seen.rays.cameras[0].intrinsics)
+    points = points_of(seen)
     lower = points[len(points) // 2 :].reshape(-1, 3)
-    planes = {"the floor's pixels": floor_plane(points[_shows_floor(seen, depth_m)], _RULES)}
+    planes = {"the floor's pixels": floor_plane(points[pixels_of_floor(seen).cpu()], _RULES)}
     planes["the lower half of the picture"] = floor_plane(lower, _RULES)
     found = {source: -plane.offset_m for source, plane in planes.items() if plane is not None}
     if found:
@@ -43,14 +35,3 @@ def _own_height(seen: Seen) -> tuple[float | None, str]:
         return found[source], source
     stance = getattr(seen.rays, "stance", None)
     return (None, "") if stance is None else (float(stance.floor_m[0]), "the stance")
-
-
-def _shows_floor(seen: Seen, depth_m: Float[Tensor, "h w"]) -> Bool[Tensor, "h w"]:
-    """Nowhere for methods that do not tell classes of pixels."""
-    logits = seen.panoptic.maps.get(_CLASSES)
-    if logits is None:
-        return torch.zeros_like(depth_m, dtype=torch.bool)
-    is_floor = logits[:1].argmax(dim=1).cpu() == _FLOOR
-    if is_floor.shape[1:] != depth_m.shape:
-        is_floor = torch.nn.functional.interpolate(is_floor[:, None].float(), size=depth_m.shape)[:, 0] > 0.5
-    return is_floor[0]

@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.geometry.room_planes import Plane
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.instances import Instances2D
@@ -90,6 +91,10 @@ class RayEstimate:
     ) -> "RayEstimate":
         """Another depth, of which `is_measured` tells what was not made up and `log_spread` how sure that is."""
         return replace(self, depth_m=depth_m)
+
+    def standing_on(self, floor: Plane) -> "RayEstimate":
+        """Of one image, where the floor is known. Methods that say nothing of it beside their depth stay as they are."""
+        return self
 
 
 @dataclass(frozen=True, eq=False)

@@ -64,7 +64,7 @@ class PhotoHint:
 
 
 class Predictor:
-    """A checkpoint on a device, ready for photos. The same photo, checkpoint, device and number of threads give the same bits.
+    """A checkpoint on a device, ready for photos. Photo, checkpoint, device and number of threads decide every bit.
     Another number of threads adds numbers in another order: distances differ by up to 7e-6 voxel, and now and then a voxel on
     an edge is decided otherwise (6 labels of 206,950 on one of six scenes: `python -m eval.faults.threads`).
 

@@ -11,6 +11,7 @@ from panoptic3d.models.clearview.config import ClearviewConfig, NeckConfig, Pixe
 from panoptic3d.models.clearview.maps import SEMANTICS, VOTE_SPREAD, VOTES, ClassMaps, LayeredEstimate
 from panoptic3d.models.given_depth import at_map, fitted_depth, with_given_depth
 from panoptic3d.models.hints import with_hint
+from panoptic3d.models.seen_floor import pixels_of_floor
 from panoptic3d.models.slots import Seen
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth, KnownLength, SceneHint
@@ -153,3 +154,43 @@ def test_a_known_length_scales_the_scene(seen: Seen) -> None:
     for ends, said in ((((20.0, 60.0), (20.0, 60.0)), "longer"), (((20.0, 60.0), (999.0, 60.0)), "outside")):
         with pytest.raises(InputError, match=said):
             with_hint(room, SceneHint(known_length=KnownLength(ends, 1.0)))
+
+
+def _over_a_floor(seen: Seen, height_m: float, is_floor: bool = True) -> tuple[Seen, torch.Tensor]:
+    """The lower half shows a level floor, the upper one a wall; the given depth as large as the map."""
+    height, width = seen.rays.depth_m.shape[1:]
+    rows = torch.arange(height)[:, None].expand(height, width)
+    camera = seen.rays.cameras[0]
+    falls = (rows - camera.cy_px) / camera.fy_px
+    depth_m = torch.where(falls > 0.1, height_m / falls.clamp(min=0.1), 3.0).float()
+    logits = torch.zeros(1, len(FRONT3D_TAXONOMY), height, width)
+    logits[0, FRONT3D_TAXONOMY.id_of("floor" if is_floor else "wall")] = (falls > 0.1) * 9.0
+    logits[0, FRONT3D_TAXONOMY.id_of("wall")] += (falls <= 0.1) * 9.0
+    return replace(seen, panoptic=replace(seen.panoptic, maps={**seen.panoptic.maps, SEMANTICS: logits})), depth_m
+
+
+def test_the_stance_and_the_hidden_floor_follow_the_measured_one(seen: Seen) -> None:
+    shown, depth_m = _over_a_floor(seen, 0.6)
+    out, facts = with_given_depth(shown, _given(depth_m))
+    assert facts["floor_m"] == pytest.approx(0.6, abs=0.01)
+    assert float(out.rays.stance.floor_m[0]) == pytest.approx(0.6, abs=0.01)
+    torch.testing.assert_close(out.rays.stance.down[0], torch.tensor([0.0, 1.0, 0.0]), atol=0.02, rtol=0)
+    height = depth_m.shape[0]
+    falls = (torch.arange(height) - out.rays.cameras[0].cy_px) / out.rays.cameras[0].fy_px
+    lowest_m = (out.rays.layout_m[0] * falls[:, None]).amax(dim=1)
+    assert bool((lowest_m < 0.62).all()), "nothing of the room lies below its floor"
+    assert bool((out.rays.layout_m >= out.rays.depth_m).all())
+
+
+def test_no_floor_is_believed_that_has_something_below_or_was_not_measured(seen: Seen) -> None:
+    shown, depth_m = _over_a_floor(seen, 0.6)
+    deeper = depth_m.clone()
+    deeper[:, :40] = torch.where(depth_m[:, :40] < 3.0, depth_m[:, :40] * 1.6, 3.0)  # so a bed is called the floor
+    on_bed = shown.panoptic.maps[SEMANTICS].clone()
+    on_bed[:, :, :, :40] = 0.0
+    bed = replace(shown, panoptic=replace(shown.panoptic, maps={**shown.panoptic.maps, SEMANTICS: on_bed}))
+    holes = torch.where(pixels_of_floor(shown), NAN, depth_m)
+    for scene, values in ((_over_a_floor(seen, 0.6, False)[0], depth_m), (bed, deeper), (shown, holes)):
+        out, facts = with_given_depth(scene, _given(values))
+        assert "floor_m" not in facts
+        torch.testing.assert_close(out.rays.stance.down, scene.rays.stance.down)

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from panoptic3d.backbones.learning_convs import Pointwise
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.geometry.precision import widened, without_autocast
+from panoptic3d.geometry.room_planes import Plane
 from panoptic3d.models.clearview.config import PixelConfig, RayConfig
 from panoptic3d.models.clearview.rays import ray_slopes
 from panoptic3d.models.clearview.stance import NUM_PLANES, Stance, StanceHead, horizontal_planes
@@ -22,6 +23,7 @@ from panoptic3d.structures.instances import Instances2D
 
 _NEAR_M, _FAR_M = 0.2, 20.0
 _LOG_SPREAD = (-5.0, 1.0)
+_ON_FLOOR = 0.15  # the most that the log of a layout's depth differs from that of the floor where it shows the floor
 _TYPICAL_M = 2.5  # the depth that an untrained network says
 _OWN = 2.0  # the logit by which a pixel at first shows something of its own
 _RARE = -3.0  # the logit at which the occupancy of planes starts
@@ -59,6 +61,23 @@ class LayeredEstimate(RayEstimate):
         spread = torch.where(is_measured, log_spread, self.log_spread)
         measured = None if self.measured is None else is_measured.to(self.measured)
         return replace(self, depth_m=depth_m, log_spread=spread, layout_m=layout_m, measured=measured)
+
+    def standing_on(self, floor: Plane) -> "LayeredEstimate":
+        """The stance is that of the floor, and so is the layout where it lay on the floor before. Nothing lies below."""
+        if self.stance is None:
+            return self
+        height_m = self.stance.floor_m.new_tensor([-floor.offset_m])
+        stance = Stance(-floor.normal.to(self.stance.down)[None], height_m, self.stance.ceiling_m)
+        if self.layout_m is None:
+            return replace(self, stance=stance)
+        slopes = ray_slopes(self.depth_m[:, None], self.cameras)
+        before, after = (horizontal_planes(standing, slopes) for standing in (self.stance, stance))
+        floor_m, is_reached = after.log_depth[:, 0].exp(), after.is_reached[:, 0]
+        was_floor = before.is_reached[:, 0] & ((self.layout_m.log() - before.log_depth[:, 0]).abs() < _ON_FLOOR)
+        layout_m = torch.where(
+            is_reached, torch.where(was_floor, floor_m, self.layout_m.minimum(floor_m)), self.layout_m
+        )
+        return replace(self, stance=stance, layout_m=layout_m.maximum(self.depth_m))
 
 
 @dataclass(frozen=True, eq=False)
