@@ -13,6 +13,7 @@ from typing import Literal, Protocol, runtime_checkable
 
 from panoptic3d.app.limits import Limits
 from panoptic3d.errors import Panoptic3dError
+from panoptic3d.structures.given_depth import KnownLength
 from panoptic3d.structures.scene_files import SCENE_FILES
 
 State = Literal["queued", "running", "done", "failed"]
@@ -29,6 +30,8 @@ class Order:
     fov_deg: float | None = None
     checkpoint: str | None = None
     depth: Path | None = None
+    camera_height_m: float | None = None
+    known_length: KnownLength | None = None
 
 
 @runtime_checkable

@@ -20,6 +20,7 @@ _PAGE_POLICY = (
     "frame-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
 _ASSETS = {"page.css": "text/css; charset=utf-8", "page.js": "text/javascript; charset=utf-8"}
+_ASSETS["scale.js"] = _ASSETS["page.js"]
 
 
 def make_app(jobs: Jobs) -> FastAPI:

@@ -18,6 +18,8 @@ from panoptic3d.errors import InputError, printable
 from panoptic3d.models.checkpoints.find import shipped_checkpoints
 from panoptic3d.predictor.cameras import CameraChoice, GivenCamera, choose_camera
 from panoptic3d.predictor.photos import FORMATS, load_photo
+from panoptic3d.predictor.predictor import PhotoHint
+from panoptic3d.structures.given_depth import KnownLength
 
 
 def add_uploads(app: FastAPI, jobs: Jobs) -> None:
@@ -46,8 +48,14 @@ def _add_queueing(app: FastAPI, jobs: Jobs, checking: threading.Lock) -> None:
         fov_deg: Annotated[float | None, Form(description="horizontal; else EXIF, else 60 degrees")] = None,
         checkpoint: Annotated[str | None, Form(description="a shipped name")] = None,
         depth: Annotated[UploadFile | None, File(description="metric, of the photo's frame")] = None,
+        camera_height_m: Annotated[float | None, Form(description="above the floor: the scale of the scene")] = None,
+        known_length: Annotated[
+            str | None, Form(description="X1,Y1,X2,Y2,METRES in pixels of the photo: likewise")
+        ] = None,
     ) -> dict[str, str]:
         given = GivenCamera(fov_deg=fov_deg)
+        length = None if known_length is None else KnownLength.parse(known_length, "known_length")
+        PhotoHint(camera_height_m=camera_height_m, known_length=length)  # nonsense is refused before anything is kept
         _check_is_shipped(checkpoint)
         with _upload_folder(jobs) as (job_id, folder):
             with checking:
@@ -55,7 +63,7 @@ def _add_queueing(app: FastAPI, jobs: Jobs, checking: threading.Lock) -> None:
                 _checked_photo(photo_path, given, jobs.limits.max_pixels)
                 depth_path = None if depth is None else _checked_depth(depth, folder)
             name = printable(Path(photo.filename or "photo").name)[:80]
-            job = jobs.add(job_id, Order(photo_path, name, fov_deg, checkpoint, depth_path))
+            job = jobs.add(job_id, Order(photo_path, name, fov_deg, checkpoint, depth_path, camera_height_m, length))
         return {"id": job.id, "state": job.state}
 
 

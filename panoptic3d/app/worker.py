@@ -95,6 +95,7 @@ def _serve(connection: Connection, device: str) -> None:
 def make_scene(predictor: Any, order: Order, folder: Path, tell: Callable[[float], None]) -> None:
     """What both the process and the tests do with an order."""
     tell(_LOADED)
-    scene = predictor(order.photo, fov_deg=order.fov_deg, depth=order.depth)
+    known = {"depth": order.depth, "camera_height_m": order.camera_height_m, "known_length": order.known_length}
+    scene = predictor(order.photo, fov_deg=order.fov_deg, **known)
     tell(_PREDICTED)
     scene.save(folder)

@@ -157,13 +157,7 @@ def known_length_of(arguments: argparse.Namespace) -> "KnownLength | None":
         return None
     if len(arguments.images) > 1 or Path(arguments.images[0]).is_dir():
         raise InputError("--known-length is of one photo; give the others in calls of their own.")
-    try:
-        x1, y1, x2, y2, metres = (float(word) for word in text.split(","))
-    except ValueError:
-        raise InputError(f"--known-length is {text!r}; give five numbers X1,Y1,X2,Y2,METRES.") from None
-    if min(x1, y1, x2, y2) < 0:
-        raise InputError(f"--known-length is {text!r}, which begins or ends outside of the photo; pixels count from 0.")
-    return KnownLength(((x1, y1), (x2, y2)), metres)
+    return KnownLength.parse(text)
 
 
 def teacher_of(arguments: argparse.Namespace) -> "DepthTeacher | None":

@@ -51,6 +51,19 @@ class KnownLength:
                 "give two pixels of the photo and the metres between what they show."
             )
 
+    @classmethod
+    def parse(cls, text: str, option: str = "--known-length") -> "KnownLength":
+        """X1,Y1,X2,Y2,METRES, as people type it."""
+        try:
+            x1, y1, x2, y2, metres = (float(word) for word in text.split(","))
+        except ValueError:
+            raise InputError(f"{option} is {text!r:.80}; give five numbers X1,Y1,X2,Y2,METRES.") from None
+        if min(x1, y1, x2, y2) < 0:
+            raise InputError(
+                f"{option} is {text!r:.80}, which begins or ends outside of the photo; pixels count from 0."
+            )
+        return cls(((x1, y1), (x2, y2)), metres)
+
     def seen_from(self, way: PixelMap) -> "KnownLength":
         """The same points in another picture, to which `way` leads."""
         return replace(self, ends_px=(way.at(self.ends_px[0]), way.at(self.ends_px[1])))

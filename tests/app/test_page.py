@@ -60,6 +60,42 @@ def browser(tmp_path: Path) -> Iterator[Browser]:
         yield browser
 
 
+_POINT = """((kind, x, y) => {
+  const box = document.getElementById("measured").getBoundingClientRect()
+  document.elementFromPoint(box.left + 5, box.top + 5).dispatchEvent(new PointerEvent(kind, {
+    clientX: box.left + x * box.width, clientY: box.top + y * box.height, bubbles: true, cancelable: true }))
+})"""
+_LENGTH = """(() => { const form = new FormData(); return [scale.addTo(form), form.get("known_length")] })()"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
+def test_a_length_is_marked_on_the_photo(address: str, browser: Browser, width: int, height: int) -> None:
+    browser.resize(width, height)
+    browser.open(address)
+    browser.evaluate(_DROP)
+    browser.wait_for("document.getElementById('measured').naturalWidth > 0")
+    browser.evaluate("""(() => { const kind = document.getElementById("scale"); kind.value = "length"
+      kind.dispatchEvent(new Event("change")); document.getElementById("ruler").scrollIntoView() })()""")
+    assert browser.evaluate(_LENGTH) == ["Say how many metres it is.", None]
+    browser.evaluate("document.getElementById('metres').value = '0.9'")
+    for end in ((0.25, 0.5), (0.75, 0.5)):
+        browser.evaluate(f"{_POINT}('pointerdown', {end[0]}, {end[1]})")
+        browser.evaluate(f"{_POINT}('pointerup', {end[0]}, {end[1]})")
+    browser.evaluate("""document.activeElement.dispatchEvent(
+      new KeyboardEvent("keydown", { key: "ArrowRight", bubbles: true, cancelable: true }))""")
+    size = browser.evaluate("(({ naturalWidth: w, naturalHeight: h }) => [w, h])(document.getElementById('measured'))")
+    wrong, text = browser.evaluate(_LENGTH)
+    assert wrong is None
+    found = [float(word) for word in text.split(",")]
+    x = [share * size[0] - 0.5 for share in (0.25, 0.755)]
+    assert found == pytest.approx([x[0], 0.5 * size[1] - 0.5, x[1], 0.5 * size[1] - 0.5, 0.9], abs=0.02 * size[0])
+    assert browser.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    assert browser.errors == []
+    if folder := os.environ.get("PANOPTIC3D_SCREENSHOTS"):
+        (Path(folder) / f"app-length-{width}.png").write_bytes(browser.screenshot())
+
+
 @pytest.mark.slow
 @pytest.mark.parametrize(("width", "height"), [(1280, 800), (390, 844)])
 def test_from_drop_to_glb(address: str, browser: Browser, width: int, height: int) -> None:

@@ -24,6 +24,7 @@ from panoptic3d.app.private_folder import private_folder  # noqa: E402
 from panoptic3d.app.worker import ProcessRunner, _serve  # noqa: E402
 from panoptic3d.cli.main import main  # noqa: E402
 from panoptic3d.errors import Panoptic3dError  # noqa: E402
+from panoptic3d.structures.given_depth import KnownLength  # noqa: E402
 from tests.app.serving import InThread, served  # noqa: E402
 from tests.predictor.hostile import picture  # noqa: E402
 
@@ -105,6 +106,23 @@ def test_wrong_input_gets_the_sentence_of_the_command_line(
     assert answer.status_code == 422
     assert answer.json()["error"].startswith(said)
     assert "\n" not in answer.json()["error"]
+
+
+def test_a_known_scale_reaches_the_network(tmp_path: Path) -> None:
+    orders: list[Order] = []
+
+    class Listening(InThread):
+        def run(self, order: Order, folder: Path, tell: Callable[[float], None], limit_s: float) -> None:
+            orders.append(order)
+
+    with served(tmp_path, Listening()) as (address, _):
+        for fields in ({"camera_height_m": "1.5"}, {"known_length": "1,2,30.5,4,0.9"}):
+            wait(address, send(address, **fields).json()["id"])
+        both = send(address, camera_height_m="1.5", known_length="1,2,30,4,0.9")
+    assert orders[0].camera_height_m == 1.5
+    assert orders[1].known_length == KnownLength(((1.0, 2.0), (30.5, 4.0)), 0.9)
+    assert both.status_code == 422
+    assert "each says the scale; give one" in both.json()["error"]
 
 
 def test_who_may_ask(address: str) -> None:

@@ -113,6 +113,11 @@ TO_APP = [
         Asked(f"{key} {value[:30]!r}", posted("/api/scenes", form(photo(), more=[(key, value)])), _WRONG)
         for key, values in (
             ("fov_deg", ("x", "0", "-1", "180", "nan", "inf", "1e400", "9" * 5000, "1e-9", "")),
+            ("camera_height_m", ("x", "0", "-1", "nan", "inf", "1e400", "9" * 5000, "1e9")),
+            (
+                "known_length",
+                ("x", "1,2,3,4", "a,b,c,d,e", "1,2,3,4,0", "-1,2,3,4,1", "1,2,3,4,nan", "1,2,1e400,4,1", "9" * 5000),
+            ),
             ("checkpoint", ("/etc", "../../x", "nowhere", "http://evil.example/", "a\x00b", "x" * 5000)),
         )
         for value in values

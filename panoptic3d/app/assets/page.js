@@ -21,7 +21,8 @@ async function take(file) {
     picture.alt = "The chosen photo"
     picture.src = URL.createObjectURL(file)
     drop.append(picture)
-  }
+    scale.show(picture.src)
+  } else scale.show(null)
   say(`${file.name} is ready.`)
   const form = new FormData()
   form.append("photo", file)
@@ -39,6 +40,8 @@ async function go() {
   const form = new FormData()
   form.append("photo", photo)
   if (!at("auto").checked) form.append("fov_deg", at("fov").value)
+  const wrong = scale.addTo(form)
+  if (wrong) { say(wrong, true); return }
   if (at("checkpoint").value) form.append("checkpoint", at("checkpoint").value)
   if (at("depth").files.length) form.append("depth", at("depth").files[0])
   at("go").disabled = true
