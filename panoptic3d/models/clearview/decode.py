@@ -4,7 +4,7 @@ from typing import ClassVar
 
 import torch
 import torch.nn.functional as F
-from jaxtyping import Float, Int64
+from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from panoptic3d.geometry.voxels import linear_index
@@ -15,6 +15,7 @@ from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 _VECTOR = 16  # floats
+_LEAST_AGREEMENT = 1e-3  # so that a pixel's wrong class does not outvote everything else
 
 
 class SeedDecode:
@@ -67,6 +68,9 @@ class SeedDecode:
         seeds: ThingSeeds,
     ) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " k1"], Float[Tensor, " k"]]:
         """The thing of every voxel, numbered from 1 with none left out (0 is stuff), the class of each number, and scores."""
+        is_class = torch.tensor([c.kind == "thing" for c in self.taxonomy.classes], device=logits.device)
+        if self.config.class_weight:
+            logits = logits + self.config.class_weight * _agreement(probabilities, seeds, is_class).log()
         chosen = logits.argmax(dim=1)
         shell = torch.bincount(chosen[distance < self.config.surface_vox], minlength=len(seeds) + 1)
         is_thing = shell > max(self.config.min_shell_voxels, 0)
@@ -81,7 +85,6 @@ class SeedDecode:
         votes.index_add_(0, chosen, probabilities)
         votes = votes / torch.bincount(chosen, minlength=len(votes))[:, None].clamp(min=1)
         votes = votes[kept] + seeds.class_logits.float().softmax(dim=1)[kept - 1]
-        is_class = torch.tensor([c.kind == "thing" for c in self.taxonomy.classes], device=votes.device)
         best = torch.where(is_class, votes, -1.0)
         classes = torch.cat((kept.new_zeros(1), best.argmax(dim=1)))
         return number_of[chosen], classes, seeds.scores[kept - 1]
@@ -89,6 +92,15 @@ class SeedDecode:
     def _stuff(self, probabilities: Float[Tensor, "n classes"]) -> Int64[Tensor, " n"]:
         stuff = torch.tensor(self.taxonomy.stuff_ids, device=probabilities.device)
         return stuff[probabilities[:, stuff].argmax(dim=1)]
+
+
+def _agreement(
+    probabilities: Float[Tensor, "n classes"], seeds: ThingSeeds, is_class: Bool[Tensor, " classes"]
+) -> Float[Tensor, "n s1"]:
+    """How likely a voxel has the class of "no thing" (any of stuff) and that of each seed, as both see it."""
+    opinions = seeds.class_logits.float().masked_fill(~is_class, -torch.inf).softmax(dim=1)
+    stuff = (probabilities * ~is_class).sum(dim=1, keepdim=True)
+    return torch.cat((stuff, probabilities @ opinions.t()), dim=1) + _LEAST_AGREEMENT
 
 
 def _softmax(logits: Float[Tensor, "n classes"]) -> Float[Tensor, "n classes"]:

@@ -115,3 +115,26 @@ def test_a_prediction_without_things_is_a_scene_of_stuff(sample: Sample) -> None
 def test_rows_filled_up_give_the_same_shares(shape: tuple[int, int]) -> None:
     logits = torch.randn(shape, generator=torch.Generator().manual_seed(0)) * 5
     torch.testing.assert_close(_softmax(logits), logits.softmax(dim=1))
+
+
+def test_classes_speak_where_membership_is_undecided(sample: Sample) -> None:
+    """Voxels that like everything alike stay with "no thing", or go to seeds of their class."""
+    full = perfect(sample)
+    level = full.levels.finest
+    opinions = replace(level.seeds, class_logits=20 * level.seeds.class_logits)
+    said = replace(full, levels=Levels((), replace(level, instance_logits=0 * level.instance_logits, seeds=opinions)))
+    (deaf,) = SeedDecode(DecodeConfig(), 3.0)(said)
+    assert int(deaf.instance.max()) == 0
+    (scene,) = SeedDecode(DecodeConfig(class_weight=0.5), 3.0)(said)
+    truth = sample.truth
+    assert truth is not None
+    classes = {s.class_id for s in scene.segments if s.is_thing}
+    near = truth.semantic[truth.distance_vox < 3].long()
+    assert classes == {int(c) for c in near.unique() if sample.taxonomy.is_thing(int(c))}
+
+
+def test_agreement_of_perfect_classes_changes_nothing(sample: Sample) -> None:
+    (plain,) = SeedDecode(DecodeConfig(), 3.0)(perfect(sample))
+    (heard,) = SeedDecode(DecodeConfig(class_weight=0.5), 3.0)(perfect(sample))
+    assert torch.equal(plain.instance, heard.instance)
+    assert torch.equal(plain.semantic, heard.semantic)
