@@ -8,6 +8,8 @@ import numpy as np
 from jaxtyping import Float, Int64
 from scipy.sparse import csr_matrix
 
+from panoptic3d.export.rows import directions, dots, lengths, of_corners
+
 _ACROSS = 0.5  # cosine: normals that are farther apart lie on both sides of an edge
 _NORMAL_STEPS, _VERTEX_STEPS = 9, 9
 _AREA_POWER = 0.6  # of a face's area, in what it says
@@ -22,25 +24,26 @@ def smoothed(
     if not len(faces):
         return vertices
     corners = _corners_of_vertices(faces, len(vertices))
-    one, other = _neighbours(corners)
+    beside = _neighbours(corners)
+    one, other = np.repeat(np.arange(len(faces)), np.diff(beside.indptr)), beside.indices
     normal = _area_normals(vertices, faces)
-    area = np.linalg.norm(normal, axis=1)
+    area = lengths(normal)
     voice = (area / max(float(area.mean()), 1e-12)) ** _AREA_POWER
-    normal = _directions(normal)
+    normal = directions(normal)
     for _ in range(_NORMAL_STEPS):
-        weight = np.maximum((normal[one] * normal[other]).sum(axis=1) - _ACROSS, 0) ** 2 * voice[other]
-        mean = csr_matrix((weight, (one, other)), (len(faces),) * 2) @ normal
-        normal = _directions(mean + (voice * (1 - _ACROSS) ** 2)[:, None] * normal)
+        weight = np.maximum(dots(normal.take(one, axis=0), normal.take(other, axis=0)) - _ACROSS, 0) ** 2 * voice[other]
+        mean = csr_matrix((weight, other, beside.indptr), beside.shape) @ normal
+        normal = directions(mean + (voice * (1 - _ACROSS) ** 2)[:, None] * normal)
     moved, count = vertices.copy(), np.maximum(np.asarray(corners.sum(axis=1)), 1)
     for _ in range(_VERTEX_STEPS):
-        middle = moved[faces].mean(axis=1)
+        middle = of_corners(moved, faces) / 3
         # of each face: its normal times how far it lies along it, and the square of the normal, summed at its corners
-        along = normal * (normal * middle).sum(axis=1, keepdims=True)
+        along = normal * dots(normal, middle)[:, None]
         squares = normal[:, [0, 0, 0, 1, 1, 2]] * normal[:, [0, 1, 2, 1, 2, 2]]
         told = corners @ np.concatenate((along, squares), axis=1)
         moved = moved + _OVER * (told[:, :3] - _times(told[:, 3:], moved)) / count
     way = moved - vertices
-    length = np.linalg.norm(way, axis=1, keepdims=True)
+    length = lengths(way)[:, None]
     return vertices + way * np.minimum(1, _FARTHEST_VOX * voxel_size / np.maximum(length, 1e-9))
 
 
@@ -55,17 +58,14 @@ def _corners_of_vertices(faces: np.ndarray, num: int) -> csr_matrix:
     return csr_matrix((np.ones(len(row)), (row, column)), (num, len(faces)))
 
 
-def _neighbours(corners: csr_matrix) -> tuple[Int64[np.ndarray, " n"], Int64[np.ndarray, " n"]]:
-    """Pairs of faces with a corner in common, each once from either side."""
-    shared = (corners.T @ corners).tocoo()
-    is_pair = shared.row != shared.col
-    return shared.row[is_pair].astype(np.int64), shared.col[is_pair].astype(np.int64)
+def _neighbours(corners: csr_matrix) -> csr_matrix:
+    """Marks pairs of faces with a corner in common, each once from either side."""
+    shared = corners.T.tocsr() @ corners
+    shared.setdiag(0)
+    shared.eliminate_zeros()
+    return shared
 
 
 def _area_normals(vertices: np.ndarray, faces: np.ndarray) -> np.ndarray:
     a, b, c = (vertices[faces[:, k]] for k in range(3))
     return np.cross(b - a, c - a)
-
-
-def _directions(vectors: np.ndarray) -> np.ndarray:
-    return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
