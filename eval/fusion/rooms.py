@@ -1,26 +1,29 @@
 """One room of several views, measured: each photo alone, fused, and the controls that must lose. Sums, a JSON line a room."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
+from eval.fusion.predicted import PredictedViews
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.engine.evaluation.surface import visibility_rows
 from panoptic3d.engine.evaluation.truth import TrueFrame, read_true_frame
+from panoptic3d.export.scene_pixels import ScenePixels, pooled
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import score_sample
 from panoptic3d.metrics.protocol import Protocol
-from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.metrics.scene_quality import scene_quality
 from panoptic3d.predictor.fusion.config import FusionConfig
 from panoptic3d.predictor.fusion.fuse import GatheredViews, fused_scene, gathered_views
-from panoptic3d.structures.moving import moved
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.scene_cut import cut_scene
+from panoptic3d.viewer.raster import rasterize
+
+NUM_SCORED = 2  # views on which scenes of fewer views are scored
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,63 +43,91 @@ class Room:
         return replace(self, samples=self.samples[:num], frames=self.frames[:num], scenes=self.scenes[:num])
 
 
-def read_room(data: DataRoot, name: str, num_views: int, network: Pipeline | None) -> Room:
-    """Without a network the scenes are the truth, with ids that say nothing across views."""
+def read_room(data: DataRoot, name: str, num_views: int, views: PredictedViews | None) -> Room:
+    """Without predictions the scenes are the truth, with ids that say nothing across views."""
     keys = [key for key in data.split(None).keys if key.startswith(f"{name}/")][:num_views]
     samples = [data.read(key) for key in keys]
     scenes = [
-        _true_scene(sample, seed) if network is None else _predicted(sample, network)
-        for seed, sample in enumerate(samples)
+        _true_scene(sample, seed) if views is None else views.scene(sample) for seed, sample in enumerate(samples)
     ]
     return Room(name, samples, [read_true_frame(data, key) for key in keys], scenes)
 
 
-def measured(room: Room, protocol: Protocol, num_seen: Sequence[int], config: FusionConfig) -> dict[str, Any]:
-    """Sums of PRQ and of seen and hidden surface for every way."""
+def measured(
+    room: Room, protocol: Protocol, num_seen: Sequence[int], num_held_out: int, config: FusionConfig
+) -> dict[str, Any]:
+    """Sums of PRQ and of seen and hidden surface of each view for every way, and PQ_scene of the views held out."""
     gathered = gathered_views(room.scenes, room.poses, config)
     shuffled = [*room.poses[1:], room.poses[0]]
     ways = {
         "photo": room.scenes,
-        "fused": _cut(fused_scene(gathered, config), room, room.poses),
-        "no association": _cut(_unassociated(gathered, config), room, room.poses),
-        "poses shuffled": _cut(fused_scene(gathered_views(room.scenes, shuffled, config), config), room, shuffled),
+        "fused": cut_to_views(fused_scene(gathered, config), room, room.poses),
+        "no association": cut_to_views(_unassociated(gathered, config), room, room.poses),
+        "poses shuffled": cut_to_views(
+            fused_scene(gathered_views(room.scenes, shuffled, config), config), room, shuffled
+        ),
     }
-    sums = {way: _sums(scenes, room.frames, protocol) for way, scenes in ways.items()}
+    sums = {way: view_sums(scenes, room.frames, protocol) for way, scenes in ways.items()}
+    known = {1: "photo", len(room.samples): "fused"}
     for num in num_seen:
-        part = room.first(num)
-        scenes = part.scenes
-        if num > 1:
-            fused = fused_scene(gathered_views(part.scenes, part.poses, config), config)
-            scenes = list(_cut(fused, part, part.poses))[:2]
-        sums[f"{num} views"] = _sums(list(scenes)[:2], part.frames[:2], protocol)
-    return {"room": room.name, "num_views": len(room.samples), "sums": sums}
+        sums[f"{num} views"] = (
+            sums[known[num]][:NUM_SCORED] if num in known else _of_first(room.first(num), protocol, config)
+        )
+    held_out = _held_out(room, num_held_out, config) if num_held_out else {}
+    return {"room": room.name, "num_views": len(room.samples), "sums": sums, "held_out": held_out}
 
 
-def _cut(fused: PanopticScene, room: Room, poses: Sequence[Tensor]) -> Iterator[PanopticScene]:
+def view_sums(
+    scenes: Iterable[PanopticScene], frames: Sequence[TrueFrame], protocol: Protocol
+) -> list[Mapping[str, Any]]:
+    """One of each view that is scored."""
+    rows = []
+    for scene, frame in zip(scenes, frames, strict=False):
+        voxels = LabelledVoxels.from_scene(scene)
+        tally = score_sample(voxels, frame.truth, protocol).tally
+        rows.append({"prq": tally.sums.tolist(), "visibility": visibility_rows(voxels, frame)})
+    return rows
+
+
+def cut_to_views(fused: PanopticScene, room: Room, poses: Sequence[Tensor]) -> Iterator[PanopticScene]:
     """As each view sees it."""
+    assert len(poses) == len(fused.views)
     for view, sample in zip(fused.views, room.samples, strict=True):
         assert sample.truth is not None
         yield cut_scene(fused, view.scene_from_camera, sample.camera, sample.truth.grid, sample.truth.frustum_mask)
 
 
+def pq_scene(fused: PanopticScene, scene_from_world: Tensor, samples: Sequence[Sample]) -> float:
+    """Of views that need not be among the fused ones."""
+    pixels = ScenePixels.of(fused)
+    predicted = [
+        pixels.seen_by(s.camera, scene_from_world @ s.world_from_camera.double(), lambda *mesh: rasterize(*mesh).face)
+        for s in samples
+        if s.world_from_camera is not None
+    ]
+    sides = (pooled(predicted), pooled([(s.semantic_2d, s.instance_2d) for s in samples]))
+    return scene_quality(
+        *(labels.numpy() for side in sides for labels in side),
+        things=samples[0].taxonomy.thing_ids,
+        stuff=samples[0].taxonomy.stuff_ids,
+    ).pq
+
+
+def _of_first(part: Room, protocol: Protocol, config: FusionConfig) -> list[Mapping[str, Any]]:
+    fused = fused_scene(gathered_views(part.scenes, part.poses, config), config)
+    return view_sums(cut_to_views(fused, part, part.poses), part.frames[:NUM_SCORED], protocol)
+
+
+def _held_out(room: Room, num: int, config: FusionConfig) -> dict[str, float]:
+    part, rest = room.first(len(room.samples) - num), room.samples[-num:]
+    gathered = gathered_views(part.scenes, part.poses, config)
+    ways = {"fused": fused_scene(gathered, config), "no association": _unassociated(gathered, config)}
+    inverse = torch.linalg.inv(part.poses[0].double())
+    return {way: pq_scene(scene, scene.views[0].scene_from_camera @ inverse, rest) for way, scene in ways.items()}
+
+
 def _unassociated(gathered: GatheredViews, config: FusionConfig) -> PanopticScene:
     return fused_scene(gathered, config.model_copy(update={"association": "none"}))
-
-
-def _sums(scenes: Any, frames: Sequence[TrueFrame], protocol: Protocol) -> Mapping[str, Any]:
-    tally, seen = None, np.zeros((2, 5), np.int64)
-    for scene, frame in zip(scenes, frames, strict=False):
-        voxels = LabelledVoxels.from_scene(scene)
-        own = score_sample(voxels, frame.truth, protocol).tally
-        tally = own if tally is None else tally + own
-        seen += np.array(visibility_rows(voxels, frame), np.int64)
-    assert tally is not None
-    return {"prq": tally.sums.tolist(), "visibility": seen.tolist()}
-
-
-def _predicted(sample: Sample, network: Pipeline) -> PanopticScene:
-    (scene,) = network.infer(sample.image[None], (sample.camera,))
-    return replace(moved(scene, "cpu"), distance_vox=scene.distance_vox.float())
 
 
 def _true_scene(sample: Sample, seed: int) -> PanopticScene:

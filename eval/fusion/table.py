@@ -1,7 +1,7 @@
 """What fusing the views of a room is worth, against its controls, with paired intervals over rooms.
 
 python -m eval.fusion.table --data ROOT --rooms 20 --json OUT.jsonl [--checkpoint tiny | --truth] > TABLE.md
-A room that is in OUT.jsonl already is not measured again.
+A room that is in OUT.jsonl already is not measured again, and `--predictions DIR` keeps what the network says of each view.
 """
 
 import argparse
@@ -12,14 +12,15 @@ from typing import Any
 
 import numpy as np
 
-from eval.fusion.rooms import measured, read_room
+from eval.fusion.predicted import PredictedViews
+from eval.fusion.rooms import NUM_SCORED, measured, read_room
 from panoptic3d.data.roots import open_root
 from panoptic3d.metrics.bootstrap import mean_scores, paired_test
 from panoptic3d.metrics.hidden_surface import HIDDEN, SEEN, surface_scores
 from panoptic3d.metrics.protocol import load_protocol
 from panoptic3d.models.checkpoints.find import find_checkpoint
-from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.predictor.fusion.config import FusionConfig
+from panoptic3d.randomness import numpy_generator
 
 _F1 = 2
 
@@ -28,12 +29,12 @@ def main() -> None:
     arguments = _arguments()
     protocol, data = load_protocol(arguments.protocol), open_root(arguments.data)
     names = sorted({key.partition("/")[0] for key in data.split(None).keys})[arguments.skip :][: arguments.rooms]
-    network = None if arguments.truth else load_network(find_checkpoint(arguments.checkpoint))
+    views = None if arguments.truth else PredictedViews(find_checkpoint(arguments.checkpoint), arguments.predictions)
     known = _known(arguments.json)
     for name in names:
         if name not in known:
-            room = read_room(data, name, arguments.views, network)
-            known[name] = measured(room, protocol, arguments.seen, FusionConfig())
+            room = read_room(data, name, arguments.views, views)
+            known[name] = measured(room, protocol, arguments.seen, arguments.held_out, FusionConfig())
             with arguments.json.open("a") as file:
                 file.write(json.dumps(known[name]) + "\n")
     print(table([known[name] for name in names]))
@@ -53,9 +54,32 @@ def table(rows: Sequence[Mapping[str, Any]]) -> str:
         )
     seen = [way for way in rows[0]["sums"] if way.endswith(" views")]
     if seen:
-        lines += ["", "| views fused (scored on the first two) | F1 seen | F1 hidden |", "| --- | --- | --- |"]
+        lines += [
+            "",
+            f"| views fused (scored on the first {NUM_SCORED}) | F1 seen | F1 hidden |",
+            "| --- | --- | --- |",
+        ]
         lines += [f"| {way.split()[0]} | {_f1(rows, way, SEEN):.2f} | {_f1(rows, way, HIDDEN):.2f} |" for way in seen]
-    return "\n".join(lines)
+    return "\n".join(lines + _held_out(rows))
+
+
+def _held_out(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """PQ_scene of views that were not fused, with the paired difference over rooms."""
+    pairs = np.array([(row["held_out"]["fused"], row["held_out"]["no association"]) for row in rows if row["held_out"]])
+    if not len(pairs):
+        return []
+    fused, apart = 100 * pairs.mean(axis=0)
+    low, high = 100 * np.quantile(_means(pairs[:, 0] - pairs[:, 1]), [0.025, 0.975])
+    return [
+        "",
+        f"PQ_scene of held-out views: {fused:.2f} fused, {apart:.2f} without association ({low:+.2f}, {high:+.2f}).",
+    ]
+
+
+def _means(values: np.ndarray) -> np.ndarray:
+    """Of rooms drawn with replacement."""
+    random = numpy_generator(0, "rooms of fused scenes")
+    return values[random.integers(0, len(values), (2000, len(values)))].mean(axis=1)
 
 
 def _change(photo: np.ndarray, own: np.ndarray) -> str:
@@ -68,7 +92,8 @@ def _change(photo: np.ndarray, own: np.ndarray) -> str:
 
 
 def _sums(rows: Sequence[Mapping[str, Any]], way: str, kind: str) -> np.ndarray:
-    return np.array([row["sums"][way][kind] for row in rows], np.int64)
+    """Of each room, over its views."""
+    return np.array([np.sum([view[kind] for view in row["sums"][way]], axis=0) for row in rows], np.int64)
 
 
 def _f1(rows: Sequence[Mapping[str, Any]], way: str, side: int) -> float:
@@ -88,6 +113,12 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument("--skip", type=int, default=0, help="rooms at the start that are left to another process")
     parser.add_argument("--views", type=int, default=8)
     parser.add_argument("--seen", type=int, nargs="*", default=[1, 2, 4, 8])
+    parser.add_argument(
+        "--held-out", type=int, default=2, help="views that PQ_scene is measured on; the others are fused"
+    )
+    parser.add_argument(
+        "--predictions", type=Path, metavar="DIR", help="what the network says of each view is kept here"
+    )
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--protocol", default="strict")
     source = parser.add_mutually_exclusive_group()

@@ -67,7 +67,7 @@ def load_scene(folder: str | os.PathLike[str]) -> PanopticScene:
             for n, (of, pose) in enumerate(cameras)
         ),
         known=_volume(path, "known", grid, "bool") if "known" in names else None,
-        confidence=_volume(path, "confidence", grid, "float32") if "confidence" in names else None,
+        confidence=_volume(path, "confidence", grid, "float16", "float32") if "confidence" in names else None,
     )
 
 
@@ -87,7 +87,7 @@ def further_arrays(scene: PanopticScene) -> dict[str, np.ndarray]:
     if scene.known is not None:
         arrays["known"] = scene.known.cpu().numpy()
     if scene.confidence is not None:
-        arrays["confidence"] = scene.confidence.float().cpu().numpy()
+        arrays["confidence"] = scene.confidence.half().cpu().numpy()
     return arrays
 
 
@@ -117,8 +117,8 @@ def _depth_map(path: Path, names: frozenset[str]) -> DepthMap:
     return DepthMap(torch.from_numpy(depth), PixelMap((sx, sy), (dx, dy)), spread)
 
 
-def _volume(path: Path, key: str, grid: VoxelGrid, dtype: str) -> Tensor:
-    return torch.from_numpy(read_array(path, key, Expected(grid.shape, (dtype,))))
+def _volume(path: Path, key: str, grid: VoxelGrid, *dtypes: str) -> Tensor:
+    return torch.from_numpy(read_array(path, key, Expected(grid.shape, dtypes)))
 
 
 def _grid(facts: Mapping[str, Any]) -> VoxelGrid:

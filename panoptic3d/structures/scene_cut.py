@@ -3,6 +3,7 @@
 import numpy as np
 import torch
 from jaxtyping import Bool, Float64, Int32, UInt8
+from scipy.ndimage import maximum_filter
 from torch import Tensor
 
 from panoptic3d.geometry.frustum import frustum_mask
@@ -14,6 +15,7 @@ from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
 from panoptic3d.structures.scene import PanopticScene
 
 _LABELLED_VOX = 1.5
+_BLOCK = 8
 
 
 def cut_scene(
@@ -71,8 +73,20 @@ def _candidates(scene: PanopticScene, pose: np.ndarray, grid: VoxelGrid, is_insi
         points = (index - np.array(scene.grid.camera_index)) * scene.grid.voxel_size_m
         return (points - pose[:3, 3]) @ pose[:3, :3] / grid.voxel_size_m + np.array(grid.camera_index)
 
+    near = near[_may_be_inside(moved(near.astype(np.float64)), is_inside)]  # most of a room is outside of a frustum
     at = touched_cells(near, moved)
     at = at[((at >= 0) & (at < np.array(grid.shape))).all(axis=1)]
     is_near = np.zeros(grid.shape, np.bool_)
     is_near[tuple(at.T)] = True
     return np.argwhere(is_near & is_inside)
+
+
+def _may_be_inside(index: Float64[np.ndarray, "n 3"], is_inside: Bool[np.ndarray, "x y z"]) -> Bool[np.ndarray, " n"]:
+    """False only where nothing within `_BLOCK` voxels of a point is inside."""
+    shape = np.array(is_inside.shape)
+    padded = np.pad(is_inside, [(0, int(-size % _BLOCK)) for size in shape])
+    x, y, z = (size // _BLOCK for size in padded.shape)
+    blocks = np.pad(padded.reshape(x, _BLOCK, y, _BLOCK, z, _BLOCK).any(axis=(1, 3, 5)), 1)
+    blocks = maximum_filter(blocks, 3, mode="constant")
+    at = np.clip(np.floor(index / _BLOCK).astype(np.int64) + 1, 0, np.array(blocks.shape) - 1)
+    return blocks[tuple(at.T)]

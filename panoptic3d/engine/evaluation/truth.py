@@ -18,7 +18,7 @@ from panoptic3d.metrics.labelled import LabelledVoxels, PixelLabels
 from panoptic3d.metrics.panoptic_quality import Truth
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
-from panoptic3d.structures.sample import FAR_VOX
+from panoptic3d.structures.sample import FAR_VOX, Sample
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 
@@ -36,6 +36,15 @@ class TrueFrame:
 def read_true_frame(root: DataRoot, key: str) -> TrueFrame:
     """Raises `BadFileError` that names the file."""
     return _read_released(root, key) if root.layout == "front3d" else _read_sample(root, key)
+
+
+def true_frame_of(sample: Sample) -> TrueFrame:
+    voxels = sample.truth
+    assert voxels is not None, "read with its volumes"
+    mask = voxels.frustum_mask
+    truth = Truth.from_sample(sample, _frustum_of(mask))
+    distance = Sparse(voxels.linear_index.numpy(), np.abs(voxels.distance_vox.numpy()))
+    return TrueFrame(truth, voxels.grid, sample.camera, sample.depth_m.numpy(), distance)
 
 
 def read_photo(root: DataRoot, key: str) -> UInt8[np.ndarray, "h w 3"] | None:
@@ -89,14 +98,10 @@ def _read_released(root: DataRoot, key: str) -> TrueFrame:
 
 def _read_sample(root: DataRoot, key: str) -> TrueFrame:
     sample = root.read(key)
-    voxels = sample.truth
-    if voxels is None:
+    if sample.truth is None:
         path = (root.files(key) or [root.path / key])[0]
         raise bad_file(path, "no_voxels", expected="volumes to score against", found="a sample of the 2D stage alone")
-    mask = voxels.frustum_mask
-    truth = Truth.from_sample(sample, _frustum_of(mask))
-    distance = Sparse(voxels.linear_index.numpy(), np.abs(voxels.distance_vox.numpy()))
-    return TrueFrame(truth, voxels.grid, sample.camera, sample.depth_m.numpy(), distance)
+    return true_frame_of(sample)
 
 
 @lru_cache(maxsize=2)

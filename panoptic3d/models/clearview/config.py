@@ -106,12 +106,23 @@ class VoxelNetConfig(VoxelNetSlot):
         return None
 
 
+class ConfidenceConfig(Config):
+    """Weights of a logistic regression, fitted on validation rooms by `python -m eval.fusion.confidence --fit`."""
+
+    bias: float = -1.83
+    occupied: float = 0.67  # of the logit of P(occupied)
+    labelled: float = 0.0  # of the logit of P(label)
+    log_spread: float = -0.69
+    log_depth: float = -1.39  # of the logarithm of metres
+
+
 class DecodeConfig(DecodeSlot):
     name: Literal["seeds"] = "seeds"
     surface_vox: float = Field(default=1.0, gt=0)  # a segment must have a shell within this distance
     min_shell_voxels: int = Field(default=20, ge=0)  # smaller segments are given back to the stuff around them
     # Voxels join seeds of the class that they look like: so many times the log of the agreement is added to the membership.
     class_weight: float = Field(default=0.0, ge=0)
+    confidence: ConfidenceConfig = ConfidenceConfig()
 
 
 class ClearviewConfig(PipelineConfig):

@@ -1,4 +1,6 @@
-"""The thresholds of fusion: numbers of the prototype and first guesses, not fitted on validation rooms (docs/fusion.md)."""
+"""The thresholds of fusion. `accepted_above` and `kept_above` were chosen on validation rooms
+(docs/experiments/2026-12-01-fusion.md); the others are those of the prototype.
+"""
 
 from typing import Literal
 
@@ -15,13 +17,13 @@ class FusionConfig(Config):
     reach_vox: float = Field(default=2.5, gt=1, le=3)  # voxels so near to any view's surface are looked at
     # "none" is a control: every thing of every view keeps an id of its own.
     association: Literal["assignment", "none"] = "assignment"
-    accepted_above: float = Field(default=0.25, ge=0, lt=1)  # mean vote share that an id must have of a thing's voxels
+    accepted_above: float = Field(default=0.1, ge=0, lt=1)  # mean vote share that an id must have of a thing's voxels
     # A thing that so much of the votes agree on is one, whatever the classes that the views name; 1 asks for one class.
     accepted_of_any_class_above: float = Field(default=1.0, ge=0, le=1)
     min_known_share: float = Field(default=0.1, ge=0, le=1)  # of a thing's voxels that other views tell of
     merged_above: float = Field(default=0.5, ge=0, le=1)  # overlap over union of two ids where both could be seen
-    # Of the voxels that name a thing it must win this share, or it is none. At 0.5 two rooms gain and two lose: off.
-    kept_above: float = Field(default=0.0, ge=0, le=1)
+    # A thing that wins less than this share of the voxels that name it is dropped: other views say otherwise there.
+    kept_above: float = Field(default=0.4, ge=0, le=1)
     max_rounds: int = Field(default=3, ge=0)
     near_m: float = Field(default=0.4, ge=0)
     far_m: float = Field(default=6.0, gt=0)

@@ -12,8 +12,8 @@ from panoptic3d.geometry.surface_offsets import SurfaceOffsets, nearest_value
 from panoptic3d.geometry.turned_lattice import touched_cells
 from panoptic3d.predictor.fusion.config import FusionConfig
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD
 from panoptic3d.structures.grid import VoxelGrid
+from panoptic3d.structures.ray_confidence import ray_confidence
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.scene_cut import labels_near
@@ -110,20 +110,10 @@ def ray_weight(
     less. A ray is as sure as its spread is small; one as sure as a measured depth has 1. A scene without a depth map, such as
     ground truth, is believed everywhere.
     """
-    depth_map, camera = scene.depth_map, scene.camera
-    if depth_map is None:
+    if scene.depth_map is None:
         return np.ones(len(points_m), np.float32)
-    depth_m = depth_map.depth_m.float().cpu().numpy()
-    (sx, sy), (dx, dy) = depth_map.from_photo.scale, depth_map.from_photo.shift
-    u = (points_m[:, 0] / points_m[:, 2] * camera.fx_px + camera.cx_px) * sx + dx
-    v = (points_m[:, 1] / points_m[:, 2] * camera.fy_px + camera.cy_px) * sy + dy
-    column = np.clip(np.floor(u + 0.5), 0, depth_m.shape[1] - 1).astype(np.int64)
-    row = np.clip(np.floor(v + 0.5), 0, depth_m.shape[0] - 1).astype(np.int64)
-    weight = np.where(points_m[:, 2] > depth_m[row, column] + config.behind_margin_m, config.behind, 1.0)
-    if depth_map.log_spread is not None:
-        sure = torch.exp(MEASURED_LOG_SPREAD - depth_map.log_spread.float()).clamp(max=1)
-        weight = weight * sure.cpu().numpy()[row, column]
-    return weight.astype(np.float32)
+    points = torch.from_numpy(points_m)
+    return ray_confidence(scene.depth_map, scene.camera, points, config.behind, config.behind_margin_m).cpu().numpy()
 
 
 def _weight(

@@ -138,3 +138,36 @@ def test_agreement_of_perfect_classes_changes_nothing(sample: Sample) -> None:
     (heard,) = SeedDecode(DecodeConfig(class_weight=0.5), 3.0)(perfect(sample))
     assert torch.equal(plain.instance, heard.instance)
     assert torch.equal(plain.semantic, heard.semantic)
+
+
+def test_confidence_is_a_chance_that_grows_with_occupancy_and_nearness(sample: Sample) -> None:
+    decode, prediction = SeedDecode(DecodeConfig(), 3.0), perfect(sample)
+    (scene,) = decode(prediction)
+    confidence, near = scene.confidence, scene.distance_vox < 3
+    assert confidence is not None
+    assert ((confidence > 0) == near).all()
+    assert float(confidence.max()) < 1
+    level = prediction.levels.finest
+    doubted = replace(prediction, levels=Levels((), replace(level, occupancy_logit=-level.occupancy_logit)))
+    less = decode(doubted)[0].confidence
+    assert less is not None
+    assert (less[near] < confidence[near]).all()
+    depth = scene.grid.camera_from_index(near.nonzero().double())[:, 2]
+    order = confidence[near].float()[depth.argsort()]
+    assert (order.diff() <= 1e-3).all()  # all else is equal
+
+
+def test_confidence_falls_where_the_depth_is_unsure(sample: Sample) -> None:
+    decode, prediction = SeedDecode(DecodeConfig(), 3.0), perfect(sample)
+    height, width = sample.depth_m.shape
+    spread = torch.full((1, height, width), -4.0)
+    spread[..., width // 2 :] = -1.0
+    (scene,) = decode(replace(prediction, log_spread=spread))
+    assert scene.confidence is not None
+    near = scene.distance_vox < 3
+    points, found = scene.grid.camera_from_index(near.nonzero().double()), scene.confidence[near].float()
+    column = points[:, 0] / points[:, 2] * sample.camera.fx_px + sample.camera.cx_px
+    is_left, is_far = column < width // 2 - 1, (points[:, 2] > 2) & (points[:, 2] < 2.2)
+    assert (is_left & is_far).any()
+    assert (~is_left & is_far).any()
+    assert float(found[is_left & is_far].min()) > float(found[~is_left & is_far & (column > width // 2 + 1)].max())
