@@ -4,6 +4,7 @@ import asyncio
 import logging
 from collections.abc import Callable
 
+import h11
 import uvicorn
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
@@ -53,8 +54,13 @@ class Connection(H11Protocol):
             self._expect(self.own_limits.head_s, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        """A body that is no HTTP: who has begun to answer its head is told that nobody listens."""
-        super().send_400_response(msg)
+        """A body that is no HTTP: who has begun to answer its head is told that nobody listens. Where that answer is on its
+        way or done, no second one may follow.
+        """
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
+            super().send_400_response(msg)
+        else:
+            self.transport.close()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()

@@ -90,7 +90,7 @@ class _Server(ThreadingHTTPServer):
     """A bounded number of connections, each with a bounded time to say what it wants."""
 
     daemon_threads = True
-    request_queue_size = 128
+    request_queue_size = 1024  # a full queue costs a browser the second after which TCP asks again
 
     def __init__(self, address: tuple[str, int], handler: type[BaseHTTPRequestHandler]) -> None:
         self._places = threading.BoundedSemaphore(MAX_CONNECTIONS)
