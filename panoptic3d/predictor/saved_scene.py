@@ -87,7 +87,8 @@ def further_arrays(scene: PanopticScene) -> dict[str, np.ndarray]:
     if scene.known is not None:
         arrays["known"] = scene.known.cpu().numpy()
     if scene.confidence is not None:
-        arrays["confidence"] = scene.confidence.half().cpu().numpy()
+        is_half = scene.confidence.dtype == torch.float16  # as predictions have it; whatever else is kept exactly
+        arrays["confidence"] = (scene.confidence if is_half else scene.confidence.float()).cpu().numpy()
     return arrays
 
 
