@@ -19,14 +19,13 @@ from panoptic3d.export.photo_smooth import settled
 from panoptic3d.export.rays import ray_slopes
 from panoptic3d.export.segments import SegmentMesh, VertexColors, segment_meshes, vertex_normals
 from panoptic3d.export.smooth import smoothed
-from panoptic3d.export.view_colors import colors_from_views
+from panoptic3d.export.view_colors import Rasterize, colors_from_views
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
 
 GUESS_TINT = 0.35  # share of white in the colours of guessed surface
 _OUTSIDE_VOX = 2.0  # so far behind a wall is outside of the room
 _BEHIND_VOX = 0.15  # a guess comes no nearer to the visible surface: it would show between its pixels
-Rasterize = Callable[[Tensor, Tensor, Camera], Float32[Tensor, "h w"]]  # depth, infinite where nothing is
 InFront = Callable[[Tensor, Tensor, Camera, Tensor], Bool[Tensor, " f"]]  # faces with a pixel nearer than a depth
 
 

@@ -90,6 +90,12 @@ def test_a_method_is_scored_against_it(scans: str, tmp_path: Path, monkeypatch: 
     assert result["prq"] > 0.9
     assert {name for name in result["per_class"] if not name.endswith(" of ours")} == set()
     assert all(name.endswith(" of ours") for name in result["voxels"]["per_class"])
+    again = replace(
+        order, predictions=None, rescore=str(tmp_path / "out.records.jsonl"), json=str(tmp_path / "again.json")
+    )
+    assert carry_out(again) == 0
+    rescored = json.loads((tmp_path / "again.json").read_text())
+    assert (rescored["per_class"], rescored["voxels"]) == (result["per_class"], result["voxels"])
     many = Taxonomy("house", (*classes, SemanticClass(13, "door", "thing", (0, 0, 0))))
     monkeypatch.setattr(open_root(scans).kind, "taxonomy", many)
     with pytest.raises(InputError, match="has 14 classes, void included, and scores count 13 at most"):

@@ -90,6 +90,7 @@ def carry_out(order: EvaluationOrder) -> int:
     _check_apart(order)
     distributed.start(torch.device("cpu"))  # a score is counted on the CPU; a GPU only ever holds predicted volumes
     split = find_split(path_of(order.data or "."), order.split)
+    taxonomy = order.open_data(order.data).taxonomy if order.data is not None else FRONT3D_TAXONOMY
     if order.rescore is not None:
         plan, records = None, _rescored(Path(order.rescore), split, protocols)
     else:
@@ -108,7 +109,7 @@ def carry_out(order: EvaluationOrder) -> int:
             oracles=order.oracles,
             depth=depth,
             measures=measures,
-            taxonomy=FRONT3D_TAXONOMY if plan is None else plan.taxonomy,
+            taxonomy=taxonomy,
         )
         for protocol in protocols
     ]
