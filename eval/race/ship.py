@@ -62,12 +62,13 @@ def _write(folder: Path, weights: bytes, config: dict, origin: dict) -> None:
 
 
 def _change(config: dict, change: str) -> None:
+    """A slot's config may leave defaults out, so a new name is written, and refused by `load_network` if nobody reads it."""
     path, _, value = change.partition("=")
     *parents, name = path.split(".")
     for parent in parents:
-        config = config.get(parent, {})
-    if name not in config:
-        raise InputError(f"the config has no {path!r} to change.")
+        if not isinstance(config.get(parent), dict):
+            raise InputError(f"the config has no {path!r} to change.")
+        config = config[parent]
     config[name] = json.loads(value)
 
 

@@ -263,8 +263,12 @@ def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path
     again = path.read_text()
     assert "Rendered rooms only." in again  # a person's words stay
     assert again.replace("Rendered rooms only. Do not say", "Not written yet: say here") == written
-    with pytest.raises(InputError, match=r"has no 'voxel_net\.seeds"):
+    with pytest.raises(InputError, match=r"unknown key `voxel_net\.seeds\.score`"):
         ship(run_folder, shipped, ["voxel_net.seeds.score=1"])
+    with pytest.raises(InputError, match=r"has no 'voxel_net\.sees"):
+        ship(run_folder, shipped, ["voxel_net.sees.score=1"])
+    ship(run_folder, shipped, ["decode.class_weight=0.5"])  # also what the run's config leaves out
+    assert json.loads((shipped / "config.json").read_text())["decode"]["class_weight"] == 0.5
     with pytest.raises(BadFileError):
         ship(run_folder, tmp_path / "half", ["voxel_net.channels_128=16"])  # weights of another width
     assert not (tmp_path / "half").exists()
