@@ -1,6 +1,7 @@
 """How scenes look to who took the photos, in figures: every bar of docs/adr/0012-looks.md for a folder of photos.
 
     python -m eval.looks.looks PHOTO_OR_DIR ... [--checkpoint NAME_OR_PATH] [--json FILE] [--keep DIR]
+    python -m eval.looks.looks --data ROOT [--split test] [--num 60] ...
 
 Rays from each photo's own camera through its `scene.glb`, read as a stranger would read it. `edges kept` are the depth edges
 of the network's depth map that the render has within 2 pixels of the map; `edges true` those of the render that the map has,
@@ -11,7 +12,7 @@ import argparse
 import json
 import sys
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,24 +21,27 @@ import numpy as np
 from eval.looks.bars import SOFT_STEP, bend_of_walls_deg, depth_edges, psnr_db, share_near, share_of_class_colors
 from eval.looks.read_glb import read_primitives
 from eval.looks.rendered import render
+from panoptic3d.data.roots import open_root, path_of
+from panoptic3d.data.splits import find_split
 from panoptic3d.errors import InputError
 from panoptic3d.machine import describe_machine
 from panoptic3d.predictor.photo_list import list_orders
-from panoptic3d.predictor.photos import Photo, load_photo
+from panoptic3d.predictor.photos import load_photo
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.predictor.scene_folder import save_scene
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.pixel_map import DepthMap
+from panoptic3d.structures.scene import PanopticScene
 
 _MAX = {"class colours": 0.01, "no surface": 0.03, "wall bends": 3.0, "page MB": 3.0}
 _MIN = {"PSNR dB": 24.0, "edges kept": 0.95, "edges true": 0.95}
 
 
-def measure(photo: Photo, predictor: Predictor, folder: Path) -> dict[str, float | None]:
-    scene = predictor(photo)
+def measure(scene: PanopticScene, folder: Path) -> dict[str, float | None]:
     save_scene(scene, folder, overwrite=True)
     primitives = read_primitives(folder / "scene.glb")
-    picture = photo.image.permute(1, 2, 0).numpy()
+    assert scene.photo is not None
+    picture = scene.photo.permute(1, 2, 0).numpy()
     rendered = render(primitives, scene.camera)
     assert scene.depth_map is not None
     depth_m, camera = scene.depth_map.depth_m.double().numpy(), _camera_of(scene.depth_map, scene.camera)
@@ -64,8 +68,17 @@ def _camera_of(depth_map: DepthMap, photo: Camera) -> Camera:
 def table(rows: dict[str, dict[str, float | None]]) -> str:
     names = list(next(iter(rows.values())))
     lines = ["| photo | " + " | ".join(names) + " |", "| --- |" + " --- |" * len(names)]
-    lines += [f"| {photo} | " + " | ".join(_told(n, row[n]) for n in names) + " |" for photo, row in rows.items()]
+    said = {"**median**": {n: _median([row[n] for row in rows.values()]) for n in names}} if len(rows) > 1 else {}
+    lines += [
+        f"| {photo} | " + " | ".join(_told(n, row[n]) for n in names) + " |" for photo, row in (rows | said).items()
+    ]
     return "\n".join(lines)
+
+
+def _median(values: Sequence[float | None]) -> float | None:
+    """Of the photos that have the figure."""
+    known = [value for value in values if value is not None]
+    return float(np.median(known)) if known else None
 
 
 def _told(name: str, value: float | None) -> str:
@@ -79,7 +92,10 @@ def _told(name: str, value: float | None) -> str:
 
 def main(words: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("photos", nargs="+", metavar="PHOTO_OR_DIR")
+    parser.add_argument("photos", nargs="*", metavar="PHOTO_OR_DIR")
+    parser.add_argument("--data", metavar="ROOT", help="photos of a data root, with their cameras")
+    parser.add_argument("--split", default="test", metavar="NAME", help="of that root (test)")
+    parser.add_argument("--num", type=int, metavar="N", help="only the first of it")
     parser.add_argument("--checkpoint", metavar="NAME_OR_PATH", help="(the shipped one)")
     parser.add_argument("--json", type=Path, metavar="FILE", help="the figures, with hardware and commit")
     parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the scenes there")
@@ -97,11 +113,23 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _carried_out(asked: argparse.Namespace) -> dict[str, dict[str, float | None]]:
+    if bool(asked.photos) == bool(asked.data):
+        raise InputError("give either photos or the --data of a root.")
     predictor = Predictor(asked.checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         out = asked.keep or Path(scratch)
-        orders = list_orders(asked.photos, out)
-        return {str(order.scene): measure(load_photo(order.photo), predictor, out / order.scene) for order in orders}
+        return {name: measure(scene, out / name) for name, scene in _scenes(asked, predictor, out)}
+
+
+def _scenes(asked: argparse.Namespace, predictor: Predictor, out: Path) -> Iterator[tuple[str, PanopticScene]]:
+    if asked.photos:
+        for order in list_orders(asked.photos, out):
+            yield str(order.scene), predictor(load_photo(order.photo))
+        return
+    data = open_root(asked.data)
+    for key in find_split(path_of(asked.data), asked.split).keys[: asked.num]:
+        sample = data.read(key, has_voxels=False)
+        yield key.replace("/", "-"), predictor(sample.image, camera=sample.camera)
 
 
 if __name__ == "__main__":
