@@ -11,8 +11,8 @@ from safetensors import safe_open
 from panoptic3d.models.checkpoints.find import find_checkpoint, shipped_checkpoints
 from panoptic3d.predictor.predictor import Predictor
 
-_GOLDEN_PRQ = {"any-camera": 14.08, "tiny": 12.77}  # percent, of twenty rooms
-_OF_FOUR = 14.35  # of any-camera
+_GOLDEN_PRQ = {"any-camera": 16.00, "tiny": 12.77}  # percent, of twenty rooms
+_OF_FOUR = 19.16  # of any-camera
 _TOLERANCE = 1.0  # rounding on another processor may turn a match or two; in four rooms one is worth more
 
 
