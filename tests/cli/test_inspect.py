@@ -7,6 +7,7 @@ from PIL import Image
 from panoptic3d.cli.main import main
 
 
+@pytest.mark.slow
 def test_a_sample_becomes_a_picture(box_root: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
     out = tmp_path / "sheet.png"
     assert main(["data", "inspect", str(box_root), "--sample", "room-1/0001", "--out", str(out)]) == 0

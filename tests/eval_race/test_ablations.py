@@ -88,6 +88,7 @@ def test_a_scaled_run_keeps_its_shape() -> None:
     assert min(stage.steps for stage in scaled(whole, 1e-9).stages) == 1
 
 
+@pytest.mark.slow
 def test_maps_are_shared_by_ideas_that_can_be_taken_out_behind_them(tmp_path: Path) -> None:
     alone = {name for name, path in known_ablations().items() if not can_share_maps(path)}
     assert alone == {"no-imagenet", "no-maps-stage"}

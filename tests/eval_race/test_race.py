@@ -242,6 +242,7 @@ def test_an_entrant_with_another_filling_has_the_same_weights(rooms: Path, folde
         _config(rooms, folder, entrants={"a": {"kind": "true-surface", "network": grouped}})
 
 
+@pytest.mark.slow
 def test_what_is_shipped_is_the_run_in_half_floats_with_its_price(tmp_path: Path) -> None:
     steps = 4
     run_folder, network = _run(tmp_path / "run", steps), build_clearview(_SMALL)

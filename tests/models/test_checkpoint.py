@@ -208,6 +208,7 @@ def test_everything_is_accounted_for(
     assert said in refusal(write(tmp_path / "weights.pth", state), tmp_path / "ours", capsys)
 
 
+@pytest.mark.slow
 def test_the_command_there_and_back(
     published: dict[str, Tensor], tmp_path: Path, capsys: pytest.CaptureFixture
 ) -> None:

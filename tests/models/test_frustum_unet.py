@@ -69,6 +69,7 @@ def test_levels_can_be_left_out() -> None:
     assert len(net(batch, up_to_stride=2)) == 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("even_kernels", "level_64", "mode"),
     [

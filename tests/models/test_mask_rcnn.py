@@ -160,6 +160,7 @@ def test_an_image_without_anything() -> None:
     assert found.masks.shape == (0, 64, 64)
 
 
+@pytest.mark.slow
 def test_a_batch_is_its_images() -> None:
     stage, pyramid, camera = tiny_stage(rois={"min_score": 0.05})
     twice = Pyramid(*(torch.cat((m, m.flip(3))) for m in pyramid))

@@ -109,6 +109,7 @@ def predictor(checkpoint: Path) -> Predictor:  # noqa: F811
     return Predictor(checkpoint, "cpu")
 
 
+@pytest.mark.slow
 def test_measured_depth_is_the_scenes_and_holes_are_filled_by_its_own(predictor: Predictor) -> None:
     scene = predictor(PHOTO, CAMERA, depth=_wall())
     facts = scene.provenance["depth"]

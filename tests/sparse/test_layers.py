@@ -133,6 +133,7 @@ def test_unet_without_a_voxel_left_still_answers() -> None:
     assert net(torch.zeros(0, 4), nothing)[0].features.shape == (0, 8)
 
 
+@pytest.mark.slow
 def test_unet_learns_to_overfit_a_tiny_scene() -> None:
     voxels = _voxels()
     net = _unet(norm="batch")
