@@ -90,11 +90,12 @@ def carry_out(order: EvaluationOrder) -> int:
     _check_apart(order)
     distributed.start(torch.device("cpu"))  # a score is counted on the CPU; a GPU only ever holds predicted volumes
     split = find_split(path_of(order.data or "."), order.split)
-    taxonomy = order.open_data(order.data).taxonomy if order.data is not None else FRONT3D_TAXONOMY
+    data = None if order.data is None else order.open_data(order.data)
     if order.rescore is not None:
         plan, records = None, _rescored(Path(order.rescore), split, protocols)
     else:
-        plan, records = _scored(order, split, protocols, measures)
+        assert data is not None, "the command line asks for --data"
+        plan, records = _scored(order, data, split, protocols, measures)
     source = {"predictions": order.predictions or order.fused, "rescored_from": order.rescore}
     network = plan.predictions if plan is not None and isinstance(plan.predictions, NetworkPredictions) else None
     checkpoint = network.facts if network is not None else {}
@@ -109,7 +110,7 @@ def carry_out(order: EvaluationOrder) -> int:
             oracles=order.oracles,
             depth=depth,
             measures=measures,
-            taxonomy=taxonomy,
+            taxonomy=FRONT3D_TAXONOMY if data is None else data.taxonomy,
         )
         for protocol in protocols
     ]
@@ -131,10 +132,12 @@ def carry_out(order: EvaluationOrder) -> int:
 
 
 def _scored(
-    order: EvaluationOrder, split: Split, protocols: tuple[Protocol, ...], measures: tuple[Measure, ...]
+    order: EvaluationOrder,
+    data: DataRoot,
+    split: Split,
+    protocols: tuple[Protocol, ...],
+    measures: tuple[Measure, ...],
 ) -> tuple[EvaluationPlan, list[SampleRecord]]:
-    assert order.data is not None
-    data = order.open_data(order.data)
     if len(data.taxonomy) > NUM_CLASSES:
         raise InputError(
             f"{data.path} has {len(data.taxonomy)} classes, void included, and scores count {NUM_CLASSES} at most; "
