@@ -5,8 +5,7 @@ import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, ProcessPoolExecutor, wait
-from concurrent.futures.process import BrokenProcessPool
+from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import islice
 from multiprocessing import connection
@@ -110,7 +109,7 @@ def _done(work: Callable[[K], R], keys: Sequence[K], workers: Workers[K, R]) -> 
         for key, result in _in_processes(work, keys, workers):
             del left[key]
             yield key, result
-    except BrokenProcessPool as error:
+    except BrokenExecutor as error:
         if when_killed is None:
             with explained_loss_of_workers(workers.option):
                 raise error
@@ -121,7 +120,7 @@ def _alone(work: Callable[[K], R], key: K, workers: Workers[K, R], when_killed: 
     """In a process of its own, so that one key that kills it costs no other."""
     try:
         return next(_in_processes(work, [key], workers, num=1))[1]
-    except BrokenProcessPool:
+    except BrokenExecutor:
         return when_killed(key)
 
 
@@ -133,17 +132,21 @@ def _in_processes(
         _one_thread_each(),
         ProcessPoolExecutor(num, context, initializer=_begin, initargs=(work, workers.begin)) as pool,
     ):
-        with starting_workers():
-            running = {pool.submit(_work_on, key): key for key in islice(waiting, _AHEAD * num)}
+        running = _submitted(pool, islice(waiting, _AHEAD * num))
         try:
             while running:
                 done, _ = wait(running, return_when=FIRST_COMPLETED)
                 finished = [(running.pop(future), future) for future in done]
-                running |= {pool.submit(_work_on, key): key for key in islice(waiting, len(done))}
+                running |= _submitted(pool, islice(waiting, len(done)))
                 for key, future in finished:
                     yield key, future.result()
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
+
+
+def _submitted(pool: ProcessPoolExecutor, keys: Iterable[K]) -> dict[Future, K]:
+    with starting_workers():  # a call starts a worker as long as there are fewer than `num`
+        return {pool.submit(_work_on, key): key for key in keys}
 
 
 _work: Callable[[Any], Any]  # of a worker process

@@ -2,6 +2,7 @@
 
 import os
 import signal
+from concurrent.futures import ProcessPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -62,3 +63,16 @@ def test_a_key_that_kills_its_process() -> None:
         dict(resumable_map(square, keys, workers=Workers(2, "--jobs")).fresh)
     workers = Workers[int, int](2, when_killed=lambda key: 0)
     assert dict(resumable_map(square, keys, workers=workers).fresh) == {5: 25, -1: 0, 6: 36, 7: 49}
+
+
+def test_a_worker_that_is_killed_while_it_starts(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pool does not know of it: sending a worker its first words fails instead."""
+
+    def sent(*call: object) -> None:
+        raise BrokenPipeError
+
+    monkeypatch.setattr(ProcessPoolExecutor, "submit", sent)
+    with pytest.raises(Panoptic3dError, match="run the same command again with fewer --jobs"):
+        list(resumable_map(square, [2, 3], workers=Workers(2, "--jobs")).fresh)
+    workers = Workers[int, int](2, when_killed=lambda key: -key)
+    assert list(resumable_map(square, [2, 3], workers=workers).fresh) == [(2, -2), (3, -3)]
