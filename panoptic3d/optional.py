@@ -57,6 +57,7 @@ PARTS: dict[str, OptionalPart] = {
         OptionalPart("pillow_heif", "pillow-heif", _extra("heic"), "photos in HEIC"),
         OptionalPart("pxr", "usd-core", _extra("usd"), "scenes as USD"),
         OptionalPart("viser", "viser", _extra("view"), "a live viewer"),
+        OptionalPart("pycolmap", "pycolmap", _extra("poses"), "poses of photos that come without"),
         OptionalPart("open3d", "open3d", "pip install open3d", "meshes for open3d"),
         OptionalPart("huggingface_hub", "huggingface_hub", _extra("hub"), "downloading checkpoints"),
         OptionalPart("fastapi", "fastapi", _extra("app"), "the page to drop photos on"),

@@ -18,14 +18,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--poses",
         metavar="FILE",
-        help="transforms.json, a text model of COLMAP, a folder of campose_NNNN.npz, or lines `photo tx ty tz qx qy qz qw`",
+        help="transforms.json, a text model of COLMAP, a folder of campose_NNNN.npz, lines `photo tx ty tz qx qy qz qw`, or "
+        "`colmap`: find them by structure from motion",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="becomes the fused scene, or holds the fused rooms")
     parser.add_argument(
         "--pose-scale",
-        default="1",
         metavar="S",
-        help="metres of a unit of the poses, or auto: by the photos' depth (1)",
+        help="metres of a unit of the poses, or auto: by the photos' depth (1; auto for colmap, whose units are any)",
     )
     parser.add_argument("--checkpoint", metavar="NAME_OR_PATH", help="for photos; default: the shipped one")
     add_trust(parser)
@@ -53,7 +53,7 @@ def _fuse_root(arguments: argparse.Namespace) -> int:
     from panoptic3d.predictor.fusion.roots import fuse_root, num_rooms
     from panoptic3d.predictor.fusion.sources import Opened
 
-    if arguments.folder is not None or arguments.poses is not None or arguments.pose_scale != "1":
+    if arguments.folder is not None or arguments.poses is not None or arguments.pose_scale is not None:
         raise InputError("--data has rooms with poses in metres; leave DIR, --poses and --pose-scale out.")
     if arguments.fov_deg is not None or arguments.overwrite:
         raise InputError(
@@ -74,17 +74,16 @@ def _fuse_folder(arguments: argparse.Namespace) -> int:
     from panoptic3d.export.folder import check_place
     from panoptic3d.predictor.cameras import GivenCamera
     from panoptic3d.predictor.fusion.posed import fuse_posed
-    from panoptic3d.predictor.fusion.sources import Opened, checked_sources, list_sources, parse_scale, scene_of
-    from panoptic3d.predictor.poses.read import read_poses
+    from panoptic3d.predictor.fusion.sources import FOUND, Opened, list_sources, parse_scale, posed_sources, scene_of
 
     folder, out = Path(arguments.folder), Path(arguments.out)
-    scale, given = parse_scale(arguments.pose_scale), GivenCamera(fov_deg=arguments.fov_deg)
-    poses = read_poses(Path(arguments.poses))
-    pairs = checked_sources(list_sources(folder, out), poses)
+    scale = parse_scale(arguments.pose_scale or ("auto" if arguments.poses == FOUND else "1"))
+    given = GivenCamera(fov_deg=arguments.fov_deg)
+    check_place(out, arguments.overwrite)
+    pairs, notes = posed_sources(list_sources(folder, out), arguments.poses, given)
     if scale is None and len(pairs) < 2:
         raise InputError("--pose-scale auto needs at least two photos; give a number.")
-    check_place(out, arguments.overwrite)
-    for note in poses.notes:
+    for note in notes:
         print(f"panoptic3d: {printable(note)}", file=sys.stderr)
     opened = Opened(arguments.checkpoint, arguments.device, arguments.trust)
     making = (scene_of(source, pose, opened, given) for source, pose in pairs)

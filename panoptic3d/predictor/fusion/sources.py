@@ -8,12 +8,16 @@ from panoptic3d.errors import InputError
 from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.predictor.photo_list import list_orders
 from panoptic3d.predictor.photos import load_photo
-from panoptic3d.predictor.poses.posed_photos import PosedPhoto, PoseFile, matched
+from panoptic3d.predictor.poses.posed_photos import PosedPhoto, matched
+from panoptic3d.predictor.poses.read import read_poses
+from panoptic3d.predictor.poses.structure_from_motion import photos_placed_by_colmap
 from panoptic3d.predictor.predictor import Predictor
 from panoptic3d.predictor.saved_scene import load_scene
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.scene_files import FACTS
+
+FOUND = "colmap"  # in place of a file of poses: structure from motion finds them
 
 
 @dataclass(frozen=True)
@@ -47,11 +51,22 @@ def list_sources(folder: Path, out: Path) -> list[Source]:
     return [Source(order.photo, str(order.photo.relative_to(folder)), False) for order in orders]
 
 
-def checked_sources(sources: list[Source], poses: PoseFile) -> list[tuple[Source, PosedPhoto]]:
-    """Each with its pose."""
+def posed_sources(
+    sources: list[Source], poses: str, given: GivenCamera
+) -> tuple[list[tuple[Source, PosedPhoto]], tuple[str, ...]]:
+    """Each with its pose from a file, or as structure from motion finds it, and notes for the user."""
     if not sources:
         raise InputError("the folder holds no photo and no scene; give one with photos of a room.")
-    return list(zip(sources, matched([source.name for source in sources], poses), strict=True))
+    if poses != FOUND:
+        read = read_poses(Path(poses))
+        return list(zip(sources, matched([source.name for source in sources], read), strict=True)), read.notes
+    if any(source.is_scene for source in sources):
+        raise InputError(
+            "--poses colmap looks at photos, and the folder holds scenes; give the folder of their photos."
+        )
+    found = photos_placed_by_colmap([(source.name, load_photo(source.path)) for source in sources], given)
+    pose_of = {pose.name: pose for pose in found.photos}
+    return [(source, pose_of[source.name]) for source in sources if source.name in pose_of], found.notes
 
 
 def scene_of(source: Source, pose: PosedPhoto, predictor: Callable[[], Predictor], given: GivenCamera) -> PanopticScene:
