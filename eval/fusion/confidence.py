@@ -32,7 +32,7 @@ from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
 
 _MOST_VOXELS = 20_000  # of a view: neighbours say the same again
-_WEIGHTS = ("occupied", "labelled", "log_spread", "log_depth")
+_WEIGHTS = ("occupied", "log_spread", "log_depth")
 
 
 class Recording(SeedDecode):
@@ -40,7 +40,7 @@ class Recording(SeedDecode):
 
     evidence: Tensor
 
-    def confidence_of(self, evidence: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
+    def confidence_of(self, evidence: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         self.evidence = evidence
         return torch.arange(1, len(evidence) + 1, dtype=torch.float64)  # where each voxel has its row
 
@@ -49,7 +49,7 @@ class Recording(SeedDecode):
 class Voxels:
     """Some of those at the predicted surfaces, inside of the frustum."""
 
-    evidence: Float64[np.ndarray, "n 4"]
+    evidence: Float64[np.ndarray, "n 3"]
     is_place: Bool[np.ndarray, " n"]  # a true surface is there
     is_right: Bool[np.ndarray, " n"]  # and it has the same class
 
@@ -92,7 +92,7 @@ def fitted(voxels: Voxels) -> ConfidenceConfig:
     evidence = torch.from_numpy(voxels.evidence)
     middle, width = evidence.mean(dim=0), evidence.std(dim=0)
     inputs = torch.cat(((evidence - middle) / width, evidence.new_ones(len(evidence), 1)), dim=1)
-    weights = evidence.new_zeros(5, requires_grad=True)
+    weights = evidence.new_zeros(len(_WEIGHTS) + 1, requires_grad=True)
     search = torch.optim.LBFGS([weights], max_iter=100, line_search_fn="strong_wolfe")
     target = torch.from_numpy(voxels.is_right).double()
 
@@ -103,8 +103,8 @@ def fitted(voxels: Voxels) -> ConfidenceConfig:
         return value
 
     search.step(loss)
-    found = weights.detach()[:4] / width
-    bias = float(weights.detach()[4] - (found * middle).sum())
+    found = weights.detach()[:-1] / width
+    bias = float(weights.detach()[-1] - (found * middle).sum())
     return ConfidenceConfig(
         bias=round(bias, 3), **{name: round(float(value), 3) for name, value in zip(_WEIGHTS, found, strict=True)}
     )
@@ -121,15 +121,14 @@ def predicted_voxels(network: Pipeline, samples: Iterable[Sample]) -> Voxels:
     return Voxels.joined(parts)
 
 
-def product_of(evidence: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:
-    """P(occupied) x P(label) x exp(-spread), without weights."""
-    chances = 1 / (1 + np.exp(-evidence[:, :2]))
-    return chances.prod(axis=1) * ray_of(evidence)
+def product_of(evidence: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " n"]:
+    """P(occupied) x exp(-spread), without weights."""
+    return ray_of(evidence) / (1 + np.exp(-evidence[:, 0]))
 
 
-def ray_of(evidence: Float64[np.ndarray, "n 4"]) -> Float64[np.ndarray, " n"]:
+def ray_of(evidence: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " n"]:
     """exp(-spread) alone, at most 1."""
-    return np.minimum(np.exp(-4 - evidence[:, 2]), 1)
+    return np.minimum(np.exp(-4 - evidence[:, 1]), 1)
 
 
 def table(rows: dict[str, dict[str, Any]]) -> str:
@@ -172,7 +171,7 @@ def main() -> None:
         print(f"fitted: {config}\n")
     rows = {
         "confidence": scores(voxels, confidence_of(torch.from_numpy(voxels.evidence), config).numpy()),
-        "product of the three": scores(voxels, product_of(voxels.evidence)),
+        "P(occupied) x exp(-spread)": scores(voxels, product_of(voxels.evidence)),
         "exp(-spread) alone": scores(voxels, ray_of(voxels.evidence)),
     }
     print(table(rows))

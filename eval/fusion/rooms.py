@@ -62,7 +62,7 @@ def measured(
     ways = {
         "photo": room.scenes,
         "fused": cut_to_views(fused_scene(gathered, config), room, room.poses),
-        "no association": cut_to_views(_unassociated(gathered, config), room, room.poses),
+        **{way: cut_to_views(scene, room, room.poses) for way, scene in _unassociated(gathered, config).items()},
         "poses shuffled": cut_to_views(
             fused_scene(gathered_views(room.scenes, shuffled, config), config), room, shuffled
         ),
@@ -121,13 +121,18 @@ def _of_first(part: Room, protocol: Protocol, config: FusionConfig) -> list[Mapp
 def _held_out(room: Room, num: int, config: FusionConfig) -> dict[str, float]:
     part, rest = room.first(len(room.samples) - num), room.samples[-num:]
     gathered = gathered_views(part.scenes, part.poses, config)
-    ways = {"fused": fused_scene(gathered, config), "no association": _unassociated(gathered, config)}
+    ways = {"fused": fused_scene(gathered, config), **_unassociated(gathered, config)}
     inverse = torch.linalg.inv(part.poses[0].double())
     return {way: pq_scene(scene, scene.views[0].scene_from_camera @ inverse, rest) for way, scene in ways.items()}
 
 
-def _unassociated(gathered: GatheredViews, config: FusionConfig) -> PanopticScene:
-    return fused_scene(gathered, config.model_copy(update={"association": "none"}))
+def _unassociated(gathered: GatheredViews, config: FusionConfig) -> dict[str, PanopticScene]:
+    """Also without dropping: where all views show a thing, none of its many ids wins enough voxels to stay."""
+    apart = config.model_copy(update={"association": "none"})
+    return {
+        "no association": fused_scene(gathered, apart),
+        "no association, nothing dropped": fused_scene(gathered, apart.model_copy(update={"kept_above": 0.0})),
+    }
 
 
 def _true_scene(sample: Sample, seed: int) -> PanopticScene:

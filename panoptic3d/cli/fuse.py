@@ -2,10 +2,15 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from panoptic3d.cli.arguments import add_trust, at_least
 from panoptic3d.errors import InputError, printable
+
+if TYPE_CHECKING:
+    from panoptic3d.predictor.fusion.sources import Source
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -25,7 +30,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--pose-scale",
         metavar="S",
-        help="metres of a unit of the poses, or auto: by the photos' depth (1; auto for colmap, whose units are any)",
+        help="metres of a unit of the poses, or auto: by the photos' depth (1; auto for colmap, whose units are arbitrary)",
     )
     parser.add_argument("--checkpoint", metavar="NAME_OR_PATH", help="for photos; default: the shipped one")
     add_trust(parser)
@@ -40,7 +45,8 @@ def run(arguments: argparse.Namespace) -> int:
         return _fuse_root(arguments)
     if arguments.folder is None or arguments.poses is None:
         raise InputError(
-            "fuse needs photos and their poses; give DIR and --poses FILE, or --data ROOT and --split NAME."
+            "fuse needs photos and their poses; give DIR and --poses FILE (or colmap, which finds them), or --data ROOT "
+            "and --split NAME."
         )
     if arguments.split is not None:
         raise InputError("--split is of a data root; give --data ROOT with it.")
@@ -80,7 +86,9 @@ def _fuse_folder(arguments: argparse.Namespace) -> int:
     scale = parse_scale(arguments.pose_scale or ("auto" if arguments.poses == FOUND else "1"))
     given = GivenCamera(fov_deg=arguments.fov_deg)
     check_place(out, arguments.overwrite)
-    pairs, notes = posed_sources(list_sources(folder, out), arguments.poses, given)
+    sources = list_sources(folder, out)
+    _refuse_options_of_photos(arguments, sources)
+    pairs, notes = posed_sources(sources, arguments.poses, given)
     if scale is None and len(pairs) < 2:
         raise InputError("--pose-scale auto needs at least two photos; give a number.")
     for note in notes:
@@ -93,3 +101,19 @@ def _fuse_folder(arguments: argparse.Namespace) -> int:
     things = sum(segment.is_thing for segment in fused.segments)
     print(f"{printable(str(out))}: {things} things of {len(pairs)} photos, {len(fused.segments)} segments")
     return 0
+
+
+def _refuse_options_of_photos(arguments: argparse.Namespace, sources: "Sequence[Source]") -> None:
+    """Scenes have their camera and need no network."""
+    options = {
+        "--fov-deg": arguments.fov_deg is not None,
+        "--checkpoint": arguments.checkpoint is not None,
+        "--device": arguments.device == "cuda",  # scenes are fused by the CPU
+        "--trust": bool(arguments.trust),
+    }
+    given = [option for option, is_given in options.items() if is_given]
+    if given and any(source.is_scene for source in sources):
+        raise InputError(
+            f"{arguments.folder} holds scenes, which are predicted already; leave {', '.join(given)} out, or give the folder "
+            "of their photos."
+        )

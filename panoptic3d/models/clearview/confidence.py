@@ -1,8 +1,8 @@
 """Confidence of a voxel: the chance that a true surface of its class is within a voxel of it.
 
-A logistic regression on what the network says there: the logits of P(occupied) and P(label), the spread of the ray's log
-depth, and how far away the voxel is, because an error of some per cent is more voxels there. Fitted on validation rooms by
-`python -m eval.fusion.confidence --fit`; docs/experiments/2026-12-01-fusion.md has what else was tried.
+A logistic regression on what the network says there: the logit of P(occupied), the spread of the ray's log depth, and how
+far away the voxel is, because an error of some per cent is more voxels there. Fitted on validation rooms by
+`python -m eval.fusion.confidence --fit`; docs/experiments/2026-12-01-fusion.md has what else was tried, P(label) among it.
 """
 
 import torch
@@ -21,8 +21,7 @@ def evidence_of(
     member: int,
     coords: Int64[Tensor, "n 3"],
     occupied: Float[Tensor, " n"],
-    labelled: Float[Tensor, " n"],
-) -> Float[Tensor, "n 4"]:
+) -> Float[Tensor, "n 3"]:
     """Of voxels of the grid of one image, in the order of the weights of `ConfidenceConfig`."""
     points = prediction.grids[member].camera_from_index(coords.to(prediction.depth_m.dtype))
     spread = points.new_full((len(points),), _UNKNOWN_LOG_SPREAD)
@@ -32,10 +31,9 @@ def evidence_of(
         column = (x / z * camera.fx_px + camera.cx_px + 0.5).floor().clamp(0, camera.width - 1).long()
         row = (y / z * camera.fy_px + camera.cy_px + 0.5).floor().clamp(0, camera.height - 1).long()
         spread = prediction.log_spread[member][row, column].to(points.dtype)
-    logits = [chance.to(points.dtype).logit(_LEAST) for chance in (occupied, labelled)]
-    return torch.stack((*logits, spread, points[:, 2].clamp(min=_LEAST).log()), dim=1)
+    return torch.stack((occupied.to(points.dtype).logit(_LEAST), spread, points[:, 2].clamp(min=_LEAST).log()), dim=1)
 
 
-def confidence_of(evidence: Float[Tensor, "n 4"], config: ConfidenceConfig) -> Float[Tensor, " n"]:
-    weights = evidence.new_tensor((config.occupied, config.labelled, config.log_spread, config.log_depth))
+def confidence_of(evidence: Float[Tensor, "n 3"], config: ConfidenceConfig) -> Float[Tensor, " n"]:
+    weights = evidence.new_tensor((config.occupied, config.log_spread, config.log_depth))
     return (evidence @ weights + config.bias).sigmoid()

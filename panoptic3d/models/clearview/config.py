@@ -111,7 +111,6 @@ class ConfidenceConfig(Config):
 
     bias: float = -1.83
     occupied: float = 0.67  # of the logit of P(occupied)
-    labelled: float = 0.0  # of the logit of P(label)
     log_spread: float = -0.69
     log_depth: float = -1.39  # of the logarithm of metres
 

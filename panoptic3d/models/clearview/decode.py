@@ -42,15 +42,13 @@ class SeedDecode:
         own = (finest.seeds.member == member).nonzero()[:, 0]
         columns = torch.cat((own.new_zeros(1), own + 1))
         probabilities = _softmax(finest.semantic_logits[rows].float())
-        joined, classes, scores, labelled = self._things(
+        joined, classes, scores = self._things(
             finest.instance_logits[rows][:, columns], probabilities, distance, finest.seeds.of(own)
         )
-        stuff, as_stuff = self._stuff(probabilities)
-        semantic = torch.where(joined > 0, classes[joined], stuff)
-        labelled = torch.where(joined > 0, labelled, labelled * as_stuff)
+        semantic = torch.where(joined > 0, classes[joined], self._stuff(probabilities))
         coords = finest.voxels.coords[rows, 1:]
         occupied = finest.occupancy_logit[finest.is_kept][rows].sigmoid()
-        confidence = self.confidence_of(evidence_of(prediction, member, coords.long(), occupied, labelled))
+        confidence = self.confidence_of(evidence_of(prediction, member, coords.long(), occupied))
         cells = linear_index(coords, grid.shape)
 
         def volume(values: Tensor, fill: float | int) -> Tensor:
@@ -67,7 +65,7 @@ class SeedDecode:
             confidence=volume(confidence, 0.0),
         )
 
-    def confidence_of(self, evidence: Float[Tensor, "n 4"]) -> Float[Tensor, " n"]:
+    def confidence_of(self, evidence: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
         """Of the voxels of an image; what is fitted (`eval.fusion.confidence`)."""
         return confidence_of(evidence, self.config.confidence).half()
 
@@ -77,10 +75,8 @@ class SeedDecode:
         probabilities: Float[Tensor, "n classes"],
         distance: Float[Tensor, " n"],
         seeds: ThingSeeds,
-    ) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " k1"], Float[Tensor, " k"], Float[Tensor, " n"]]:
-        """The thing of every voxel, numbered from 1 with none left out (0 is stuff), the class of each number, scores, and
-        the probability of every voxel to belong there, times that of the thing's class.
-        """
+    ) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " k1"], Float[Tensor, " k"]]:
+        """The thing of every voxel, numbered from 1 with none left out (0 is stuff), the class of each number, and scores."""
         is_class = torch.tensor([c.kind == "thing" for c in self.taxonomy.classes], device=logits.device)
         if self.config.class_weight:
             logits = logits + self.config.class_weight * _agreement(probabilities, seeds, is_class).log()
@@ -92,25 +88,19 @@ class SeedDecode:
         refused = torch.where(is_thing, 0.0, -torch.inf)
         refused[0] = 0.0
         chosen = (logits + refused).argmax(dim=1)
-        member = _softmax((logits + refused).float()).gather(1, chosen[:, None])[:, 0]
         number_of = torch.zeros(len(seeds) + 1, dtype=torch.int64, device=logits.device)
         number_of[kept] = torch.arange(1, len(kept) + 1, device=logits.device)
         votes = probabilities.new_zeros(len(seeds) + 1, probabilities.shape[1])
         votes.index_add_(0, chosen, probabilities)
         votes = votes / torch.bincount(chosen, minlength=len(votes))[:, None].clamp(min=1)
         votes = votes[kept] + seeds.class_logits.float().softmax(dim=1)[kept - 1]
-        best = torch.where(is_class, votes, -1.0).max(dim=1)
-        classes = torch.cat((kept.new_zeros(1), best.indices))
-        of_class = torch.cat((votes.new_ones(1), best.values / votes.sum(dim=1)))
-        joined = number_of[chosen]
-        return joined, classes, seeds.scores[kept - 1], member * of_class[joined]
+        classes = torch.cat((kept.new_zeros(1), torch.where(is_class, votes, -1.0).argmax(dim=1)))
+        return number_of[chosen], classes, seeds.scores[kept - 1]
 
-    def _stuff(self, probabilities: Float[Tensor, "n classes"]) -> tuple[Int64[Tensor, " n"], Float[Tensor, " n"]]:
-        """The likeliest class of stuff, and its probability among these."""
+    def _stuff(self, probabilities: Float[Tensor, "n classes"]) -> Int64[Tensor, " n"]:
+        """The likeliest class of stuff."""
         stuff = torch.tensor(self.taxonomy.stuff_ids, device=probabilities.device)
-        among = probabilities[:, stuff]
-        best = among.max(dim=1)
-        return stuff[best.indices], best.values / among.sum(dim=1).clamp(min=1e-12)
+        return stuff[probabilities[:, stuff].argmax(dim=1)]
 
 
 def _agreement(

@@ -85,9 +85,8 @@ def fused_scene(gathered: GatheredViews, config: FusionConfig) -> PanopticScene:
     votes, things, anchor = gathered.votes, gathered.things, gathered.views[0].scene
     ids = associated(things, config) if config.association == "assignment" else unassociated(things)
     surface = fused_surface(candidates, votes, config)
-    kept_above = config.kept_above if config.association == "assignment" else 0.0
     is_labelled = surface.distance_vox < _LABELLED_VOX
-    labels = fused_labels(votes, things, ids, is_labelled, anchor.taxonomy, kept_above)
+    labels = fused_labels(votes, things, ids, is_labelled, anchor.taxonomy, config.kept_above)
     number_of = _numbers(labels, surface)
     scores, class_scores = _scores(views, things, ids, number_of)
     back = np.argsort(gathered.place_given)

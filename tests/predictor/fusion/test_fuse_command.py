@@ -64,6 +64,8 @@ def test_scenes_become_one(folder: Path, capsys: pytest.CaptureFixture[str]) -> 
         ({"--pose-scale": "0"}, "--pose-scale is '0'"),
         ({"--pose-scale": "auto"}, "a scene has none"),
         ({"DIR": "nowhere"}, "no folder"),
+        ({"--fov-deg": "70", "--checkpoint": "tiny"}, "leave --fov-deg, --checkpoint out"),
+        ({"--poses": "colmap"}, "give the folder of their photos"),
     ],
 )
 def test_a_wrong_call_is_one_sentence(
