@@ -95,13 +95,15 @@ def measured(seed: int, num: int, views: PredictedViews) -> dict[str, Any]:
     samples = [taken.samples[n] for n in kept]
     rotation_deg, translation_m = errors_of([p.world_from_camera for p in found.photos], _true(samples))
     centres = np.stack([matrix[:3, 3] for matrix in _true(taken.samples)])
+    lens = found.photos[0].camera
+    assert lens is not None, "COLMAP's model has one"
     return {
         "room": seed,
         "num_photos": num,
         "num_placed": len(kept),
         "rotation_deg": float(rotation_deg.max()),
         "translation_share": float(translation_m.max() / np.linalg.norm(np.diff(centres, axis=0), axis=1).sum()),
-        "focal_error": float(found.photos[0].camera.fx_px / FRONT3D_CAMERA.resized(*_PHOTO_SIZE).fx_px - 1),
+        "focal_error": float(lens.fx_px / FRONT3D_CAMERA.resized(*_PHOTO_SIZE).fx_px - 1),
         "cpu_s": round(seconds, 1),
         "sums": _fused(samples, list(found.photos), views),
     }
