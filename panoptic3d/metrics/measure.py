@@ -5,44 +5,36 @@ and ranks, result files and tables are the evaluation's.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Protocol, runtime_checkable
 
-import numpy as np
-from jaxtyping import Float32
-
 from panoptic3d.choices import object_named
-from panoptic3d.metrics.labelled import LabelledVoxels
-from panoptic3d.metrics.panoptic_quality import Truth
-from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
+from panoptic3d.metrics.measured_sample import MeasuredSample
+from panoptic3d.metrics.table import Table
 
 _HERE = "panoptic3d.metrics.measures"
 MEASURES = {"ap": f"{_HERE}:AP", "pq-scene": f"{_HERE}:PQ_SCENE", "depth": f"{_HERE}:DEPTH"}
 
 
-@dataclass(frozen=True, eq=False)
-class MeasuredSample:
-    """One image, as predicted and as it is."""
-
-    key: str
-    prediction: LabelledVoxels
-    truth: Truth
-    scores: Mapping[int, float] = field(default_factory=dict)  # by instance id; files of a folder have none
-    depth_m: Float32[np.ndarray, "h w"] | None = None  # predicted, at the photo's pixels; files of a folder have none
-    true_depth_m: Float32[np.ndarray, "h w"] | None = None
-    taxonomy: Taxonomy = FRONT3D_TAXONOMY
-
-
 @runtime_checkable
 class Measure(Protocol):
-    name: str
+    @property
+    def name(self) -> str: ...
 
     def score(self, sample: MeasuredSample) -> Mapping[str, Any] | None:
         """What `merge` needs of one image, as plain data for a line of JSON; None where there is nothing to measure."""
         ...
 
-    def merge(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, float]:
+    def merge(self, rows: Sequence[Mapping[str, Any]]) -> Mapping[str, Any]:
         """The numbers of the set, by the name under which a table shows them. `rows` may be empty."""
+        ...
+
+
+@runtime_checkable
+class TabledMeasure(Measure, Protocol):
+    """A measure that draws its own table; any other has a row for each number."""
+
+    def table(self, numbers: Mapping[str, Any]) -> Table:
+        """`numbers` as `merge` returned them for at least one image, and `num_samples`."""
         ...
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from panoptic3d.metrics.average_precision import MaskSet, OverlapTable, overlap_table, precision_of
 from panoptic3d.metrics.depth import DepthAlignment, depth_scores
 from panoptic3d.metrics.labelled import LabelledVoxels
-from panoptic3d.metrics.measure import MeasuredSample
+from panoptic3d.metrics.measured_sample import MeasuredSample
 from panoptic3d.metrics.scene_quality import scene_quality
 
 

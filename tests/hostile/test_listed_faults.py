@@ -23,12 +23,13 @@ import torch
 from panoptic3d.cli.main import main
 from panoptic3d.cli.process import Terminated
 from panoptic3d.data.predictions import prediction_path, read_prediction
-from panoptic3d.engine.evaluation.tables import Table, to_latex, to_markdown
+from panoptic3d.engine.evaluation.tables import to_latex, to_markdown
 from panoptic3d.engine.training.checkpoint import CHECKSUMS, TRAINING, Checkpoint, newest_intact, write_checkpoint
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.export.folder import write_folder_atomically
 from panoptic3d.files import sha256_of_file, write_bytes_atomically
 from panoptic3d.machine import commit
+from panoptic3d.metrics.table import Table
 from panoptic3d.models.checkpoints.folder import read_config_tree
 from panoptic3d.predictor.photos import load_photo
 from panoptic3d.structures.camera import Camera

@@ -40,6 +40,37 @@ def test_a_strangers_measure_has_its_rows_in_records_and_its_numbers_in_results(
     assert json.loads(out.read_text())["measures"]["ap"] == measured["ap"]
 
 
+_OF_OURS = """
+from panoptic3d.metrics.protocol import load_protocol
+from panoptic3d.metrics.quality_measure import PanopticReconstruction
+from panoptic3d.metrics.surface_measure import SurfaceMeasure
+from panoptic3d.metrics.surface_protocol import load_surface_protocol
+
+STRICT = PanopticReconstruction(load_protocol("strict"))
+DPA = SurfaceMeasure(load_surface_protocol("dpa"))
+"""
+
+
+def test_prq_and_surfaces_are_measures_with_the_numbers_of_their_own_options(
+    finished_workshop: Workshop,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture,
+) -> None:
+    (tmp_path / "measures_of_ours.py").write_text(_OF_OURS)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    names = ("measures_of_ours:STRICT", "measures_of_ours:DPA")
+    out = tmp_path / "out.json"
+    assert carry_out(finished_workshop.order(surfaces=("dpa",), measures=names, json=str(out))) == 0
+    result = json.loads(out.read_text())
+    assert result["measures"]["dpa"] == result["surfaces"]["dpa"]
+    assert all(result["measures"]["strict"][key] == result[key] for key in ("prq", "rsq", "rrq"))
+    assert all(result["measures"]["strict"][f"things {key}"] == result["things"][key] for key in ("prq", "rsq", "rrq"))
+    shown = capsys.readouterr().out
+    assert shown.count("dpa: surfaces") == 2
+    assert "strict: measure" in shown
+
+
 def test_truth_as_prediction_has_full_marks_and_a_shift_has_not(
     finished_workshop: Workshop,  # noqa: F811
     tmp_path: Path,

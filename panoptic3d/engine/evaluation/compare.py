@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from panoptic3d.engine.evaluation.result import sums_from_rows
-from panoptic3d.engine.evaluation.tables import Table, depth_source
+from panoptic3d.engine.evaluation.tables import depth_source
 from panoptic3d.errors import InputError
 from panoptic3d.files import read_file
 from panoptic3d.metrics.bootstrap import paired_test
+from panoptic3d.metrics.table import Table
 from panoptic3d.metrics.tally import Tally, scores_of
 
 

@@ -14,12 +14,12 @@ from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.data.splits import Split
 from panoptic3d.engine.evaluation.records import SampleRecord
-from panoptic3d.engine.evaluation.tables import Table
 from panoptic3d.engine.evaluation.truth import file_stamp
 from panoptic3d.errors import BadFileError, InputError
 from panoptic3d.export.scene_pixels import ScenePixels, pooled
 from panoptic3d.metrics.protocol import Protocol
 from panoptic3d.metrics.scene_quality import scene_quality
+from panoptic3d.metrics.table import Table
 from panoptic3d.metrics.tally import Tally, scores_of
 from panoptic3d.randomness import numpy_generator
 from panoptic3d.structures.sample import Sample

@@ -15,11 +15,13 @@ from PIL import Image
 from panoptic3d.engine.evaluation.pictures import front_view, top_view
 from panoptic3d.engine.evaluation.records import SampleRecord
 from panoptic3d.engine.evaluation.score import EvaluationPlan, labelled_of
-from panoptic3d.engine.evaluation.tables import Table, tables_of
+from panoptic3d.engine.evaluation.tables import tables_of
 from panoptic3d.engine.evaluation.truth import read_photo, read_true_frame
 from panoptic3d.errors import BadFileError
 from panoptic3d.files import write_text_atomically
 from panoptic3d.metrics.labelled import LabelledVoxels
+from panoptic3d.metrics.measure import Measure
+from panoptic3d.metrics.table import Table
 from panoptic3d.metrics.tally import scores_of
 
 _STYLE = """
@@ -37,12 +39,13 @@ def write_report(
     records: Sequence[SampleRecord],
     results: Sequence[Mapping[str, Any]],
     num_worst: int,
+    measures: Sequence[Measure] = (),
 ) -> None:
     """`plan` is None when records were scored again and no volume is at hand: then there are no pictures."""
     parts = [f"<h1>Evaluation</h1><p class=note>{_escape(_subtitle(results[0]))}</p>"]
     for result in results:
         parts.append(f"<h2>{_escape(result['protocol'])}</h2>")
-        parts += [_html_table(table) for table in tables_of(result)]
+        parts += [_html_table(table) for table in tables_of(result, measures)]
     if plan is not None:
         parts.append(_worst(plan, records, results[0]["protocol"], num_worst))
     page = f"<!doctype html><meta charset=utf-8><title>Evaluation</title><style>{_STYLE}</style>{''.join(parts)}\n"

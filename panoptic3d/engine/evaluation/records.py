@@ -2,29 +2,17 @@
 
 import json
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from panoptic3d.config import fingerprint
 from panoptic3d.errors import BadFileError, InputError, reading
 from panoptic3d.files import read_file, write_text_atomically
-from panoptic3d.metrics.diagnosis import Traits
-from panoptic3d.metrics.matching import Overlap
-from panoptic3d.metrics.panoptic_quality import SampleScore, ScoredSegment, match_again
-from panoptic3d.metrics.protocol import MatchingRule, Protocol
+from panoptic3d.metrics.protocol import Protocol
+from panoptic3d.metrics.quality_measure import ProtocolRecord, matched_again, measured_fingerprint, record_of, tree_of
 
 FORMAT = 2
 _PLAIN_FIELDS = ("key", "stamp", "failure", "bad_truth", "sensitivity", "surfaces", "voxels", "visibility")
-
-
-@dataclass(frozen=True)
-class ProtocolRecord:
-    """What one protocol saw in one image."""
-
-    fingerprint: str
-    score: SampleScore
-    traits: tuple[Traits, ...]
 
 
 @dataclass(frozen=True)
@@ -57,7 +45,7 @@ def to_line(record: SampleRecord) -> str:
         "failure": record.failure,
         "bad_truth": record.bad_truth,
         "warnings": record.warnings,
-        "protocols": {name: _protocol_tree(entry) for name, entry in record.protocols.items()},
+        "protocols": {name: tree_of(entry) for name, entry in record.protocols.items()},
         "sensitivity": record.sensitivity,
         "surfaces": record.surfaces,
         "voxels": record.voxels,
@@ -72,7 +60,7 @@ def from_line(line: str) -> SampleRecord:
     tree = json.loads(line)
     if tree.get("format") != FORMAT:
         raise InputError(f"a record of format {tree.get('format')!r} was found where {FORMAT} is known.")
-    protocols = {name: _protocol_record(entry) for name, entry in tree["protocols"].items()}
+    protocols = {name: record_of(entry) for name, entry in tree["protocols"].items()}
     kept = {key: tree[key] for key in _PLAIN_FIELDS}
     further = {"warnings": tuple(tree["warnings"]), "measures": tree.get("measures", {})}
     return SampleRecord(**kept, **further, protocols=protocols)
@@ -92,13 +80,6 @@ def write_records(path: Path, records: Iterable[SampleRecord]) -> None:
     write_text_atomically(path, "".join(f"{to_line(record)}\n" for record in records))
 
 
-def measured_fingerprint(protocol: Protocol) -> str:
-    """Of the rules that need volumes; name, matching and means can be changed afterwards."""
-    neutral = MatchingRule(rule="optimal", iou_above=0.0)
-    update = {"name": "", "summary": "", "matching": neutral, "mean_over": "classes_seen"}
-    return fingerprint(protocol.model_copy(update=update))
-
-
 def rescored(record: SampleRecord, protocols: Iterable[Protocol]) -> SampleRecord:
     """The same measurements under other rules of matching."""
     if record.bad_truth is not None:
@@ -113,16 +94,8 @@ def rescored(record: SampleRecord, protocols: Iterable[Protocol]) -> SampleRecor
                 f"the record of {record.key} holds measurements for {known} and none that {protocol.name} could use; "
                 "score the predictions."
             )
-        entries[protocol.name] = _matched_again(entry, protocol)
+        entries[protocol.name] = matched_again(entry, protocol)
     return replace(record, protocols=entries, sensitivity={})
-
-
-def _matched_again(record: ProtocolRecord, protocol: Protocol) -> ProtocolRecord:
-    old = record.score
-    if old.is_skipped:
-        return record
-    score = match_again(old.truth, old.prediction, old.overlaps, protocol)
-    return replace(record, score=replace(score, foreign_overlaps=old.foreign_overlaps))
 
 
 def _whole_lines(path: Path) -> Iterator[SampleRecord]:
@@ -140,37 +113,3 @@ def _whole_lines(path: Path) -> Iterator[SampleRecord]:
         yield record
     if len(lines) > 1 and not num_found:
         raise InputError(problem)
-
-
-def _protocol_tree(record: ProtocolRecord) -> dict[str, Any]:
-    score = record.score
-    return {
-        "fingerprint": record.fingerprint,
-        "skipped": score.is_skipped,
-        "truth": [list(asdict(s).values()) for s in score.truth],  # class, instance, voxels, ignored
-        "prediction": [list(asdict(s).values()) for s in score.prediction],
-        "overlaps": [list(asdict(o).values()) for o in score.overlaps],  # target, prediction, intersection, union
-        "foreign_overlaps": [list(asdict(o).values()) for o in score.foreign_overlaps],
-        "matches": [[o.truth, o.prediction] for o in score.matches],
-        "excused": list(score.excused),
-        "traits": [_rounded(asdict(t).values()) for t in record.traits],  # depth, pixels, hidden share
-    }
-
-
-def _protocol_record(tree: Mapping[str, Any]) -> ProtocolRecord:
-    overlaps = tuple(Overlap(*row) for row in tree["overlaps"])
-    by_pair = {(o.truth, o.prediction): o for o in overlaps}
-    score = SampleScore(
-        tuple(ScoredSegment(*row) for row in tree["truth"]),
-        tuple(ScoredSegment(*row) for row in tree["prediction"]),
-        overlaps,
-        tuple(by_pair[row[0], row[1]] for row in tree["matches"]),
-        tuple(tree["excused"]),
-        tuple(Overlap(*row) for row in tree["foreign_overlaps"]),
-        tree["skipped"],
-    )
-    return ProtocolRecord(tree["fingerprint"], score, tuple(Traits(*row) for row in tree["traits"]))
-
-
-def _rounded(values: Iterable[Any]) -> Sequence[Any]:
-    return [round(value, 4) if isinstance(value, float) else value for value in values]

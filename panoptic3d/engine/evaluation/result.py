@@ -10,13 +10,15 @@ import numpy as np
 from panoptic3d.config import fingerprint
 from panoptic3d.data.splits import Split
 from panoptic3d.engine.evaluation.records import SampleRecord
-from panoptic3d.engine.evaluation.surface import mean_surface, visibility_scores, voxel_scores
+from panoptic3d.engine.evaluation.surface import visibility_scores, voxel_scores
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.machine import commit, hardware
 from panoptic3d.metrics.bootstrap import intervals
 from panoptic3d.metrics.diagnosis import GROUPINGS, by_number_of_things, confusion, group_targets, targets_of
 from panoptic3d.metrics.measure import Measure
 from panoptic3d.metrics.protocol import Protocol
+from panoptic3d.metrics.quality_measure import PanopticReconstruction
+from panoptic3d.metrics.surface_measure import mean_surface
 from panoptic3d.metrics.tally import ClassScore, Quality, Tally, scores_of
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
@@ -39,9 +41,7 @@ def result_of(
     scored = [record for record in records if record.bad_truth is None]
     if not scored:
         raise Panoptic3dError(f"none of the {len(records)} images of the split has a ground truth that can be read.")
-    tallies = {record.key: record.protocols[protocol.name].score.tally for record in scored}
-    total = Tally.total(tallies.values())
-    scores = scores_of(total, protocol.mean_over, taxonomy)
+    scores = PanopticReconstruction(protocol, taxonomy).scores(record.protocols[protocol.name] for record in scored)
     per_scene = _sums_of_scenes(scored, protocol)
     of_scenes = intervals(np.stack(list(per_scene.values())), protocol.mean_over, LEVEL)
     failures = [{"key": r.key, **r.failure} for r in records if r.failure is not None]

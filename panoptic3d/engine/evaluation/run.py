@@ -36,6 +36,7 @@ from panoptic3d.metrics.labelled import NUM_CLASSES
 from panoptic3d.metrics.measure import Measure, load_measure
 from panoptic3d.metrics.perturbations import OracleName
 from panoptic3d.metrics.protocol import Protocol, load_protocol
+from panoptic3d.metrics.surface_measure import SurfaceMeasure
 from panoptic3d.metrics.surface_protocol import load_surface_protocol
 from panoptic3d.models.checkpoints.find import find_checkpoint
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
@@ -120,7 +121,7 @@ def carry_out(order: EvaluationOrder) -> int:
         for result, protocol in zip(results, protocols, strict=True):
             result["fusion"] = {"views": prq_apart(plan.predictions, records, protocol), "scene": scene}
     if distributed.is_main():
-        _write(order, plan, records, results)
+        _write(order, plan, records, results, measures)
     num_bad = results[0]["num_bad_truth"]
     if num_bad:
         first = results[0]["bad_truth"][0]
@@ -148,7 +149,7 @@ def _scored(
     chosen = (
         frozenset(split.keys[:: max(1, len(split) // order.num_sensitivity)]) if order.num_sensitivity else frozenset()
     )
-    surfaces = tuple(load_surface_protocol(name) for name in order.surfaces)
+    surfaces = tuple(SurfaceMeasure(load_surface_protocol(name)) for name in order.surfaces)
     plan = EvaluationPlan(data, _predictions(order, split), protocols, order.oracles, chosen, surfaces, measures)
     if order.is_anew and order.records_path is not None and distributed.is_main():
         order.records_path.unlink(missing_ok=True)
@@ -190,10 +191,11 @@ def _write(
     plan: EvaluationPlan | None,
     records: Sequence[SampleRecord],
     results: Sequence[dict[str, Any]],
+    measures: Sequence[Measure],
 ) -> None:
-    every_table = [table for result in results for table in tables_of(result)]
+    every_table = [table for result in results for table in tables_of(result, measures)]
     has_sensitivity = any(result["sensitivity"] for result in results)
-    shown = every_table if has_sensitivity else [*main_tables(results), *geometry_tables(results[0])]
+    shown = every_table if has_sensitivity else [*main_tables(results), *geometry_tables(results[0], measures)]
     shown = [*shown, *(tables_of_fusion(result["fusion"]) for result in results if "fusion" in result)]
     print(to_terminal(shown))
     if order.json is not None:
@@ -204,7 +206,7 @@ def _write(
     if order.latex is not None:
         write_text_atomically(order.latex, to_latex(main_tables(results)))
     if order.html is not None:
-        write_report(Path(order.html), plan, records, results, order.num_worst)
+        write_report(Path(order.html), plan, records, results, order.num_worst, measures)
 
 
 def _check_names(names: Sequence[str], what: str) -> None:

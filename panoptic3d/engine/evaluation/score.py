@@ -2,11 +2,10 @@
 
 import hashlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any
 
 from panoptic3d import distributed
 from panoptic3d.config import fingerprint
@@ -16,27 +15,23 @@ from panoptic3d.data.splits import Split
 from panoptic3d.data.volumes import Shape
 from panoptic3d.engine.evaluation.fused import FusedPredictions
 from panoptic3d.engine.evaluation.network import NetworkPredictions
-from panoptic3d.engine.evaluation.records import (
-    ProtocolRecord,
-    SampleRecord,
-    measured_fingerprint,
-    read_records,
-    to_line,
-    write_records,
-)
-from panoptic3d.engine.evaluation.surface import surface_rows, visibility_rows, voxel_rows
+from panoptic3d.engine.evaluation.records import SampleRecord, read_records, to_line, write_records
+from panoptic3d.engine.evaluation.surface import visibility_rows, voxel_rows
 from panoptic3d.engine.evaluation.truth import TrueFrame, file_stamp, read_true_frame, truth_stamp
 from panoptic3d.errors import BadFileError, InputError
-from panoptic3d.metrics.diagnosis import traits_of
 from panoptic3d.metrics.labelled import LabelledVoxels
-from panoptic3d.metrics.measure import Measure, MeasuredSample
+from panoptic3d.metrics.measure import Measure
+from panoptic3d.metrics.measured_sample import MeasuredSample
 from panoptic3d.metrics.panoptic_quality import Truth, score_sample
 from panoptic3d.metrics.perturbations import CHANGES, OracleName, with_oracle
 from panoptic3d.metrics.protocol import Protocol
-from panoptic3d.metrics.surface_protocol import SurfaceProtocol
+from panoptic3d.metrics.quality_measure import PanopticReconstruction
+from panoptic3d.metrics.surface_measure import SurfaceMeasure
+from panoptic3d.metrics.surface_pair import StoredField, SurfacePair
 from panoptic3d.metrics.voxel_iou import voxel_confusion
 from panoptic3d.models.finite import NotFiniteError
 from panoptic3d.resumable import Journal, Workers, resumable_map
+from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, FAR_VOX
 from panoptic3d.structures.taxonomy import Taxonomy
 
 _MIN_SAMPLES_A_WORKER = 4  # a process takes seconds to start
@@ -51,7 +46,7 @@ class EvaluationPlan:
     protocols: tuple[Protocol, ...]
     oracles: tuple[OracleName, ...] = ()
     sensitivity_keys: frozenset[str] = frozenset()  # images that are also scored with small changes
-    surfaces: tuple[SurfaceProtocol, ...] = ()
+    surfaces: tuple[SurfaceMeasure, ...] = ()
     measures: tuple[Measure, ...] = ()
 
     @cached_property
@@ -72,7 +67,7 @@ class EvaluationPlan:
             "protocols": {protocol.name: fingerprint(protocol) for protocol in self.protocols},
             "oracles": self.oracles,
             "sensitivity": key in self.sensitivity_keys,
-            "surfaces": {protocol.name: fingerprint(protocol) for protocol in self.surfaces},
+            "surfaces": {surface.name: fingerprint(surface.protocol) for surface in self.surfaces},
         }
         if self.measures:
             parts["measures"] = [repr(measure) for measure in self.measures]
@@ -152,32 +147,43 @@ def score_key(plan: EvaluationPlan, key: str) -> SampleRecord:
         prediction = with_oracle(prediction, truth.voxels, oracle)
     if not len(truth.voxels):
         record = replace(record, warnings=("empty_truth: no voxel of the ground truth carries a label",))
-    protocols = {}
-    for protocol in plan.protocols:
-        score = score_sample(prediction, truth, protocol, across_classes=True)
-        traits = traits_of(score, truth, frame.grid, frame.camera, frame.depth_m)
-        protocols[protocol.name] = ProtocolRecord(measured_fingerprint(protocol), score, traits)
+    sample = _measured(key, file, prediction, frame, plan.taxonomy)
+    qualities = [PanopticReconstruction(protocol, plan.taxonomy) for protocol in plan.protocols]
     changed = _changes(plan, prediction, truth) if key in plan.sensitivity_keys else {}
     voxels = voxel_rows(voxel_confusion(prediction, truth.voxels, truth.frustum.mask))
-    surfaces = {}
-    if plan.surfaces:
-        surfaces = surface_rows(file, frame.distance, frame.grid, plan.surfaces)
     return replace(
         record,
-        protocols=protocols,
+        protocols={quality.name: quality.record(sample) for quality in qualities},
         sensitivity=changed,
-        surfaces=surfaces,
+        surfaces={surface.name: surface.score(sample) for surface in plan.surfaces},
         voxels=voxels,
         visibility=visibility_rows(prediction, frame),
-        measures=_measured(plan, key, file, prediction, frame),
+        measures={measure.name: measure.score(sample) for measure in plan.measures},
     )
 
 
 def _measured(
-    plan: EvaluationPlan, key: str, file: PredictedVoxels, prediction: LabelledVoxels, frame: TrueFrame
-) -> dict[str, Mapping[str, Any] | None]:
-    sample = MeasuredSample(key, prediction, frame.truth, file.scores, file.depth_m, frame.depth_m, plan.taxonomy)
-    return {measure.name: measure.score(sample) for measure in plan.measures}
+    key: str, file: PredictedVoxels, prediction: LabelledVoxels, frame: TrueFrame, taxonomy: Taxonomy
+) -> MeasuredSample:
+    """Oracles exchange labels alone: surfaces are those of the file."""
+    surfaces = SurfacePair(
+        frame.grid,
+        StoredField(file.linear_index, file.distance_vox, DISTANCE_TRUNCATION_VOX),
+        file.linear_index[file.instance > 0],
+        StoredField(frame.distance.index, frame.distance.values, FAR_VOX),
+    )
+    return MeasuredSample(
+        key,
+        prediction,
+        frame.truth,
+        frame.grid,
+        frame.camera,
+        surfaces,
+        scores=file.scores,
+        depth_m=file.depth_m,
+        true_depth_m=frame.depth_m,
+        taxonomy=taxonomy,
+    )
 
 
 def labelled_of(voxels: PredictedVoxels) -> LabelledVoxels:

@@ -2,55 +2,36 @@
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from panoptic3d.errors import printable
+from panoptic3d.metrics.measure import Measure, TabledMeasure
+from panoptic3d.metrics.surface_measure import surface_table
+from panoptic3d.metrics.table import Table
 
 _HEADER = ("", "PRQ", "RSQ", "RRQ", "TP", "FP", "FN", "n")
 
 
-@dataclass(frozen=True)
-class Table:
-    title: str
-    header: Sequence[str]
-    rows: Sequence[Sequence[str]]
-    notes: Sequence[str] = ()
-
-
-def tables_of(result: Mapping[str, Any]) -> list[Table]:
+def tables_of(result: Mapping[str, Any], measures: Sequence[Measure] = ()) -> list[Table]:
     """The main table of a protocol, then what was measured beside it."""
-    parts = (geometry_tables, _group_tables, _sensitivity_table, _confusion_table)
-    return [_main_table(result), *(table for part in parts for table in part(result))]
+    parts = (_group_tables, _sensitivity_table, _confusion_table)
+    beside = [table for part in parts for table in part(result)]
+    return [_main_table(result), *geometry_tables(result, measures), *beside]
 
 
-def geometry_tables(result: Mapping[str, Any]) -> list[Table]:
+def geometry_tables(result: Mapping[str, Any], measures: Sequence[Measure] = ()) -> list[Table]:
     """Surfaces and measures, where they were asked for: the same for every protocol of PRQ."""
-    surfaces = [_surface_table(name, scores) for name, scores in result["surfaces"].items() if scores]
-    return surfaces + [_measure_table(name, numbers) for name, numbers in result.get("measures", {}).items()]
+    surfaces = [surface_table(name, scores) for name, scores in result["surfaces"].items() if scores]
+    by_name = {measure.name: measure for measure in measures}
+    measured = result.get("measures", {}).items()
+    return surfaces + [_measure_table(name, numbers, by_name.get(name)) for name, numbers in measured]
 
 
-def _measure_table(name: str, numbers: Mapping[str, Any]) -> Table:
+def _measure_table(name: str, numbers: Mapping[str, Any], measure: Measure | None) -> Table:
+    if isinstance(measure, TabledMeasure) and numbers["num_samples"]:
+        return measure.table(numbers)
     rows = [[label, f"{value:.4f}"] for label, value in numbers.items() if label != "num_samples"]
     return Table(f"{name}: measure", ("", "value"), rows, [f"over {numbers['num_samples']} images"])
-
-
-def _surface_table(name: str, scores: Mapping[str, Any]) -> Table:
-    labels = {
-        "chamfer": "Chamfer",
-        "chamfer_objects": "accuracy of the objects (CD-S)",
-        "accuracy": "accuracy",
-        "completeness": "completeness",
-        "normal_consistency": "normal consistency",
-        "sampling_floor": "Chamfer of a perfect surface",
-    }
-    rows = [[label, f"{scores[key]:.4f}"] for key, label in labels.items() if scores[key] is not None]
-    for at in scores["at"]:
-        rows.append([f"F at {at['threshold']:g}", f"{100 * at['f_score']:.2f}"])
-    notes = [f"mean over {scores['num_samples']} images; alignment: {scores['alignment']}"]
-    if scores["num_without_surface"]:
-        notes.append(f"{scores['num_without_surface']} without a surface: F is 0, distances are left out")
-    return Table(f"{name}: surfaces", ("", "value"), rows, notes)
 
 
 def main_tables(results: Sequence[Mapping[str, Any]]) -> list[Table]:
