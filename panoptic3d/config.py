@@ -1,7 +1,8 @@
 """Configs: frozen, typed, every unknown key refused with its path and a suggestion, and a fingerprint of what resulted.
 
 A component owns its config, a subclass of `Config`; a run's config is a tree of those. `load_config` reads YAML, follows
-`extends:` (a path beside the file, merged underneath), lays `--key.path value` overrides on top and validates once.
+`extends:` (a path beside the file, or the name of a packaged config; merged underneath), lays `--key.path value` overrides
+on top and validates once.
 """
 
 import difflib
@@ -19,6 +20,7 @@ from pydantic.fields import FieldInfo
 
 from panoptic3d.errors import ConfigError
 from panoptic3d.files import read_file
+from panoptic3d.packaged import packaged_config
 
 C = TypeVar("C", bound="Config")
 
@@ -89,7 +91,18 @@ def read_yaml_tree(path: str | os.PathLike[str], _seen: tuple[Path, ...] = ()) -
         return tree
     if not isinstance(parent, str):
         raise ConfigError(f"{path}: `extends` is {_kind_of(parent)}; give the path of another YAML file.")
-    return merged(read_yaml_tree(path.parent / parent, (*_seen, path.resolve())), tree)
+    return merged(read_yaml_tree(_parent_of(path, parent), (*_seen, path.resolve())), tree)
+
+
+def _parent_of(path: Path, name: str) -> Path:
+    beside, packaged = path.parent / name, packaged_config(name)
+    if beside.is_file():
+        return beside
+    if packaged is None:
+        raise ConfigError(
+            f"{path} extends {name!r}, which is neither a file beside it nor a packaged config such as clearview/tiny."
+        )
+    return packaged
 
 
 def parse_yaml(text: str, origin: str) -> Any:

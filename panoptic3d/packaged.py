@@ -18,16 +18,21 @@ def photos_folder() -> Path:
     return in_wheel if in_wheel.is_dir() else Path(__file__).resolve().parents[1] / "data" / "photos"
 
 
+def packaged_config(name: str) -> Path | None:
+    """The packaged config of a name such as `clearview/tiny` or `configs/clearview/tiny.yaml`, if there is one."""
+    folder = configs_folder()
+    named = folder / f"{name.removesuffix('.yaml').removeprefix('configs/')}.yaml"
+    return named if named.is_file() and folder in named.resolve().parents else None
+
+
 def find_config(name_or_path: str) -> Path:
     """A path to a YAML file as it is, or the packaged config of a name such as `clearview/tiny`."""
     path = Path(name_or_path)
     if path.is_file():
         return path
-    folder = configs_folder()
-    named = folder / f"{name_or_path.removesuffix('.yaml').removeprefix('configs/')}.yaml"
-    if named.is_file() and folder in named.resolve().parents:
+    if (named := packaged_config(name_or_path)) is not None:
         return named
-    names = ", ".join(_names(folder)) or "none"
+    names = ", ".join(_names(configs_folder())) or "none"
     raise ConfigError(
         f"there is no config {name_or_path!r}; give the path of a YAML file, or a packaged one ({names})."
     )

@@ -86,6 +86,11 @@ def test_scores_of_the_readme_are_those_of_the_results(repository: Path) -> None
     race = json.loads((repository / "eval" / "results" / "race-300.json").read_text())
     for name in ("clearview", "clearview at PanoRecon's budget", "PanoRecon (corrected)"):
         assert f"{100 * race['entrants'][name]['results']['strict']['prq']:.2f}" in text
+    row = re.search(r"\| 20 rooms of .*\| ([\d.]+) \| ([\d.]+) \|", text)
+    assert row is not None
+    for name, prq in zip(("any-camera", "tiny"), row.groups(), strict=True):
+        card = (repository / "panoptic3d" / "weights" / name / "MODEL_CARD.md").read_text()
+        assert re.search(rf"^\| strict \|.* {prq} \[", card, re.MULTILINE), f"{name}: {prq} is not the score of its card"
 
 
 def test_pages_of_results_are_those_of_the_json_files(repository: Path) -> None:

@@ -1,14 +1,17 @@
 """`panoptic3d train CONFIG [--key value ...]`, in one process or under torchrun."""
 
 import argparse
+import contextlib
 import logging
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from panoptic3d.engine.training.report import Progress
+
+_CLEAR_LINE = "\r\x1b[K"
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -54,9 +57,9 @@ def _carry_out(arguments: argparse.Namespace) -> int:
     if own.dry_run:
         print("\n".join(dry_run(config)))
         return 0
-    _show_log()
     keep_freed_memory()
-    return train(config, Resume(own.resume), _observer(), num_profiled)
+    with _shown_log():
+        return train(config, Resume(own.resume), _observer(), num_profiled)
 
 
 def _add_own_arguments(parser: argparse.ArgumentParser) -> None:
@@ -84,33 +87,43 @@ def _own_words(arguments: argparse.Namespace) -> tuple[argparse.Namespace, list[
     return argparse.Namespace(**merged), overrides
 
 
-def _show_log() -> None:
-    """Plain lines on stderr; on a terminal only what matters, because a progress line is drawn there."""
+@contextlib.contextmanager
+def _shown_log() -> Iterator[None]:
+    """Log lines of the main rank on stderr. A terminal has a progress line instead of the lines about steps."""
     from panoptic3d import distributed
+    from panoptic3d.engine.training.run import STEP_LINE
 
-    logger = logging.getLogger("panoptic3d")
-    logger.setLevel(logging.INFO)
-    handler = logging.StreamHandler(sys.stderr)
-    is_first = distributed.is_main_by_environment()
-    handler.setLevel(logging.INFO if is_first and not sys.stderr.isatty() else logging.WARNING)
+    logger, handler = logging.getLogger("panoptic3d"), logging.StreamHandler(sys.stderr)
+    handler.setLevel(logging.INFO if distributed.is_main_by_environment() else logging.WARNING)
     handler.setFormatter(logging.Formatter("%(message)s"))
+    if sys.stderr.isatty():
+        handler.setFormatter(logging.Formatter(f"{_CLEAR_LINE}%(message)s"))
+        handler.addFilter(lambda record: not hasattr(record, STEP_LINE))
+    level = logger.level
+    logger.setLevel(logging.INFO)
     logger.addHandler(handler)
+    try:
+        yield
+    finally:
+        logger.removeHandler(handler)
+        logger.setLevel(level)
 
 
 def _observer() -> "Callable[[Progress], None]":
-    """A line with the time that is left, on a terminal only."""
+    """The progress line of a terminal: step, loss, best PRQ, seconds a step, and ETA."""
     from panoptic3d import distributed
 
     if not sys.stderr.isatty() or not distributed.is_main_by_environment():
         return lambda progress: None
 
     def draw(progress: "Progress") -> None:
-        loss = "not finite" if progress.loss is None else f"loss {progress.loss:.4g}"
+        parts = [f"step {progress.step:,} of {progress.num_steps:,} ({progress.step / progress.num_steps:.0%})"]
+        parts.append("not finite" if progress.loss is None else f"loss {progress.loss:.4g}")
+        if progress.best_prq is not None:
+            parts.append(f"best PRQ {100 * progress.best_prq:.2f}")
         minutes, seconds = divmod(round(progress.seconds_left), 60)
-        left = f"{minutes // 60}:{minutes % 60:02}:{seconds:02} left"
+        parts += [f"{progress.seconds_a_step:.3g} s a step", f"ETA {minutes // 60}:{minutes % 60:02}:{seconds:02}"]
         end = "\n" if progress.step == progress.num_steps else ""
-        share = progress.step / progress.num_steps
-        line = f"step {progress.step:,} of {progress.num_steps:,} ({share:.0%}), {loss}"
-        print(f"\r\x1b[K{line}, {progress.samples_per_s:.3g} samples/s, {left}", end=end, file=sys.stderr, flush=True)
+        print(f"{_CLEAR_LINE}{', '.join(parts)}", end=end, file=sys.stderr, flush=True)
 
     return draw

@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from panoptic3d.cli import main
 from panoptic3d.data.front3d import Front3dFiles
 from panoptic3d.data.packed import pack
 from panoptic3d.data.packed.pack import Outcome, copy_splits, pack_root
@@ -234,6 +235,17 @@ def test_unpack_writes_the_released_layout(source: DataRoot, tmp_path: Path) -> 
         assert np.array_equal(before.truth.dense_weight(), after.truth.dense_weight())
     with pytest.raises(InputError, match="no packed 3D-Front"):
         unpack_root(again, tmp_path / "x", keys)
+
+
+def test_the_verb_that_unpacks_writes_the_splits_too(
+    repository: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packed = shutil.copytree(repository / "data" / "tiny", tmp_path / "packed")
+    (packed / "splits").mkdir()
+    (packed / "splits" / "own.txt").write_text("box-room-4/0001\r\n")
+    monkeypatch.setattr("panoptic3d.data.packed.unpack.unpack_root", lambda source, out, keys, watch: list(keys))
+    assert main(["data", "pack", str(packed), "--unpack", "--out", str(tmp_path / "out")]) == 0
+    assert (tmp_path / "out" / "splits" / "own.txt").read_bytes() == b"box-room-4/0001\r\n"
 
 
 def test_splits_go_along_with_their_checksums(source: DataRoot, tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ _STAGES = (StageConfig(name="maps", steps=40), StageConfig(name="joint", steps=6
 
 
 def _progress(step: int) -> Progress:
-    return Progress(step, 100, None, 1.0, 1.0)
+    return Progress(step, 100, None, None, 1.0, 1.0)
 
 
 def _planned(pace: Pace, seconds_left: float) -> list[int]:

@@ -1,4 +1,6 @@
+import re
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -37,6 +39,20 @@ def test_a_working_part_is_imported(monkeypatch: pytest.MonkeyPatch, tmp_path: P
     _part(monkeypatch, tmp_path, "surely_there", "answer = 42")
     assert optional.require("surely_there", "tracking").answer == 42
     assert optional.status("surely_there") == ("works", "version unknown")
+
+
+def test_every_extra_brings_the_package_for_which_it_is_named(repository: Path) -> None:
+    project = tomllib.loads((repository / "pyproject.toml").read_text())["project"]
+    extras = {
+        name: {re.split("[>=<\\[;]", need)[0] for need in needs}
+        for name, needs in project["optional-dependencies"].items()
+    }
+    named = set()
+    for part in optional.PARTS.values():
+        for extra in re.findall(r"panoptic3d\[(\w+)\]", part.how_to_get):
+            assert part.distribution in extras[extra]
+            named.add(extra)
+    assert extras.keys() - named == {"docs", "dev"}  # an extra that no part needs would do nothing
 
 
 def test_file_errors_survive_the_way_home_from_a_worker() -> None:

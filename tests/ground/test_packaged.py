@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from panoptic3d.config import read_yaml_tree
 from panoptic3d.errors import ConfigError
 from panoptic3d.packaged import configs_folder, find_config
 
@@ -32,6 +33,19 @@ def test_a_file_comes_before_a_name(tmp_path: Path, monkeypatch: pytest.MonkeyPa
 def test_an_unknown_name_lists_what_there_is(name: str) -> None:
     with pytest.raises(ConfigError, match="clearview/tiny, "):
         find_config(name)
+
+
+def test_a_config_extends_a_packaged_one_unless_a_file_lies_beside_it(tmp_path: Path) -> None:
+    own = tmp_path / "mine.yaml"
+    own.write_text("extends: clearview/debug\nfolder: runs/mine")
+    tree = read_yaml_tree(own)
+    assert (tree["method"], tree["folder"]) == ("clearview", "runs/mine")
+    (tmp_path / "clearview").mkdir()
+    (tmp_path / "clearview" / "debug").write_text("method: buol")
+    assert read_yaml_tree(own) == {"method": "buol", "folder": "runs/mine"}
+    own.write_text("extends: clearview/huge")
+    with pytest.raises(ConfigError, match="neither a file beside it nor a packaged config"):
+        read_yaml_tree(own)
 
 
 @pytest.mark.slow

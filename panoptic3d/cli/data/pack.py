@@ -33,7 +33,7 @@ def run(arguments: argparse.Namespace) -> int:
     source = open_root(arguments.root, "auto" if arguments.unpack else arguments.layout)
     keys = _keys(source, arguments.split)
     if arguments.unpack:
-        return _unpack(source, arguments.out, keys)
+        return _unpack(source, arguments.out, keys, arguments.split)
     return _pack(source, arguments, keys)
 
 
@@ -75,9 +75,11 @@ def _summary(figures: dict, path: object) -> str:
     return f"{states}; {sizes}{'' if share is None else f' ({share:.1%})'}; report: {path}"
 
 
-def _unpack(source: "DataRoot", out: str, keys: list[str]) -> int:
+def _unpack(source: "DataRoot", out: str, keys: list[str], splits: list[str] | None) -> int:
+    from panoptic3d.data.packed.pack import copy_splits
     from panoptic3d.data.packed.unpack import unpack_root
 
     written = unpack_root(source, out, keys, partial(with_progress, what="unpack"))
+    copy_splits(source, out, splits)
     print(f"{len(written)} samples in the released layout in {out}")
     return 0

@@ -113,7 +113,7 @@ def copy_splits(source: DataRoot, out: PathLike, names_or_paths: Sequence[str] |
     for split in (source.split(name) for name in names):
         assert split.path is not None
         target = Path(out) / "splits" / f"{split.name}.txt"
-        target.parent.mkdir(exist_ok=True)
+        target.parent.mkdir(parents=True, exist_ok=True)
         write_bytes_atomically(target, split.path.read_bytes())
         copies.append(target)
     return copies

@@ -15,16 +15,15 @@ from panoptic3d.engine.training.trainer import Trainer
 _MOMENTS = {"sgd": 1, "adam": 2, "adamw": 2}  # tensors of the optimizer for each parameter
 
 
-def plan_lines(trainer: Trainer, stages: Sequence[Stage]) -> list[str]:
-    """Config, data, stages with their parameters and memory, and one optimizer step of each stage in memory alone."""
+def plan_lines(trainer: Trainer, stages: Sequence[Stage], started: Sequence[str] = ()) -> list[str]:
+    """Config, data, initial weights (`started`), stages with their parameters and memory, and one step of each stage."""
     config, dataset = trainer.config, trainer.dataset
     data = data_facts(dataset)
     lines = [dump_yaml(config).rstrip(), "", f"fingerprint {fingerprint(config)}, device {trainer.device}"]
     lines.append(f"data: {len(dataset)} samples of {data['root']} ({data['layout']}, {data['sha256'][:12]})")
     if data["layout"] != "packed":
         lines.append("  each sample is read from six files: `panoptic3d data pack` first makes one small file of them")
-    if config.start_from is not None:
-        lines.append(f"weights: from {config.start_from}, which fit")
+    lines += [f"weights: {line}" for line in started]
     learnable = learnable_names(trainer.method)
     whole_s = 0.0
     for stage in stages:

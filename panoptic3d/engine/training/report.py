@@ -22,8 +22,9 @@ class Progress:
     step: int
     num_steps: int
     loss: float | None
-    samples_per_s: float
-    seconds_left: float
+    best_prq: float | None  # None before the first validation
+    seconds_a_step: float
+    seconds_left: float  # of the whole run: the ETA
 
 
 class StepLog:
@@ -35,7 +36,7 @@ class StepLog:
         self._num_applied = self._num_steps = self._num_samples = 0
         self._start_s = self._run_start_s = time.monotonic()
         self._start_cpu_s = time.process_time()
-        self._run_steps = self._run_samples = 0
+        self._run_steps = 0
         self._last: StepReport | None = None
 
     def add(self, report: StepReport) -> None:
@@ -43,10 +44,7 @@ class StepLog:
             self._sums[name] = self._sums.get(name, 0.0) + value
         self._num_applied += bool(report.terms)
         self._num_steps, self._run_steps = self._num_steps + 1, self._run_steps + 1
-        self._num_samples, self._run_samples = (
-            self._num_samples + report.num_samples,
-            self._run_samples + report.num_samples,
-        )
+        self._num_samples += report.num_samples
         self._last = report
 
     @property
@@ -59,12 +57,13 @@ class StepLog:
         self._start_cpu_s += cpu_seconds
         self._run_start_s += seconds
 
-    def progress(self, step: int, report: StepReport) -> Progress:
-        elapsed_s = time.monotonic() - self._run_start_s
-        left = (self._config.num_steps - step) * elapsed_s / self._run_steps
+    def progress(self, step: int, report: StepReport, standing: Standing) -> Progress:
+        a_step_s = (time.monotonic() - self._run_start_s) / self._run_steps
         loss = sum(report.terms.values()) if report.terms else None
-        rate = self._run_samples * distributed.world_size() / max(elapsed_s, 1e-9)
-        return Progress(step, self._config.num_steps, loss, rate, left)
+        best_prq = standing.best_prq if standing.best is not None else None
+        return Progress(
+            step, self._config.num_steps, loss, best_prq, a_step_s, (self._config.num_steps - step) * a_step_s
+        )
 
     def close(self, trainer: Trainer, standing: Standing) -> tuple[dict[str, float | int], str]:
         """Called by every rank: numbers for the trackers and a line for the log; then it starts again."""
@@ -102,8 +101,10 @@ class StepLog:
         parts = [f"{stage.name} {trainer.step - stage.start}/{stage.end - stage.start}", loss]
         if standing.best is not None:
             parts.append(f"best PRQ {100 * standing.best_prq:.2f}")
-        left = duration((stage.end - trainer.step) * whole)
-        return ", ".join([*parts, f"{whole:.3g} s a step", f"{left} left of the stage"])
+        eta = f"ETA {duration((stage.end - trainer.step) * whole)}"
+        if stage.end < trainer.config.num_steps:
+            eta += f" of the stage, {duration((trainer.config.num_steps - trainer.step) * whole)} of the run"
+        return ", ".join([*parts, f"{whole:.3g} s a step", eta])
 
 
 def final_report(trainer: Trainer, standing: Standing) -> dict[str, Any]:

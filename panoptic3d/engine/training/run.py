@@ -35,6 +35,7 @@ from panoptic3d.randomness import seed_everything
 from panoptic3d.tracking.tracker import Tracker
 
 _LOG = logging.getLogger(__name__)
+STEP_LINE = "is_step_line"  # attribute of log records about steps, which a terminal replaces by its progress line
 Observer = Callable[[Progress], None]
 
 
@@ -87,8 +88,8 @@ def dry_run(config: TrainingConfig) -> list[str]:
     _settle(config)
     assert config.folder is not None, "the command line gives one"
     run = _Run(config, RunFolder(Path(config.folder)), device, StopRequest(), lambda progress: None)
-    start_from(config, run.trainer.method.network)
-    return plan_lines(run.trainer, run.stages)
+    started = start_from(config, run.trainer.method.network)
+    return plan_lines(run.trainer, run.stages, started)
 
 
 def choose_device(config: TrainingConfig) -> torch.device:
@@ -165,7 +166,8 @@ class _Run:
             self._saved_step = self.trainer.step
             _LOG.info("goes on from %s", found)
         else:
-            start_from(self.config, self.trainer.method.network)
+            for line in start_from(self.config, self.trainer.method.network):
+                _LOG.info(line)
             self.trainer.enter(self.stages[0])
         if distributed.is_main():
             for path in checkpoints.set_aside(self.folder.checkpoints, found):
@@ -190,7 +192,7 @@ class _Run:
             self.log.add(report)
             if trainer.step % config.log_every == 0:
                 self._write_log()
-            self.observe(self.log.progress(trainer.step, report))
+            self.observe(self.log.progress(trainer.step, report, self.standing))
             if self._close_step(report.must_stop):
                 return True
         return False
@@ -268,7 +270,7 @@ class _Run:
     def _write_log(self) -> None:
         numbers, line = self.log.close(self.trainer, self.standing)
         self.tracker.numbers(self.trainer.step, numbers)
-        _LOG.info(line)
+        _LOG.info(line, extra={STEP_LINE: True})
 
     def _finish(self) -> None:
         if distributed.is_main():

@@ -1,6 +1,5 @@
 """Where the weights of a run begin: those of another run's network, all or some."""
 
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -12,21 +11,18 @@ from panoptic3d.engine.training.growing import grown_weights
 from panoptic3d.errors import InputError
 from panoptic3d.models.checkpoints.find import shipped_checkpoints
 
-_LOG = logging.getLogger(__name__)
 
-
-def start_from(config: TrainingConfig, network: nn.Module) -> None:
-    """`config.start_from`, if there is any. What its file lacks keeps what was drawn, and the log says what."""
+def start_from(config: TrainingConfig, network: nn.Module) -> list[str]:
+    """Load `config.start_from`, if there is any; return lines for the log. Tensors that its file lacks stay as they are."""
     if config.start_from is None:
-        return
+        return []
     path = shipped_checkpoints().get(config.start_from, Path(config.start_from))
-    weights = read_weights(path)
+    weights, lines = read_weights(path), list[str]()
     if config.start_from_slots is not None:
         weights = _of_slots(weights, config.start_from_slots, path)
     if config.start_from_smaller:
         weights, grown = grown_weights(weights, network.state_dict())
-        for name in grown:
-            _LOG.info("%s has grown: what is new begins at 0", name)
+        lines += [f"{name} has grown: new channels begin at 0" for name in grown]
     try:
         missing, unknown = network.load_state_dict(weights, strict=False)
     except RuntimeError as error:
@@ -35,7 +31,8 @@ def start_from(config: TrainingConfig, network: nn.Module) -> None:
         raise InputError(
             f"start_from {path} holds {len(unknown)} weights that the network lacks, such as {unknown[0]}."
         )
-    _LOG.info("starts from %s%s", path, f"; {len(missing)} weights are new, such as {missing[0]}" if missing else "")
+    new = f"; {len(missing)} tensors are new, such as {missing[0]}" if missing else ""
+    return [*lines, f"starts from {path}: {len(weights)} tensors fit{new}"]
 
 
 def _of_slots(weights: Mapping[str, Tensor], slots: tuple[str, ...], path: Path) -> dict[str, Tensor]:
