@@ -37,7 +37,7 @@ _WEIGHT_STRIDE = 8  # a share over 160,000 voxels is known to a thousandth
 @dataclass(frozen=True)
 class Limits:
     """Where sound ends. 18 real 3D-Front frames have at least 97.8 % of their pixels on surfaces, 98.9 % same class, 99.9 %
-    same instance, 99.8 % same weight (docs/conventions.md).
+    same instance, 99.8 % same weight (docs/experiments/2026-11-21-released-frames.md).
     """
 
     min_on_surface: float = 0.90
@@ -62,7 +62,7 @@ def check_sample(sample: Sample, limits: Limits, is_mask_sound: bool = True) -> 
     """The problems between files that are each sound by themselves.
 
     Signed fields (Matterport3D) are registered too loosely by the release itself to be held to limits of registration
-    (docs/conventions.md). `is_mask_sound` is False where the mask has been found foreign already.
+    (docs/experiments/2026-11-21-released-frames.md). `is_mask_sound` is False where the mask has been found foreign already.
     """
     truth = sample.truth
     if truth is None:  # it serves the 2D stage; `verify` asks whether the others have none either

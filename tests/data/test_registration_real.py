@@ -1,4 +1,4 @@
-"""The released data as measured: the figures of docs/conventions.md."""
+"""The released data as measured: the figures of docs/experiments/2026-11-21-released-frames.md."""
 
 from pathlib import Path
 

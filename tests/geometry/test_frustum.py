@@ -58,7 +58,7 @@ def test_coarse_grid_points_are_the_centres_of_their_cells() -> None:
 
 @pytest.mark.real
 def test_frustum_of_the_camera_overlaps_the_released_mask(real_root) -> None:
-    """The released mask is itself half a voxel off the surfaces (docs/conventions.md), hence not 1."""
+    """Not 1: the released mask is half a voxel off the surfaces (docs/experiments/2026-11-21-released-frames.md)."""
     with np.load(real_root / "front3d" / "frustum_mask.npz", allow_pickle=False) as archive:
         released = torch.from_numpy(archive["mask"][::-1, ::-1].copy())
     grid, camera = FRONT3D_GRID, FRONT3D_CAMERA
