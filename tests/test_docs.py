@@ -90,7 +90,9 @@ def test_scores_of_the_readme_are_those_of_the_results(repository: Path) -> None
     assert row is not None
     for name, prq in zip(("any-camera", "tiny"), row.groups(), strict=True):
         card = (repository / "panoptic3d" / "weights" / name / "MODEL_CARD.md").read_text()
-        assert re.search(rf"^\| strict \|.* {prq} \[", card, re.MULTILINE), f"{name}: {prq} is not the score of its card"
+        assert re.search(rf"^\| strict \|.* {prq} \[", card, re.MULTILINE), (
+            f"{name}: {prq} is not the score of its card"
+        )
 
 
 def test_pages_of_results_are_those_of_the_json_files(repository: Path) -> None:
