@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from importlib.resources import files
 from typing import Any
 
+from panoptic3d.viewer.anew import call_with_length
+
 _LEVEL = 4
 _NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # a clear pixel
 
@@ -28,6 +30,7 @@ def scene_page(
     """
     x, y, z = facts["up"]
     shown = {"camera": facts["camera"], "focus_m": focus_m, "up": [x, -y, -z], "unsure_below": unsure_below}
+    shown["anew"] = call_with_length(facts)
     return _filled(
         _asset("page.html"),
         {

@@ -6,21 +6,26 @@ import hashlib
 import io
 import json
 import os
+import shlex
 import shutil
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 from importlib.resources import files
 from pathlib import Path
 
 import numpy as np
 import pytest
+import trimesh
 from PIL import Image
 
 from panoptic3d.predictor.scene_folder import scene_files
 from panoptic3d.viewer.page import scene_page
 from tests.export.tiny import make_tiny_scene
 from tests.viewer.browser import Browser, find_chromium
+
+_TIMES = "\u00d7"  # between sizes
 
 
 def test_the_bundle_is_made_from_the_source_that_lies_beside_it(repository: Path) -> None:
@@ -55,7 +60,10 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     if chromium is None:
         pytest.skip("needs Chromium (chromium, chromium-browser or google-chrome on the PATH)")
     folder = tmp_path_factory.mktemp("page")
-    (folder / "index.html").write_bytes(scene_files(make_tiny_scene(), "tiny")["index.html"])
+    photo = {"file": "living room.jpg", "size": [128, 96]}
+    scene = make_tiny_scene()
+    scene = replace(scene, provenance={**scene.provenance, "photo": photo})
+    (folder / "index.html").write_bytes(scene_files(scene, "tiny")["index.html"])
     with Browser(chromium, folder) as browser:
         browser.open((folder / "index.html").as_uri())
         browser.wait_for("window.panoptic3d && window.panoptic3d.ready")
@@ -178,6 +186,110 @@ def test_labels_boxes_and_measured_lengths_lie_over_the_picture(page: Browser) -
     assert 0.5 < lengths[0] < 0.9  # the sofa is 0.8 m wide
     page.evaluate("document.getElementById('measure').click()")
     assert page.evaluate("panoptic3d.lengths()") == []
+
+
+def _measure_across(page: Browser, name: str) -> list[list[float]]:
+    """A length from left to right over the middle of a segment, as it is seen now; where was clicked."""
+    page.evaluate("document.getElementById('measure').click()")
+    places = page.evaluate(f"panoptic3d.pixelsOf('{name}')")
+    rows = sorted({y for _, y in places})
+    row = sorted(place for place in places if place[1] == rows[len(rows) // 2])
+    page.click(*row[0])
+    page.click(*row[-1])
+    return [row[0], row[-1]]
+
+
+def _type_length(page: Browser, text: str) -> str:
+    """And what the page says of it, where it says something."""
+    page.evaluate(
+        f"document.getElementById('true-length').value = '{text}'; document.getElementById('set-length').click()"
+    )
+    return page.evaluate("document.getElementById('length-wrong').textContent")
+
+
+@pytest.mark.slow
+def test_a_known_length_scales_the_page_and_says_the_call_for_the_scene(page: Browser) -> None:
+    page.evaluate("panoptic3d.look('photo'); panoptic3d.select('sofa-7'); document.getElementById('boxes').click()")
+    before, pixels = page.evaluate("panoptic3d.facts('sofa-7')"), page.evaluate("panoptic3d.pixelsOf('sofa-7')")
+    ends = _measure_across(page, "sofa-7")
+    (length,) = page.evaluate("panoptic3d.lengths()")
+    for wrong in ("", "long", "-1", "0", "1e9", "0.011", "NaN"):
+        assert _type_length(page, wrong), wrong
+    assert page.evaluate("panoptic3d.scale()") == 1
+    assert _type_length(page, "1,5") == ""
+    factor = 1.5 / length
+    assert page.evaluate("panoptic3d.scale()") == pytest.approx(factor)
+    assert page.evaluate("panoptic3d.lengths()") == [pytest.approx(1.5)]
+    after = page.evaluate("panoptic3d.facts('sofa-7')")
+    for name in ("size_m", "box_min_m", "box_max_m", "distance_m"):
+        assert np.allclose(after[name], factor * np.array(before[name])), name
+    size = f" {_TIMES} ".join(f"{value:.2f}" for value in after["size_m"])
+    assert size in page.evaluate("document.getElementById('picked').innerText")
+    assert size in page.evaluate("[...document.querySelectorAll('.tag')].map((tag) => tag.textContent).join('|')")
+    assert page.evaluate("panoptic3d.pixelsOf('sofa-7')") == pixels  # it is seen from as much farther away
+    assert f"{_TIMES} {factor:#.4g}" in page.evaluate("document.getElementById('scale-told').textContent")
+    words = shlex.split(page.evaluate("document.getElementById('command').textContent"))
+    assert words[:4] == ["panoptic3d", "predict", "living room.jpg", "--known-length"]
+    x1, y1, x2, y2, metres = map(float, words[4].split(","))
+    assert metres == 1.5
+    area = page.evaluate("document.getElementById('view').getBoundingClientRect().toJSON()")
+    shown = min(area["width"] / 64, area["height"] / 48)  # pixels of the page for one of the photo in the page
+    for (x, y), end in zip(ends, ((x1, y1), (x2, y2)), strict=True):
+        across, down = (x - area["left"] - area["width"] / 2) / shown, (y - area["top"] - area["height"] / 2) / shown
+        assert np.allclose(end, (2 * (across + 32) - 0.5, 2 * (down + 24) - 0.5), atol=0.2)
+    page.evaluate("document.getElementById('as-predicted').click()")
+    assert page.evaluate("panoptic3d.scale()") == 1
+    assert np.allclose(page.evaluate("panoptic3d.facts('sofa-7').size_m"), before["size_m"])
+    assert page.evaluate("document.getElementById('command').hidden")
+    page.evaluate("document.getElementById('measure').click(); document.getElementById('boxes').click()")
+    assert page.evaluate("document.getElementById('known').hidden")
+    assert page.errors == []
+
+
+def _saved_glb(page: Browser) -> bytes:
+    page.evaluate(
+        "URL.createObjectURL = (blob) => ((window.saved = blob), 'data:,'); document.getElementById('save-glb').click()"
+    )
+    text = page.evaluate(
+        "saved.arrayBuffer().then((b) => btoa([...new Uint8Array(b)].map((c) => String.fromCharCode(c)).join('')))"
+    )
+    return base64.b64decode(text)
+
+
+def _bounds(glb: bytes) -> np.ndarray:
+    return trimesh.load_scene(io.BytesIO(glb), file_type="glb").bounds
+
+
+def _size_of(glb: bytes, name: str) -> np.ndarray:
+    nodes = json.loads(glb[20 : 20 + int.from_bytes(glb[12:16], "little")])["nodes"]
+    return np.array(next(node["extras"]["size_m"] for node in nodes if node["name"] == name))
+
+
+@pytest.mark.slow
+def test_the_saved_glb_has_the_scale_of_the_page(page: Browser) -> None:
+    page.evaluate("panoptic3d.look('photo')")
+    before = _saved_glb(page)
+    _measure_across(page, "sofa-7")
+    (length,) = page.evaluate("panoptic3d.lengths()")
+    _type_length(page, "2")
+    after = _saved_glb(page)
+    page.evaluate("document.getElementById('as-predicted').click(); document.getElementById('measure').click()")
+    assert np.allclose(_bounds(after), _bounds(before) * 2 / length, rtol=1e-4)
+    assert np.allclose(_size_of(after, "sofa-7"), _size_of(before, "sofa-7") * 2 / length)
+
+
+@pytest.mark.slow
+def test_a_length_that_the_photo_does_not_show_is_told_by_two_other_points(page: Browser) -> None:
+    page.evaluate("panoptic3d.look('plan'); panoptic3d.select(null)")
+    _measure_across(page, "sofa-7")  # its top, which lies above the camera
+    _type_length(page, "3")
+    assert "two other points" in page.evaluate("document.getElementById('scale-told').textContent")
+    words = shlex.split(page.evaluate("document.getElementById('command').textContent"))
+    x1, y1, x2, y2, _ = map(float, words[4].split(","))
+    assert min(x1, x2, y1, y2) >= 0
+    assert max(x1, x2) <= 127
+    assert max(y1, y2) <= 95
+    page.evaluate("document.getElementById('as-predicted').click(); document.getElementById('measure').click()")
 
 
 @pytest.mark.slow

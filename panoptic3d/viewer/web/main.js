@@ -1,8 +1,10 @@
 // The page of one scene. Its data lies in <script type="application/..."> elements; docs/scenes-on-disk.md says what it can do.
 import * as THREE from "three";
+import { scaledGlb } from "./glb.js";
 import { Model } from "./model.js";
 import { Overlay } from "./overlay.js";
 import { Panel } from "./panel.js";
+import { TrueLength } from "./true_length.js";
 import { Views } from "./views.js";
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
@@ -11,7 +13,7 @@ const canvas = $("view");
 const stage = $("stage");
 const model = new Model();
 const scene = new THREE.Scene();
-let renderer, views, overlay;
+let renderer, views, overlay, trueLength;
 let isDrawPlanned = false;
 let selected = null;
 let isMeasuring = false;
@@ -152,6 +154,7 @@ function measureAt(x, y) {
   const hit = model.hit(rayAt(x, y));
   if (!hit) return say("there is no surface");
   const length = overlay.measure(hit.point);
+  trueLength.measured(overlay.lastEnds());
   say(length === null ? "first end set; choose the second" : `${length.toFixed(2)} metres`);
   draw();
 }
@@ -160,9 +163,19 @@ function setMeasuring(isOn) {
   isMeasuring = isOn;
   $("measure").setAttribute("aria-pressed", isOn);
   stage.classList.toggle("measuring", isOn);
-  if (!isOn) overlay.forgetMeasures();
+  if (!isOn) {
+    overlay.forgetMeasures();
+    trueLength.measured(null);
+  }
   say(isOn ? "measuring: choose two points; by the keyboard, turn them to the middle of the picture and press Enter" : "measuring ended");
   draw();
+}
+
+function scaled(ratio) {
+  overlay.scaleBy(ratio);
+  panel.tell(selected);
+  views.scaleBy(ratio);
+  changed();
 }
 
 function toggle(id, name, isOn = $(id).getAttribute("aria-pressed") !== "true") {
@@ -325,7 +338,7 @@ function listen(glb) {
   click("hide", hideSelected);
   click("turn", () => (isTurning ? stopTurning() : startTurning()));
   click("full", fullscreen);
-  click("save-glb", () => save(new Blob([glb], { type: "model/gltf-binary" }), `${document.title}.glb`));
+  click("save-glb", () => save(new Blob([scaledGlb(glb, model.scale)], { type: "model/gltf-binary" }), `${document.title}.glb`));
   click("save-png", savePicture);
   click("theme", () => {
     const root = document.documentElement;
@@ -369,6 +382,8 @@ window.panoptic3d = {
   stopTurning,
   view: () => ({ kind: views.kind, position: views.camera.position.toArray(), target: views.controls.target.toArray() }),
   onScreen: () => views.camera.updateMatrixWorld() || model.points().map((point) => point.project(views.camera)).every(({ x, y }) => Math.abs(x) <= 1 && Math.abs(y) <= 1),
+  scale: () => model.scale,
+  facts: (name) => model.parts.get(name).extras,
   lengths: () => overlay.measures.children.map((line) => line.userData.length),
   pixelsOf: renderedPixels,
 };
@@ -378,6 +393,7 @@ function makeRenderer() {
   renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
   views = new Views(canvas, facts, model, draw);
   overlay = new Overlay($("tags"), scene, model);
+  trueLength = new TrueLength(model, facts, { scaled, say });
   const light = new THREE.DirectionalLight(0xffffff, 1.1);
   light.position.set(0.3, 0.5, 1);
   views.camera.add(light);

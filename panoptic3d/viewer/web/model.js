@@ -38,6 +38,7 @@ export class Model {
     this.box = new THREE.Box3();
     this.mode = "photo";
     this.photo = null;
+    this.scale = 1; // of what is shown to what was predicted
   }
 
   async load(bytes) {
@@ -55,6 +56,17 @@ export class Model {
     }
     const image = gltf.parser.json.images?.[0];
     if (image) this.photo = new Blob([await gltf.parser.getDependency("bufferView", image.bufferView)], { type: image.mimeType });
+  }
+
+  // All lengths `scale` times as predicted; the photo's camera stays at the origin.
+  scaleTo(scale) {
+    const ratio = scale / this.scale;
+    this.scale = scale;
+    for (const part of this.parts.values()) {
+      for (const { mesh } of part.layers) mesh.geometry.scale(ratio, ratio, ratio);
+      part.extras = scaledExtras(part.extras, ratio);
+    }
+    this.box.set(this.box.min.multiplyScalar(ratio), this.box.max.multiplyScalar(ratio));
   }
 
   names() {
@@ -119,6 +131,27 @@ export class Model {
     return ray.intersectObjects(this.meshes(), false)[0] ?? null;
   }
 
+  seen() {
+    return [...this.parts.values()].flatMap((part) => part.layers).filter((layer) => layer.isSeen).map((layer) => layer.mesh);
+  }
+
+  // What the photo shows, hidden by the visitor or not.
+  seenFrom(ray) {
+    const caster = new THREE.Raycaster();
+    caster.ray.copy(ray);
+    return caster.intersectObjects(this.seen(), false)[0] ?? null;
+  }
+
+  // A hundred of the points of the largest mesh that the photo shows.
+  seenPoints() {
+    const positions = this.seen().map((mesh) => mesh.geometry.getAttribute("position")).sort((a, b) => b.count - a.count);
+    const largest = positions[0];
+    const step = Math.max(1, Math.floor((largest?.count ?? 0) / 100));
+    const found = [];
+    for (let i = 0; i < (largest?.count ?? 0); i += step) found.push(new THREE.Vector3().fromBufferAttribute(largest, i));
+    return found;
+  }
+
   boxOf(names) {
     const box = new THREE.Box3();
     for (const name of names) {
@@ -138,6 +171,13 @@ export class Model {
     }
     return found;
   }
+}
+
+// Lengths of a segment's facts, as its glTF node has them.
+export function scaledExtras(extras, ratio) {
+  const scaled = (value) => (Array.isArray(value) ? value.map(scaled) : value * ratio);
+  const lengths = Object.entries(extras).filter(([name, value]) => name.endsWith("_m") && value !== null);
+  return { ...extras, ...Object.fromEntries(lengths.map(([name, value]) => [name, scaled(value)])) };
 }
 
 // Whole numbers become metres once, so that whatever is computed here is in metres.

@@ -63,13 +63,22 @@ export class Overlay {
     if (this.ends.length < 2) return null;
     const [one, other] = this.ends;
     this.ends = [];
-    const geometry = new THREE.BufferGeometry().setFromPoints([one, other]);
-    const line = new THREE.Line(geometry, new THREE.LineBasicMaterial({ color: 0xc43d00, depthTest: false }));
-    line.renderOrder = 2;
-    line.userData = { length: one.distanceTo(other), middle: one.clone().add(other).multiplyScalar(0.5) };
-    this.measures.add(line);
+    this.measures.add(ruler(one, other));
     this.refresh();
-    return line.userData.length;
+    return one.distanceTo(other);
+  }
+
+  scaleBy(ratio) {
+    for (const end of this.ends) end.multiplyScalar(ratio);
+    const lines = this.measures.children.map(({ userData: { ends } }) => ruler(...ends.map((end) => end.multiplyScalar(ratio))));
+    this.measures.clear();
+    if (lines.length) this.measures.add(...lines);
+    this.refresh();
+  }
+
+  // Of the length measured last; null while its second end is missing.
+  lastEnds() {
+    return this.ends.length ? null : this.measures.children.at(-1)?.userData.ends ?? null;
   }
 
   forgetMeasures() {
@@ -77,6 +86,14 @@ export class Overlay {
     this.measures.clear();
     this.refresh();
   }
+}
+
+function ruler(one, other) {
+  const geometry = new THREE.BufferGeometry().setFromPoints([one, other]);
+  const line = new THREE.Line(geometry, new THREE.LineBasicMaterial({ color: 0xc43d00, depthTest: false }));
+  line.renderOrder = 2;
+  line.userData = { ends: [one, other], length: one.distanceTo(other), middle: one.clone().add(other).multiplyScalar(0.5) };
+  return line;
 }
 
 function box(low, high, color) {

@@ -52,8 +52,17 @@ export class Views {
     this.lens(2 * Math.atan(Math.max(tall, wide / this.camera.aspect)) * (180 / Math.PI));
     this.camera.up.set(0, 1, 0); // as the photographer held it
     this.camera.position.set(0, 0, 0);
-    this.controls.target.set(0, 0, -Math.max(0.5, this.facts.focus_m[2]));
+    this.controls.target.set(0, 0, -Math.max(0.5, this.facts.focus_m[2] * this.model.scale));
     this.controls.update();
+  }
+
+  // After the scene has become larger or smaller: what is looked at looks as before, but whoever stands in it keeps his height.
+  scaleBy(ratio) {
+    if (this.kind === "walk" && !this.isMoved) return this.look("walk");
+    this.camera.position.multiplyScalar(ratio);
+    this.controls.target.multiplyScalar(ratio);
+    this.controls.update();
+    this.draw();
   }
 
   stand(ahead) {
