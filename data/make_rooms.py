@@ -52,5 +52,5 @@ if __name__ == "__main__":
     arguments = parser.parse_args()
     make_sample(arguments.workers)
     if arguments.hashes:
-        for name in ("rooms-v1", "rooms-v2"):
+        for name in ("rooms-v1", "rooms-v2", "rooms-views-v1"):
             print(make_hashes(name, arguments.hashes, arguments.workers))

@@ -45,12 +45,17 @@ class Room:
 
 def read_room(data: DataRoot, name: str, num_views: int, views: PredictedViews | None) -> Room:
     """Without predictions the scenes are the truth, with ids that say nothing across views."""
-    keys = [key for key in data.split(None).keys if key.startswith(f"{name}/")][:num_views]
+    keys = [key for key in data.split(None).keys if key.startswith(f"{name}/")]
+    return read_views(data, keys[:num_views], views)
+
+
+def read_views(data: DataRoot, keys: Sequence[str], views: PredictedViews | None) -> Room:
+    """Of one room."""
     samples = [data.read(key) for key in keys]
     scenes = [
         _true_scene(sample, seed) if views is None else views.scene(sample) for seed, sample in enumerate(samples)
     ]
-    return Room(name, samples, [read_true_frame(data, key) for key in keys], scenes)
+    return Room(keys[0].partition("/")[0], samples, [read_true_frame(data, key) for key in keys], scenes)
 
 
 def measured(
