@@ -1,4 +1,4 @@
-"""Nine real frames of one home that overlap, alone and fused. One home carries no claim: the numbers are printed as they are."""
+"""Nine real frames of one home that overlap, alone and fused. One home carries no claim: the numbers are printed only."""
 
 from collections.abc import Iterable
 from pathlib import Path
