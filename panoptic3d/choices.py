@@ -31,7 +31,7 @@ class Choice:
     default: str  # of a mapping without a name
 
     def config_kinds(self) -> list[type[Config]]:
-        """Of the short names, for suggestions."""
+        """The config classes of the short names, for suggestions."""
         return [component_of(self.what, name, self.known).config_kind for name in self.known]
 
     def __get_pydantic_core_schema__(self, source: Any, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:

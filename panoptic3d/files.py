@@ -29,7 +29,7 @@ except ImportError:  # Windows: what a killed writer left is known by its age on
 _PARTIAL = re.compile(r"\.partial-[a-z0-9_]{8}")
 _RETIRED_PREFIX = ".retired-"
 _STALE_S = 24 * 3600.0  # without file locks, a partial file older than this counts as abandoned
-MOST_BYTES = 2 << 30  # of a file that is read at once: no file of ours has as many
+MOST_BYTES = 2 << 30  # limit for a file that is read at once; our own files are smaller
 _NO_ROOM = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -74,7 +74,7 @@ def claimed(folder: Path, name: str, is_patient: bool = False) -> Iterator[bool]
             return
         if lock is None or _is_same(path, lock):
             break
-        os.close(lock)  # of a file that its last owner has deleted
+        os.close(lock)  # the previous owner has deleted the lock file
     try:
         yield True
     finally:

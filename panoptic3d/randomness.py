@@ -44,7 +44,7 @@ def capture_random_state() -> dict[str, Any]:
             "gauss": float(gauss),
         },
         "torch": torch.get_rng_state(),
-        # Of this process's device alone: asking the others would make a context, and so memory, on each of them.
+        # Only the current device: querying the others would create a CUDA context on each, which takes memory.
         "cuda": [torch.cuda.get_rng_state()] if torch.cuda.is_available() else [],
     }
 

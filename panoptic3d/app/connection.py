@@ -15,7 +15,7 @@ _HEAD_BYTES = 32_768
 
 
 def make_server(app: App, limits: Limits) -> uvicorn.Server:
-    """Of an application in its guard."""
+    """The uvicorn server of an application that is wrapped in its guard."""
     logging.getLogger("python_multipart").setLevel(logging.CRITICAL)  # its remarks on broken forms are in the answers
 
     class Limited(Connection):

@@ -12,7 +12,7 @@ from typing import Any
 from panoptic3d.app.jobs import Order
 from panoptic3d.errors import Panoptic3dError
 
-_LOADED, _PREDICTED = 0.1, 0.6  # of the whole, on a CPU
+_LOADED, _PREDICTED = 0.1, 0.6  # progress after these stages, as fractions of the time on a CPU
 
 
 class ProcessRunner:

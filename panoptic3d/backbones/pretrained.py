@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from panoptic3d.errors import BadFileError, InputError
 
 _NOT_OF_A_TRUNK = ("fc.", "classifier.", "head.")
-_COUNTER = "num_batches_tracked"  # of norms that learn; frozen ones count nothing
+_COUNTER = "num_batches_tracked"  # buffer of trainable batch norms; frozen ones have none
 
 
 def load_torchvision_weights(trunk: nn.Module, file: str) -> None:

@@ -59,7 +59,7 @@ class TrunkConfig(Config):
 
     @property
     def channels(self) -> tuple[int, int, int, int]:
-        """Of the four maps, fine to coarse."""
+        """Number of channels of the four maps, fine to coarse."""
         raise NotImplementedError
 
     @property

@@ -46,7 +46,7 @@ def explain(is_json: bool) -> int:
 
 
 def explanations(device: torch.device, backend: str) -> Iterator[Explanation]:
-    """Of sets as methods have them, from thin surfaces to whole grids."""
+    """Explain typical voxel sets of the methods, from thin surfaces to whole grids."""
     for plan_name, plan, writes in _plans(device):
         for channels in _CHANNELS:
             for purpose in ("training", "prediction"):

@@ -61,7 +61,7 @@ def main(words: Sequence[str] | None = None) -> int:
 
 
 def _call(words: Sequence[str]) -> int:
-    """A verb is done when what it printed is out: a full disk behind `> FILE` would otherwise swallow it without a word."""
+    """Run a verb and flush its output. Without the flush a full disk behind `> FILE` would lose the output silently."""
     try:
         arguments = build_parser(words).parse_args(words)
         code = arguments.run(arguments) or 0

@@ -73,7 +73,7 @@ def read_slabs(path: PathLike, key: str, expected: Expected) -> Iterator[np.ndar
 
 
 def array_names(path: PathLike) -> frozenset[str]:
-    """Of the arrays in an npz."""
+    """Names of the arrays in an npz file."""
     with reading(path, "an npz archive"), _open_archive(path) as archive:
         return frozenset(name.removesuffix(".npy") for name in archive.namelist())
 
@@ -88,7 +88,7 @@ def read_npy(path: PathLike, expected: Expected) -> np.ndarray:
 
 
 def array_of(tensor: Tensor, what: str) -> np.ndarray:
-    """Of any device; bfloat16, which numpy does not have, as float32. `what` begins the sentence on any other tensor."""
+    """The tensor as a numpy array, from any device; bfloat16 becomes float32. `what` names the tensor in error messages."""
     if tensor.layout != torch.strided or tensor.is_meta or tensor.is_complex() or tensor.is_quantized:
         found = f"{tensor.dtype} {tensor.layout} {tuple(tensor.shape)} on {tensor.device}"
         raise InputError(f"{what} in memory is a dense tensor of real numbers, this is {found}; convert it.")

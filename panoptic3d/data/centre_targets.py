@@ -16,7 +16,7 @@ SMALL_PX = 4096  # a thing of fewer pixels counts more among the classes
 
 @dataclass(frozen=True, eq=False)
 class CentreTargets:
-    """Of one image. Rows and columns are those of the image, also in the centres."""
+    """Training targets of one image. Centres are in rows and columns of the image."""
 
     semantic: Int64[Tensor, "h w"]
     semantic_weight: Float32[Tensor, "h w"]

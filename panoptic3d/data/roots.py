@@ -41,7 +41,7 @@ class DataRoot:
 
     @property
     def taxonomy(self) -> Taxonomy:
-        """Of its samples; a packed root has that of the layout that was packed."""
+        """Taxonomy of the samples; a packed root keeps that of its source."""
         return (
             layout_of(check_manifest(self.path)["layout"]).taxonomy if self.layout == "packed" else self.kind.taxonomy
         )
@@ -137,7 +137,7 @@ def check_manifest(root: Path) -> dict:
 
 @functools.lru_cache(maxsize=64)
 def _promised_taxonomy(root: Path) -> Taxonomy | None:
-    """Of a packed root; None where it has no manifest."""
+    """Taxonomy in the manifest of a packed root; None without a manifest."""
     return layout_of(check_manifest(root)["layout"]).taxonomy if (root / MANIFEST).exists() else None
 
 

@@ -34,7 +34,7 @@ class Sight:
     segment: Int64[np.ndarray, "h w"]
 
     def deepest_nearby(self, size: int = 3) -> Float[np.ndarray, "h w"]:
-        """Of each pixel and those around it; minus infinity where nothing is known."""
+        """Largest depth of each pixel and its neighbours; minus infinity where all are unknown."""
         return ndimage.maximum_filter(np.where(np.isfinite(self.depth_m), self.depth_m, -np.inf), size)
 
     def pixels_of(self, points_m: Float[np.ndarray, "n 3"]) -> tuple[np.ndarray, Bool[np.ndarray, " n"]]:

@@ -42,7 +42,7 @@ class _Surface:
 
 
 def _surfaces(depth_m: np.ndarray, segment: np.ndarray, is_thing: np.ndarray) -> Iterator[_Surface]:
-    """Of a segment each piece between depth edges; small pieces go to the large one beside them."""
+    """Divide each segment at depth edges; small pieces join the large piece beside them."""
     piece = pieces(depth_m)
     for number, box in enumerate(ndimage.find_objects(segment + 1, max_label=len(is_thing))):
         if box is None or not is_thing[number]:

@@ -12,7 +12,7 @@ _STEEPEST = 1.8  # a distance grows by at most 1 a voxel, and noise; steeper is 
 _LEAST_TRUST = 0.02
 _ALONE = 0.15  # trust in a plane that fewer than two neighbours see too: it mixes two surfaces, or is on an edge
 _SECOND_DIFFERENCE = 1.65  # median size of the second difference of noise with deviation 1
-_EXACT_VOX = 0.01  # less noise than this is left alone
+_EXACT_VOX = 0.01  # with less noise than this, distances are not smoothed
 _REACH = 3.3  # times the noise: distances of the same plane agree within it
 _TURN = (5.0, 0.15, 0.8)  # normals of the same plane agree within noise times the first, radians, between the others
 
@@ -57,7 +57,7 @@ def _differences(space: FreeSpace, points: np.ndarray) -> tuple[np.ndarray, np.n
 
 
 def _slope_of_length_one(after: np.ndarray, before: np.ndarray) -> np.ndarray:
-    """Of the eight gradients that one-sided differences make, the one nearest to length 1: it looks at one surface only."""
+    """One-sided differences give eight gradients; take that of length nearest to 1, because it sees one surface only."""
     squared = np.square(before).T, np.square(after).T
     best, chosen = np.full(len(after), np.inf), np.zeros(len(after), np.uint8)
     for corner in range(8):

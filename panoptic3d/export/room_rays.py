@@ -20,7 +20,7 @@ _LEAST_SHARE = 0.4  # of the wall's pixels in a bin: where fewer lie on the plan
 
 @dataclass(frozen=True, eq=False)
 class RoomRays:
-    """Of each plane of the room and each pixel."""
+    """Depth at which the ray of each pixel meets each plane of the room."""
 
     depth_m: Float[np.ndarray, "p h w"]  # infinite where the ray does not meet the plane
     is_there: Bool[np.ndarray, "p h w"]  # False where the plane goes on but the wall does not

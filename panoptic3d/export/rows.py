@@ -13,12 +13,12 @@ def lengths(vectors: Real[np.ndarray, "n k"]) -> Float[np.ndarray, " n"]:
 
 
 def directions(vectors: Float[np.ndarray, "n k"]) -> Float[np.ndarray, "n k"]:
-    """Of length 1, but for vectors of next to none."""
+    """Vectors normalised to length 1; vectors shorter than 1e-9 stay short."""
     return vectors / np.maximum(lengths(vectors), 1e-9)[:, None]
 
 
 def of_corners(values: Float[np.ndarray, "v k"], corners: Int64[np.ndarray, "f c"]) -> Float[np.ndarray, "f k"]:
-    """Of each face the sum over its corners."""
+    """Sum of a value over the corners of each face."""
     total = values.take(corners[:, 0], axis=0)
     for corner in corners.T[1:]:
         total += values.take(corner, axis=0)

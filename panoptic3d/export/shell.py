@@ -47,7 +47,7 @@ class _Groups:
 
 
 def make_shell(space: FreeSpace) -> Shell | None:
-    """None where no edge leads from free space into a shell."""
+    """The surface between free space and a shell around it. None if no grid edge crosses it."""
     free_end, shell_end, axis, is_up = _edges(space)
     if not len(free_end):
         return None

@@ -37,7 +37,7 @@ def smoothed(
     moved, count = vertices.copy(), np.maximum(np.asarray(corners.sum(axis=1)), 1)
     for _ in range(_VERTEX_STEPS):
         middle = of_corners(moved, faces) / 3
-        # of each face: its normal times how far it lies along it, and the square of the normal, summed at its corners
+        # per face: normal times offset, and the products of the normal's components; both summed at the corners
         along = normal * dots(normal, middle)[:, None]
         squares = normal[:, [0, 0, 0, 1, 1, 2]] * normal[:, [0, 1, 2, 1, 2, 2]]
         told = corners @ np.concatenate((along, squares), axis=1)

@@ -168,7 +168,7 @@ def _pairs(
 
 
 def _angles(vertices: np.ndarray, edge: np.ndarray, faces: np.ndarray) -> np.ndarray:
-    """Of each face around its edge, from a direction that is common to all faces of the edge."""
+    """Angle of each face around its edge, from a direction that all faces of the edge share."""
     middle = (vertices[edge[:, 0]] + vertices[edge[:, 1]]) / 2
     along = vertices[edge[:, 1]] - vertices[edge[:, 0]]
     third = vertices[faces.sum(axis=1) - edge.sum(axis=1)] - middle

@@ -16,7 +16,7 @@ _FLATTEST = 0.3  # a gradient that is shorter has no direction worth to be lengt
 
 @dataclass(frozen=True, eq=False)
 class SurfaceOffsets:
-    """Of the voxels of one grid that are nearer to the surface than `reach_vox`."""
+    """Offsets to the surface, for the voxels of one grid that are nearer to it than `reach_vox`."""
 
     row_at: Int32[np.ndarray, "x y z"]  # -1 where there is none
     distance_vox: Float32[np.ndarray, " n"]
@@ -72,7 +72,7 @@ class SurfaceOffsets:
 
 
 def nearest_value(volume: np.ndarray, index: Float64[np.ndarray, "m 3"], outside: int | float = 0) -> np.ndarray:
-    """Of the grid point nearest to each continuous index; `outside` beyond the grid."""
+    """Value of the grid point nearest to each continuous index; `outside` beyond the grid."""
     at = np.floor(index + 0.5).astype(np.int64)
     is_inside = _is_inside(at, volume.shape)
     found = volume.ravel()[_flat(np.where(is_inside[:, None], at, 0), volume.shape)]
@@ -80,7 +80,7 @@ def nearest_value(volume: np.ndarray, index: Float64[np.ndarray, "m 3"], outside
 
 
 def _slope(here: np.ndarray, after: np.ndarray, before: np.ndarray) -> Float[np.ndarray, " n"]:
-    """Of the distance on the voxel's own side of the surface.
+    """Slope of the distance on the voxel's own side of the surface.
 
     Within a voxel of the surface one neighbour may be on the other side: the greater one never is. Farther away the truncated
     end of the field may be near: the smaller neighbour never has it.

@@ -24,7 +24,7 @@ class MatchingConfig(Config):
     max_negative_iou: float
     num_sampled: int
     positive_share: float
-    keeps_best: bool  # of every truth the best anchor counts, however little it overlaps
+    keeps_best: bool  # the best anchor of each true box is a positive, however little it overlaps
 
 
 class AnchorMatchingConfig(MatchingConfig):

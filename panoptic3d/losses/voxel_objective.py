@@ -73,7 +73,7 @@ FAITHFUL_OBJECTIVE = {"occupancy_256": "averaged-first", "semantic_256_weight": 
 def voxel_terms(
     levels: Iterable[LabelledLevel], targets: Sequence[VoxelTargets], config: VoxelObjectiveConfig
 ) -> dict[str, Tensor]:
-    """Every term of the levels that are there, weighted, under its name in the log; their sum is the objective."""
+    """Weighted loss terms of all given levels, by the names that the log uses. Their sum is the loss."""
     terms = {}
     for level, target in zip(levels, targets, strict=True):
         terms |= level_terms(level, target, config)

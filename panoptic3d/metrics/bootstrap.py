@@ -25,7 +25,7 @@ class Interval:
 
 @dataclass(frozen=True)
 class PairedTest:
-    """Of the difference B - A on the same scenes."""
+    """Bootstrap of the difference B - A on the same scenes."""
 
     difference: float
     interval: Interval

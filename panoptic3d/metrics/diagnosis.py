@@ -25,7 +25,7 @@ _MARGIN_M = 0.05  # the shell of a visible surface is labelled up to a voxel beh
 
 @dataclass(frozen=True)
 class Traits:
-    """Of one target, in the order of the score's targets."""
+    """Properties of one target, in the order of the score's targets."""
 
     depth_m: float  # median over its voxels
     num_pixels: int  # that the image shows of it

@@ -39,7 +39,7 @@ def surface_counts(
     mask: Bool[np.ndarray, "x y z"],
     iso_vox: float = 1.0,
 ) -> Int64[np.ndarray, "2 5"]:
-    """Of one image: true voxels, those that are found, those found by their own class; predicted ones, those of them that are
+    """Counts of one image: true voxels, those found, those found with the right class; predicted ones, those of them that are
     right. Labelled voxels nearer than the iso level and inside of the mask count.
     """
     sides = []

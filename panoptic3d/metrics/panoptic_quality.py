@@ -27,7 +27,7 @@ class Truth:
 
     @classmethod
     def from_sample(cls, sample: Sample, known: Frustum | None = None) -> "Truth":
-        """Of a sample with 3D ground truth. A frustum that is known already is used again if the sample's is the same."""
+        """Truth of a sample with 3D ground truth. The `known` frustum is reused if the sample's is the same."""
         if sample.truth is None:
             raise ValueError(f"{sample.key} was read without its volumes and cannot be scored")
         pixels = PixelLabels(sample.semantic_2d.cpu().numpy(), sample.instance_2d.cpu().numpy())

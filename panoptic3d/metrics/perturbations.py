@@ -45,7 +45,7 @@ def with_oracle(prediction: LabelledVoxels, truth: LabelledVoxels, name: OracleN
 
 
 def _true_classes(prediction: LabelledVoxels, truth: LabelledVoxels) -> np.ndarray:
-    """Of an instance: the class of most of its nearest true voxels; of a stuff voxel: that of its own nearest one."""
+    """True classes: for an instance the majority over its nearest true voxels, for a stuff voxel that of its nearest one."""
     nearest = truth.semantic[_nearest(prediction, truth)].astype(np.int64)
     ids, slot = np.unique(prediction.instance, return_inverse=True)
     votes = np.bincount(slot * NUM_CLASSES + nearest, minlength=len(ids) * NUM_CLASSES).reshape(-1, NUM_CLASSES)

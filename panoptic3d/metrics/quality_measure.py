@@ -53,7 +53,7 @@ class PanopticReconstruction:
 
 
 def measured_fingerprint(protocol: Protocol) -> str:
-    """Of the rules that need volumes; name, matching and means can be changed afterwards."""
+    """Fingerprint of the rules that need volumes; name, matching, and means can be changed afterwards."""
     neutral = MatchingRule(rule="optimal", iou_above=0.0)
     update = {"name": "", "summary": "", "matching": neutral, "mean_over": "classes_seen"}
     return fingerprint(protocol.model_copy(update=update))

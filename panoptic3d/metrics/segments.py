@@ -84,7 +84,7 @@ def _passes(rule: PixelMajority, num_pixels: int, majority: int) -> bool:
 
 
 def _pixel_census(pixels: PixelLabels) -> dict[int, tuple[int, int, int]]:
-    """Of every instance id but 0, ascending: number of pixels, majority class and class of the first pixel."""
+    """For each instance id above 0: number of pixels, majority class, and class of the first pixel."""
     ids, first, slot = np.unique(pixels.instance, return_index=True, return_inverse=True)
     semantic = pixels.semantic.ravel().astype(np.int64)
     votes = np.bincount(slot.ravel() * 256 + semantic, minlength=len(ids) * 256).reshape(-1, 256)
@@ -124,7 +124,7 @@ def _first_classes(voxels: LabelledVoxels, ids: np.ndarray, slot: np.ndarray) ->
     stored = ((nx - 1 - i) * ny + (ny - 1 - j)) * nz + k
     order = np.argsort(stored)[::-1]
     first = np.zeros(len(ids), dtype=np.int64)
-    first[slot[order]] = order  # of several writes the last one stays: the smallest stored index
+    first[slot[order]] = order  # the last of several writes wins, which is the smallest stored index
     return voxels.semantic[first].astype(np.int64)
 
 

@@ -39,7 +39,7 @@ class SurfacePair:
 
     @cached_property
     def predicted_points(self) -> tuple[SurfacePoints, SurfacePoints]:
-        """Of everything, and of things alone."""
+        """Predicted surface points: of everything, and of things alone."""
         field, is_thing = self.prediction.dense(self.grid.shape), np.zeros(self.grid.shape, dtype=bool)
         is_thing.reshape(-1)[self.thing_index] = True
         return points_of_field(field, self.grid), points_of_field(field, self.grid, is_thing)

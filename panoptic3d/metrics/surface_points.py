@@ -68,7 +68,7 @@ def sample_mesh(
 def points_of_field(
     distance_vox: Float[np.ndarray, "x y z"], grid: VoxelGrid, is_wanted: Bool[np.ndarray, "x y z"] | None = None
 ) -> SurfacePoints:
-    """Of an unsigned field: each grid point nearer than one voxel, moved down the gradient by its distance.
+    """Surface points of an unsigned field: each grid point nearer than one voxel, moved down the gradient by its distance.
 
     Points where the gradient vanishes, in the middle between two sheets, say nothing and are left out.
     """

@@ -97,6 +97,6 @@ def scores_of(tally: Tally, mean_over: MeanOver, taxonomy: Taxonomy = FRONT3D_TA
 
 
 def _mean(scores: Iterable[ClassScore]) -> Quality:
-    """Of no class: 0."""
+    """Mean quality over classes; 0 without any class."""
     table = np.array([(s.prq, s.rsq, s.rrq) for s in scores]).reshape(-1, 3)
     return Quality(*(float(value) for value in (table.mean(axis=0) if len(table) else np.zeros(3))))

@@ -22,7 +22,7 @@ class VoxelConfusion:
         return VoxelConfusion(self.counts + other.counts)
 
     def class_iou(self) -> dict[int, float]:
-        """Of every class but empty space that occurs on either side."""
+        """IoU of each class that occurs in prediction or truth, without empty space."""
         hits = np.diag(self.counts)
         union = self.counts.sum(axis=0) + self.counts.sum(axis=1) - hits
         return {c: float(hits[c] / union[c]) for c in range(1, len(hits)) if union[c]}
@@ -54,7 +54,7 @@ def voxel_confusion(
     mask: Bool[np.ndarray, "x y z"],
     iso_vox: float = 1.0,
 ) -> VoxelConfusion:
-    """Of surface voxels (|distance| below the iso level) inside of the mask; all else is empty. No thickening."""
+    """Confusion of surface voxels (|distance| below the iso level) in the mask; all others are empty. No thickening."""
     sides = []
     for voxels in (truth, prediction):
         keep = voxels.where((voxels.distance_vox < np.float32(iso_vox)) & mask.reshape(-1)[voxels.linear_index])

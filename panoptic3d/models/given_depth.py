@@ -45,7 +45,7 @@ class FittedDepth:
 
 
 def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any]]:
-    """Of one image. The network's maps first take the scale of a metric depth, so that what lies behind the visible surface
+    """Use a given depth for one image. All maps first take the scale of a metric depth, so that hidden surfaces
     moves along with it; then what was measured takes the place of what was believed, and how the camera stands follows.
     """
     own_m = seen.rays.depth_m[0]

@@ -10,7 +10,7 @@ from panoptic3d.structures.given_depth import SceneHint
 
 
 def with_hint(seen: Seen, hint: SceneHint) -> tuple[Seen, dict[str, Any]]:
-    """Of one image; and what scene.json says of it. A known length comes first: it makes the network's own depth metric, to
+    """Use a hint for one image; also returns facts for scene.json. A known length comes first: it makes the depth metric, to
     which a depth without a scale is fitted.
     """
     facts: dict[str, Any] = {}

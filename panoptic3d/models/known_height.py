@@ -12,7 +12,7 @@ _RULES = PlaneRules(least_points=200)
 
 
 def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any]]:
-    """Of one image: all maps by the factor that puts the floor, as the network sees it, `height_m` below the camera."""
+    """Scale all maps of one image so that the predicted floor is `height_m` below the camera."""
     own_m, source = _own_height(seen)
     if own_m is None:
         raise InputError(
@@ -24,7 +24,7 @@ def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any
 
 
 def _own_height(seen: Seen) -> tuple[float | None, str]:
-    """Of the lowest level plane that is seen: nothing of a room lies below its floor, and classes alone may be wrong."""
+    """Predicted height above the lowest visible level plane: nothing lies below the floor, and classes may be wrong."""
     points = points_of(seen)
     lower = points[len(points) // 2 :].reshape(-1, 3)
     planes = {"the floor's pixels": floor_plane(points[pixels_of_floor(seen).cpu()], _RULES)}

@@ -14,7 +14,7 @@ _LEAST_M = 0.02  # in the network's own scene: nearer points say nothing about a
 
 
 def with_known_length(seen: Seen, length: KnownLength) -> tuple[Seen, dict[str, Any]]:
-    """Of one image: all maps by the factor that makes the distance, as the network sees it, the true one."""
+    """Scale all maps of one image so that the predicted distance between the two pixels is the true one."""
     camera, depth_m = seen.rays.cameras[0], seen.rays.depth_m[0].double().cpu()
     way = seen.fitted.from_photo.then(PixelMap.between(seen.fitted.cameras[0], camera))
     pixels = torch.tensor([way.at(end) for end in length.ends_px], dtype=torch.float64)

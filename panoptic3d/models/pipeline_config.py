@@ -23,7 +23,7 @@ Channels = tuple[int, int, int, int]
 
 
 class SlotConfig(Config):
-    """Of any filling but a trunk."""
+    """Base config of all fillings except trunks."""
 
     name: str
 
@@ -39,7 +39,7 @@ class FitSlot(SlotConfig):
 class PanopticSlot(SlotConfig):
     @property
     def num_query_channels(self) -> int:
-        """Of what is compared with voxels, for methods that find instances so."""
+        """Channels of the query embeddings, for methods that compare them with voxels."""
         return 0
 
 
@@ -70,7 +70,7 @@ class NeckConfig(Config):
 
 
 def slot(name: str, default: str) -> Choice:
-    """Of a field of a method's config; `default` is the filling of a mapping that names none."""
+    """Annotation of a config field that is a slot. `default` is the filling of a mapping without a `name`."""
     return Choice(name, FILLINGS[name], default)
 
 
@@ -100,7 +100,7 @@ class PipelineConfig(Config):
 
     @property
     def channels(self) -> Channels:
-        """Of the pyramid's maps, from fine to coarse."""
+        """Channels of the pyramid's maps, from fine to coarse."""
         if self.neck is not None:
             width = self.neck.width
             return width, width, width, width
@@ -124,11 +124,11 @@ class PipelineConfig(Config):
         return self
 
     def component(self, name: str) -> Any:
-        """The class that fills a slot. Whether a stranger's may be imported was asked when the config was read."""
+        """The class that fills a slot. Reading the config has checked already that its package is trusted."""
         return component_of(name, getattr(self, name).name, FILLINGS[name], trust=(EVERYBODY,))
 
     def build(self) -> Pipeline[Any, Any, Any, Any]:
-        """With weights as torch draws them; in evaluation mode."""
+        """Build the pipeline with random initial weights, in evaluation mode."""
         trunk: Trunk = self.component("trunk").built(self.trunk)
         others = {name: self.component(name) for name in self.SLOTS if name != "trunk"}
         if self.neck is not None:

@@ -16,7 +16,7 @@ _BELOW_M, _MOST_BELOW = 0.1, 0.05  # where more of what was measured lies so far
 
 
 def pixels_of_floor(seen: Seen) -> Bool[Tensor, "h w"]:
-    """Of one image, at the pixels of its depth. Nowhere for methods that do not tell classes of pixels."""
+    """Floor pixels of one image, at the size of its depth map. Empty for methods without pixel classes."""
     depth_m, logits = seen.rays.depth_m[0], seen.panoptic.maps.get(_CLASSES)
     if logits is None:
         return torch.zeros_like(depth_m, dtype=torch.bool)
@@ -32,7 +32,7 @@ def points_of(seen: Seen) -> Float[Tensor, "h w 3"]:
 
 
 def measured_floor(seen: Seen, is_measured: Bool[Tensor, "h w"], rules: PlaneRules) -> Plane | None:
-    """Of the floor's pixels that were measured. None where they show no level plane, or one below which there is more."""
+    """Floor plane from measured floor pixels. None if they show no level plane, or if other pixels lie below it."""
     points, is_measured = points_of(seen), is_measured.cpu()
     plane = floor_plane(points[pixels_of_floor(seen).cpu() & is_measured], rules)
     if plane is None:

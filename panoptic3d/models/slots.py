@@ -78,7 +78,7 @@ class RayEstimate:
 
     @property
     def known_spread(self) -> Float[Tensor, "b h w"] | None:
-        """Of the log depth (the scale of a Laplace distribution), for methods that say how sure they are."""
+        """Spread of the log depth (the scale of a Laplace distribution), for methods that predict it."""
         return None
 
     def scaled(self, factor: float) -> "RayEstimate":
@@ -93,7 +93,7 @@ class RayEstimate:
         return replace(self, depth_m=depth_m)
 
     def standing_on(self, floor: Plane) -> "RayEstimate":
-        """Of one image, where the floor is known. Methods that say nothing of it beside their depth stay as they are."""
+        """Use a known floor plane for one image. Methods without a floor of their own return the estimate unchanged."""
         return self
 
 

@@ -64,7 +64,7 @@ def read_camera_file(path: Path) -> CameraPlace:
 
 
 def camera_beside(photo: Path) -> GivenCamera | None:
-    """Of `room.json` beside `room.jpg`. A file that says nothing of a camera is somebody else's."""
+    """The camera in `room.json` beside `room.jpg`. A JSON file without a camera is ignored."""
     try:
         path = photo.with_suffix(".json")
         if not path.is_file():
@@ -72,7 +72,7 @@ def camera_beside(photo: Path) -> GivenCamera | None:
         tree = _read(path)
     except BadFileError:
         return None
-    except (OSError, ValueError):  # of a name that no file can have: reading the photo says so
+    except (OSError, ValueError):  # an impossible file name; reading the photo reports it
         return None
     return _camera_in(tree, path)
 

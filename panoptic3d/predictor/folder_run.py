@@ -192,7 +192,7 @@ def _predict_claimed(
             try:
                 writing.out.mkdir(parents=True, exist_ok=True)
                 is_mine = claims.enter_context(claimed(writing.out, order.scene, is_patient=elsewhere is None))
-            except OSError:  # a place that takes nothing says so when the scene is written
+            except OSError:  # an unwritable folder is reported when the scene is written
                 is_mine = True
             if not is_mine and elsewhere is not None:
                 elsewhere.append(order)

@@ -33,7 +33,7 @@ class SparseConfig(Config):
             return name
         if ":" not in name:
             raise ValueError(f"choose from auto, {', '.join(get_args(BackendName))}, or give package.module:NAME")
-        if info.context is not None:  # of a file; who types it in Python trusts it
+        if info.context is not None:  # the name comes from a file; a name typed in Python is trusted
             refuse_strangers("sparse back end", name, info.context.get("trust", ()))
         return name
 

@@ -36,7 +36,7 @@ class Plan:
 
     @property
     def is_mirrored(self) -> bool:
-        """Whether both sides are one, with the taps in reverse order."""
+        """Whether reversing the taps swaps the two sides: the sets are equal and the kernel is symmetric."""
         return self.fine is self.coarse and self.kernel.is_symmetric
 
     @property

@@ -82,7 +82,7 @@ def _box_of(voxels: SparseVoxels) -> tuple[list[int], list[int]]:
 
 
 def _positions(num_coarse: int, stride: int, placement: Placement, like: Tensor) -> Float[Tensor, " fine"]:
-    """Of the fine indices, in coarse ones; beyond the first and the last cell these continue."""
+    """Fine indices in coarse coordinates; they continue beyond the first and the last cell."""
     num_fine = num_coarse * stride
     fine = torch.arange(num_fine, dtype=like.dtype, device=like.device)
     if placement == "corners":

@@ -81,7 +81,7 @@ class VoxelTable:
 
     @classmethod
     def of_numbers(cls, numbers: Int64[Tensor, " n"], box: Box, max_bytes: int) -> "VoxelTable":
-        """Of ascending cell numbers."""
+        """Table of ascending cell numbers."""
         if box.num_cells > max_bytes:
             return cls(box, numbers, None, None)
         blocks = numbers >> _BLOCK_BITS

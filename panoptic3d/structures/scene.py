@@ -129,7 +129,7 @@ class PanopticScene:
     provenance: dict[str, Any] = field(default_factory=dict)  # checkpoint, where the camera came from, seconds a stage
     photo: UInt8[Tensor, "3 h w"] | None = None  # what `camera` saw, sRGB
     depth_map: DepthMap | None = None  # as the network said it; None where nobody did, as in ground truth
-    # Of a scene that several photos made: where they were taken, and which voxels any of them could tell of.
+    # For a scene from several photos: their views, and the voxels that at least one of them covers.
     views: tuple[View, ...] = ()
     known: Bool[Tensor, "x y z"] | None = None
     confidence: Float[Tensor, "x y z"] | None = None  # of each voxel in [0, 1]; None where nobody said

@@ -44,7 +44,7 @@ def missing_files(folder: Path) -> list[str]:
 
 
 def hashes_of(files: Mapping[str, bytes]) -> dict[str, str]:
-    """What scene.json says of the other files."""
+    """SHA-256 of every file except scene.json, which lists them."""
     return {name: hashlib.sha256(data).hexdigest() for name, data in files.items() if name != FACTS}
 
 

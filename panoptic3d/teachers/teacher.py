@@ -19,7 +19,7 @@ class DepthTeacher(ABC):
 
     @abstractmethod
     def __call__(self, image: UInt8[Tensor, "3 h w"]) -> Float32[np.ndarray, "h2 w2"]:
-        """Of the whole picture, at a size of its own; NaN where nothing is known."""
+        """Depth of the whole image, at any size; NaN where it is unknown."""
 
     @abstractmethod
     def facts(self) -> dict[str, Any]:

@@ -118,7 +118,7 @@ def _spread(counts: Int64[Tensor, " n"]) -> tuple[Int64[Tensor, " m"], Int64[Ten
 
 
 def _planes(corners: Float64[Tensor, "f 3 2"], inverse_depth: Float64[Tensor, "f 3"]) -> tuple[_Plane, ...]:
-    """Of each face the factors of x, y and 1 in the shares of its corners and in 1/z; no number for a face that is a line."""
+    """Coefficients of x, y, and 1 for each face's barycentric coordinates and 1/z; NaN for a face that is a line."""
     (ax, ay), (bx, by), (cx, cy) = (corner.unbind(1) for corner in corners.unbind(1))
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     area = torch.where(area == 0, torch.nan, area)

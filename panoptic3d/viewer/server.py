@@ -24,8 +24,8 @@ from panoptic3d.viewer.gallery import find_scenes, gallery_page
 
 HOST = "127.0.0.1"
 MAX_CONNECTIONS = 512
-_REQUEST_S = 5.0  # a request takes no longer to arrive
-_PIECE_S = 20.0  # nor a piece of an answer to be taken
+_REQUEST_S = 5.0  # longest time for a request to arrive
+_PIECE_S = 20.0  # longest time for a client to take a piece of an answer
 _PIECE_BYTES = 1 << 16
 _TYPES = {
     ".html": "text/html; charset=utf-8",

@@ -38,7 +38,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def _keys(source: "DataRoot", splits: list[str] | None) -> list[str]:
-    """Of all lists that were asked for, each sample once."""
+    """The samples of all given splits, each sample once."""
     return list(dict.fromkeys(key for name in splits or [None] for key in source.split(name).keys))
 
 

@@ -37,7 +37,7 @@ class Place:
 
     @property
     def shared_grid(self) -> VoxelGrid:
-        """Of the frustum mask that a root's samples share."""
+        """Grid of the frustum mask that all samples of a root share."""
         return self.grid or FRONT3D_GRID
 
     @property

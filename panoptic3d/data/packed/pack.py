@@ -213,7 +213,7 @@ def _take_share(out: Path) -> None:
 
 @contextlib.contextmanager
 def _shared_folder(out: Path) -> Iterator[None]:
-    """Hold a share of the folder; whoever is alone in it sweeps what killed packers left behind."""
+    """Hold a shared lock on the folder. A packer that is alone first deletes partial files of killed packers."""
     with open(out / _LOCK, "w") as lock:
         _sweep_if_alone(out, lock)
         with contextlib.suppress(OSError):  # a file system without locks: then nobody sweeps

@@ -60,7 +60,7 @@ class DepthFolder:
 
     @cached_property
     def _digest(self) -> str:
-        """Of names, sizes and times of change, looked at once: every sample asks for the facts."""
+        """Hash of the names, sizes, and modification times of the files. Cached, because every sample stores it."""
         files = sorted(p for p in self.place.path.rglob("*") if p.is_file())
         stamps = [[str(p.relative_to(self.place.path)), p.stat().st_size, p.stat().st_mtime_ns] for p in files]
         return hashlib.sha256(json.dumps(stamps).encode()).hexdigest()[:16]

@@ -119,7 +119,7 @@ def final_report(trainer: Trainer, standing: Standing) -> dict[str, Any]:
 
 
 def peak_memory_mib(device: torch.device) -> int:
-    """Of this process: on CUDA what torch has allocated, otherwise resident memory."""
+    """Peak memory of this process: on CUDA what torch allocated, otherwise resident memory."""
     if device.type == "cuda":
         return round(torch.cuda.max_memory_allocated(device) / 2**20)
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss

@@ -23,7 +23,7 @@ from panoptic3d.models.methods import METHODS
 from panoptic3d.randomness import capture_random_state, restore_random_state, seed_everything
 
 _LOG = logging.getLogger(__name__)
-_NETWORK = "network."  # of the names of the weights that lie in model.safetensors
+_NETWORK = "network."  # prefix of the weights that are stored in model.safetensors
 FORMAT = 1
 
 

@@ -15,7 +15,7 @@ from panoptic3d.structures.instances import Instances2D
 
 Detector = Callable[[UInt8[Tensor, "b 3 h w"], tuple[Camera, ...]], tuple[Instances2D, ...]]
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of what the trunk is given
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # normalisation of the trunk's input
 
 
 @dataclass(frozen=True, eq=False)

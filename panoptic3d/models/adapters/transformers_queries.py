@@ -28,7 +28,7 @@ from panoptic3d.structures.taxonomy import VOID, Taxonomy
 
 DepthSource = Callable[[UInt8[Tensor, "b 3 h w"], tuple[Camera, ...]], Float[Tensor, "b h w"]]  # metres along the axis
 
-_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # of what these models are given
+_MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # normalisation of the models' input
 
 
 @dataclass(frozen=True, eq=False)
@@ -77,7 +77,7 @@ class TransformersQueries:
     def _depth_of(
         self, photo: UInt8[Tensor, "b 3 h w"], cameras: tuple[Camera, ...], size: tuple[int, int]
     ) -> Float[Tensor, "b h2 w2"]:
-        """Of the picture without its padding, at the resolution of the maps; never mixed between pixels."""
+        """Depth of the image without its padding, at the resolution of the maps; pixels are never averaged."""
         picture = photo[:, :, : cameras[0].height, : cameras[0].width]
         return F.interpolate(self.depth(picture, cameras)[:, None], size=size, mode="nearest-exact")[:, 0]
 

@@ -17,7 +17,7 @@ def _config_for(state: Mapping[str, Tensor], mode: Mode) -> BuolConfig:
 
 
 def _sobel() -> Tensor:
-    """Of the depth's gradient, in the loss alone."""
+    """Sobel kernel of the depth gradient, which only the loss uses."""
     across = torch.tensor([[1.0, 0.0, -1.0], [2.0, 0.0, -2.0], [1.0, 0.0, -1.0]])
     down = torch.tensor([[1.0, 2.0, 1.0], [0.0, 0.0, 0.0], [-1.0, -2.0, -1.0]])
     return torch.stack((across, down))[:, None]

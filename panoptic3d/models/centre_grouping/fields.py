@@ -11,12 +11,12 @@ from panoptic3d.sparse.resampling import resampled, resampled_box, resampling_mi
 from panoptic3d.structures.prediction import CentreLevel, SeededLevel, SurfaceLevel
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
-FREE_OCCUPANCY, FREE_DISTANCE = -1.0, 3.0  # of voxels about which a coarse level says nothing
+FREE_OCCUPANCY, FREE_DISTANCE = -1.0, 3.0  # for voxels that no coarse level covers
 
 
 @dataclass(frozen=True, eq=False)
 class Fields:
-    """Of one image. `surface` are the rows that are near enough to a surface; only they have classes and offsets."""
+    """Fields of one image. `surface` are the rows near a surface; only these have classes and offsets."""
 
     coords: Int64[Tensor, "n 3"]  # in C order
     distance_vox: Float[Tensor, " n"]

@@ -17,7 +17,7 @@ LABEL_DIVISOR = 1000
 
 @dataclass(frozen=True, eq=False)
 class Centres:
-    """Of the things that the image shows, (u, v) in pixels of the depth map, in the order of its instances."""
+    """Centres of the visible things, (u, v) in pixels of the depth map, in the order of the image's instances."""
 
     pixels: Float[Tensor, "n 2"]
     class_ids: Int64[Tensor, " n"]

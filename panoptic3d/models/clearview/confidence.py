@@ -12,8 +12,8 @@ from torch import Tensor
 from panoptic3d.models.clearview.config import ConfidenceConfig
 from panoptic3d.structures.prediction import Prediction
 
-_LEAST = 1e-4  # of a probability and of its complement
-_UNKNOWN_LOG_SPREAD = -2.4  # where a network does not tell: the median of ours
+_LEAST = 1e-4  # lower bound of a probability and of its complement
+_UNKNOWN_LOG_SPREAD = -2.4  # for networks without a spread: the median of clearview
 
 
 def evidence_of(
@@ -22,7 +22,7 @@ def evidence_of(
     coords: Int64[Tensor, "n 3"],
     occupied: Float[Tensor, " n"],
 ) -> Float[Tensor, "n 3"]:
-    """Of voxels of the grid of one image, in the order of the weights of `ConfidenceConfig`."""
+    """Evidence for voxels of one image's grid, in the order of the weights of `ConfidenceConfig`."""
     points = prediction.grids[member].camera_from_index(coords.to(prediction.depth_m.dtype))
     spread = points.new_full((len(points),), _UNKNOWN_LOG_SPREAD)
     if prediction.log_spread is not None:

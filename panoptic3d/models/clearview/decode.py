@@ -66,7 +66,7 @@ class SeedDecode:
         )
 
     def confidence_of(self, evidence: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
-        """Of the voxels of an image; what is fitted (`eval.fusion.confidence`)."""
+        """Confidence of the voxels of one image, with fitted weights (`eval.fusion.confidence`)."""
         return confidence_of(evidence, self.config.confidence).half()
 
     def _things(

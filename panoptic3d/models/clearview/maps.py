@@ -143,7 +143,7 @@ class LayeredRays(nn.Module):
         # Log depth, log spread, how much farther the room is.
         self.depth = faint(nn.Conv2d(config.width, 3, 3, padding=1))
         self.planes = faint(Pointwise(config.width, config.num_planes), _RARE) if config.has_planes else None
-        # Of the depth and of the room's depth: something of its own, the floor, the ceiling.
+        # Logits for the depth and for the depth of the room behind it: free depth, floor plane, or ceiling plane.
         self.shows = faint(nn.Conv2d(config.width, 2 * (1 + NUM_PLANES), 3, padding=1)) if config.has_stance else None
         if self.shows is not None and self.shows.bias is not None:
             nn.init.constant_(self.shows.bias[:: 1 + NUM_PLANES], _OWN)

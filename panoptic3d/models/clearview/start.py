@@ -25,9 +25,9 @@ class StartFromMaps(nn.Module):
     def __init__(self, width: int, taxonomy: Taxonomy = FRONT3D_TAXONOMY) -> None:
         super().__init__()
         self.things, self.stuff = list(taxonomy.thing_ids), list(taxonomy.stuff_ids)
-        self.voted = nn.Parameter(torch.ones(()))  # of the heat: for the surface that votes for a cell
-        self.filled = nn.Parameter(torch.ones(()))  # of the occupancy: for a voxel that the surface lies in
-        self.seen = nn.Parameter(torch.ones(()))  # of the logit of no thing: for what the pixel shows
+        self.voted = nn.Parameter(torch.ones(()))  # weight in the heat map: surface that votes for a cell
+        self.filled = nn.Parameter(torch.ones(()))  # weight in the occupancy: voxels that contain the surface
+        self.seen = nn.Parameter(torch.ones(()))  # weight in the logit of "no thing": the class of the pixel
         # Per voxel: how much of the maps' distance and vote to keep, and a shift of the surface in voxels.
         self.said = nn.Linear(width, 3)
         nn.init.normal_(self.said.weight, std=1e-3)

@@ -35,7 +35,7 @@ class ProposalMaps:
 
 @dataclass(frozen=True, eq=False)
 class Proposals:
-    """Of one image, by descending score."""
+    """Proposals of one image, by descending score."""
 
     boxes_px: Float[Tensor, "n 4"]
     scores: Float[Tensor, " n"]

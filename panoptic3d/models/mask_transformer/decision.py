@@ -112,7 +112,7 @@ def _instances(
 
 
 def _boxes(masks: Tensor) -> Float[Tensor, "n 4"]:
-    """Of the first and last pixel centres; a mask without a pixel has a box of zeros."""
+    """Boxes from the first to the last pixel centre of each mask; an empty mask gets a box of zeros."""
     boxes = torch.zeros((len(masks), 4), device=masks.device)
     for number, mask in enumerate(masks):
         rows, columns = mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()

@@ -79,7 +79,7 @@ class QueryDecode:
     def _scores(
         self, labels: QueryLabels, logits: Float[Tensor, "n q"], instances: Instances2D
     ) -> tuple[dict[int, float], dict[int, float]]:
-        """Of things by their number and of stuff by its class; stuff of several queries takes the best."""
+        """Scores of things by number and of stuff by class; stuff from several queries takes the best score."""
         numbers, things, stuff = self._thing_numbers(labels), {}, {}
         of_query = labels.segment_of_query
         agreement = self._agreement(labels, logits)

@@ -55,5 +55,5 @@ class SparseDeepLabConfig(VoxelNetSlot):
 
     @property
     def strides(self) -> tuple[int, ...]:
-        """Of the steps up."""
+        """Strides of the upsampling steps."""
         return (8, 4, 2) if self.finest_stride == 2 else (8, 4, 2, 1)

@@ -22,7 +22,7 @@ class Region:
     stride: int = 1
 
     def holds(self, cells: Int[Tensor, "n 4"]) -> Bool[Tensor, " n"]:
-        """Of cells (batch, i, j, k) at this stride; those outside of the box are not held."""
+        """Whether the mask contains cells (batch, i, j, k) of this stride; cells outside of the box are not contained."""
         local = cells.long() - torch.tensor((0, *self.origin), device=cells.device)
         sizes = torch.tensor(self.mask.shape, device=cells.device)
         is_inside = ((local >= 0) & (local < sizes)).all(dim=1)

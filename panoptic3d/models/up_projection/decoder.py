@@ -33,7 +33,7 @@ class UpProjectionConfig(RaySlot):
 
     @property
     def num_features(self) -> int:
-        """Of each pixel: what is lifted."""
+        """Number of features per pixel that are lifted."""
         return self.num_climbed + 4 * self.num_fused
 
 

@@ -179,7 +179,7 @@ def _numbers(labels: FusedLabels, surface: FusedSurface) -> Int64[np.ndarray, " 
 def _scores(
     views: Sequence[PosedScene], things: Sequence[ViewThings], ids: Sequence[np.ndarray], numbers: np.ndarray
 ) -> tuple[dict[int, float], dict[int, float]]:
-    """Of a thing: the mean of what the views that see it scored, weighted by how much of it they see."""
+    """Score of a thing: mean score of the views that see it, weighted by how much of it they see."""
     total: dict[int, float] = {}
     mass: dict[int, float] = {}
     for view, own, own_ids in zip(views, things, ids, strict=True):

@@ -42,7 +42,7 @@ class PosedScene:
 
 @dataclass(frozen=True, eq=False)
 class ViewVotes:
-    """Of one view at the candidates that lie in its frustum."""
+    """Votes of one view for the candidate voxels in its frustum."""
 
     rows: Int64[np.ndarray, " m"]
     weight: Float32[np.ndarray, " m"]

@@ -70,7 +70,7 @@ def _repeats(names: list[str]) -> bool:
 
 
 def _of_campose(path: Path) -> PosedPhoto:
-    """Of a released frame, whose photo is `rgb_NNNN.png`. Its intrinsics are wrong (docs/conventions.md) and not read."""
+    """Pose of a released frame; its photo is `rgb_NNNN.png`. Its intrinsics are wrong (docs/conventions.md) and not read."""
     pose = read_array(path, "camera2world", Expected((4, 4), ("float64",)))
     check_pose(path, pose)
     return PosedPhoto(f"rgb_{path.stem.removeprefix(_CAMPOSE)}.png", pose)
@@ -133,7 +133,7 @@ def _camera(facts: Mapping[str, Any]) -> Camera | None:
 
 
 def _fov_deg(facts: Mapping[str, Any]) -> float | None:
-    """Of files without a size, as those of the NeRF scenes made in Blender."""
+    """Field of view in files without an image size, such as the NeRF scenes made in Blender."""
     if facts.get("camera_angle_x") is None:
         return None
     fov_deg = float(np.degrees(float(facts["camera_angle_x"])))

@@ -77,7 +77,7 @@ def _kind(path: Path) -> dict[str, Any]:
 
 
 def _material(found: object) -> RawMaterial:
-    """Of trimesh's two kinds: OBJ's simple one, in sRGB, and glTF's physical one, in linear light."""
+    """Convert trimesh's two kinds of material: simple (OBJ, sRGB) and physically based (glTF, linear light)."""
     from trimesh.visual.color import to_rgba
 
     factor, diffuse = getattr(found, "baseColorFactor", None), getattr(found, "diffuse", None)

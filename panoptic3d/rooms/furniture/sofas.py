@@ -13,7 +13,7 @@ from panoptic3d.structures.taxonomy import SOFA
 
 @dataclass(frozen=True)
 class _Measures:
-    """Of one sofa, in metres."""
+    """Measures of one sofa, in metres."""
 
     seats: int
     cell: float  # width of one seat
@@ -104,7 +104,7 @@ def _cushions(random: np.random.Generator, m: _Measures) -> list[Shape]:
 
 
 def _throw_pillows(random: np.random.Generator, style: Style, m: _Measures) -> list[Piece]:
-    """Leaning on the back at both ends, mostly in one colour."""
+    """Pillows that lean on the back at both ends, mostly in one colour."""
     pieces: list[Piece] = []
     colors = (style.accent, cloth(random))
     for k in range(int(random.integers(0, m.seats + 2))):

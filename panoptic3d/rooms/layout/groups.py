@@ -51,7 +51,7 @@ class Group:
 
     @cached_property
     def solid(self) -> Boxes:
-        """Of all but rugs."""
+        """Boxes of all pieces except rugs."""
         return Boxes.joined([item.solid() for item in self.items if item.model.role != "rug"])
 
     @cached_property

@@ -105,7 +105,7 @@ def _face(
     material: int,
     off: float = 0.0,
 ) -> None:
-    """A piece of the plane at `off` that looks into the room."""
+    """Add a rectangle of the plane at `off` that faces the room."""
     corners = [_point(wall, s, off, z) for s, z in ((s0, low[0]), (s1, low[1]), (s1, high[1]), (s0, high[0]))]
     uv = [(s0, low[0]), (s1, low[1]), (s1, high[1]), (s0, high[0])]
     # Seen from inside, `along` runs to the right with the room on its left: x to the right, z up looks at us.

@@ -240,7 +240,7 @@ def sheet(grid_m: Float[np.ndarray, "m n 3"], thickness_m: Number) -> Shape:
 
 
 def frame(width_m: Number, height_m: Number, bar_m: Number, depth_m: Number, bevel_m: Number = 0.004) -> Shape:
-    """Four bars around an upright rectangle, the opening in y; base at z = 0, its back at y = 0."""
+    """Upright rectangular frame of four bars, open along y; its base is at z = 0 and its back at y = 0."""
     side = box(bar_m, depth_m, height_m, bevel_m=bevel_m)
     rail = box(width_m - 2 * bar_m, depth_m, bar_m, bevel_m=bevel_m)
     x, y = (width_m - bar_m) / 2, -depth_m / 2

@@ -36,7 +36,7 @@ class LitRoom:
         self.metallic = np.array([m.metallic for m in materials], np.float32)
 
     def photo(self, view: View, hits: Hits, seed: int, film: Film | None = None) -> UInt8[np.ndarray, "h w 3"]:
-        """Of a view whose pixel centres meet `hits`; the same seed gives the same noise."""
+        """Render a view whose pixel centres meet `hits`. The same seed gives the same noise."""
         random = numpy_generator(self.scene.seed, "photo", seed)
         film = Film.varied(random) if film is None else film
         return develop(self.radiance(view, hits, random), film, random)

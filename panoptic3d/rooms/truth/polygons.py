@@ -104,7 +104,7 @@ def flatten(corners: Float[np.ndarray, "q 4 3"], number: Int32[np.ndarray, " q"]
 def squared_distance(
     x: np.ndarray, y: np.ndarray, height: np.ndarray, width: np.ndarray | float, edges: Sequence[Any]
 ) -> np.ndarray:
-    """Of points in a polygon's own frame; the polygon's numbers broadcast against the points."""
+    """Squared distance of points to polygons, in each polygon's own frame; its numbers broadcast against the points."""
     over = x - np.minimum(np.maximum(x, 0), width)
     outside = over * over + y * y
     is_inside = y >= 0

@@ -9,7 +9,7 @@ from torch import Tensor
 
 
 class Scratch:
-    """Of one thread. Pieces are handed out in order, and all taken back at once."""
+    """Scratch memory of one thread. Pieces are handed out in order, and all are returned at once."""
 
     def __init__(self, like: Tensor) -> None:
         self._like, self._pieces, self._num_taken = like, list[Tensor](), 0

@@ -183,7 +183,7 @@ def _used(
 
 
 def _by_run(missing: Int64[Tensor, " z"], runs: list["_Run"]) -> list[Int64[Tensor, " _"] | None]:
-    """For every run its places without a voxel, counted from its start."""
+    """Divide the indices in `missing` among the runs, each relative to the start of its run."""
     if not len(missing):
         return [None] * len(runs)
     sizes = torch.tensor([run.num_sources for run in runs], device=missing.device)

@@ -18,8 +18,9 @@ from panoptic3d.sparse.runtime.parallel import over_blocks
 
 @dataclass(frozen=True, eq=False)
 class SumBlock:
-    """Rows `first .. last-1`. Sources `spans[p][0] .. spans[p][1]-1` meet all taps of plane p. Products are numbered plane by
-    plane, source by source, tap by tap; row r adds up the products `numbers[r]`, and `num_products` stands for zero.
+    """A block of output rows `first .. last-1`. Sources `spans[p][0] .. spans[p][1]-1` meet all taps of plane p. Products
+    are numbered plane by plane, source by source, tap by tap. Row r adds up the products `numbers[r]`; `num_products`
+    stands for zero.
     """
 
     first: int

@@ -70,7 +70,7 @@ class StepUp:
 
 
 def sums_of_set(plan: Plan, num_in: int, num_out: int) -> ProductSums:
-    """Of a set with itself, by 3^3 taps."""
+    """Product sums of a convolution within one set, with 3^3 taps."""
     if num_in > MOST_IN_OF_LINED_SUMS:
         side = plan.side("coarse")
         return ProductSums(_blocks(plan, "taps", side, (3, 9), num_out), side.num_rows, 3)
@@ -79,7 +79,7 @@ def sums_of_set(plan: Plan, num_in: int, num_out: int) -> ProductSums:
 
 
 def sums_of_step_up(plan: Plan, num_out: int) -> StepUp:
-    """Of a finer set from a coarser one, by taps as many times as the stride."""
+    """Plan of an upsampling step from a coarser to a finer set, with as many taps per axis as the stride."""
     subcells = kept_subcells(plan)
     num_taps, num_wide = subcells.num_taps, num_out * plan.kernel.stride**3
     blocks = _blocks(plan, "subcells", subcells.side, (num_taps, num_taps**2), num_wide)

@@ -82,7 +82,7 @@ def _five_taps(tile: int) -> tuple[Rows, Rows, Rows]:
 
 
 def _coefficients(roots: Sequence[float]) -> list[float]:
-    """Of the polynomial with these roots, the constant first."""
+    """Coefficients of the polynomial with these roots, the constant first."""
     result = [1.0]
     for root in roots:
         result = [a - root * b for a, b in zip([0.0, *result], [*result, 0.0], strict=True)]

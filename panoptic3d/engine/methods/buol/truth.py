@@ -12,7 +12,7 @@ from panoptic3d.engine.methods.buol.config import BuolObjectiveConfig
 from panoptic3d.structures.batch import Batch
 from panoptic3d.structures.taxonomy import Taxonomy
 
-TRUE_LOGIT = 20.0  # of what a true map says
+TRUE_LOGIT = 20.0  # logit for a class that the ground truth states
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +45,7 @@ def photo_truth(
 
 
 def nearest(map_: Tensor, size: tuple[int, int]) -> Tensor:
-    """The pixels in whose areas the centres of the wanted pixels lie: 1, 3, 5, ... for half as many."""
+    """Nearest-neighbour resize: the pixel under the centre of each target pixel, so 1, 3, 5, ... at half the size."""
     if tuple(map_.shape) == size:
         return map_
     rows, columns = (

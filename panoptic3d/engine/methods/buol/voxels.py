@@ -20,7 +20,7 @@ from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
 
 @dataclass(frozen=True, eq=False)
 class CentresInSpace:
-    """Of the things of an image that have voxels near a surface, and where these voxels should point."""
+    """Centres of the things that have voxels near a surface, and the target offsets of these voxels."""
 
     centres_vox: Int64[Tensor, "n 3"]  # the voxel of the band nearest to each
     band: Int64[Tensor, " b"]  # rows of the truth

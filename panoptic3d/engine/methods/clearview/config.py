@@ -8,7 +8,7 @@ from panoptic3d.models.clearview.config import ClearviewConfig
 
 
 class ClearviewWeights(Config):
-    """Of the terms; 0 takes one out, for the ablations."""
+    """Weights of the loss terms. A weight of 0 removes its term, as the ablations do."""
 
     depth: float = 1.0  # teaches the spread
     depth_error: float = 4.0
@@ -38,7 +38,7 @@ class ClearviewWeights(Config):
 class ClearviewTrainingConfig(Config):
     network: ClearviewConfig = ClearviewConfig()
     weights: ClearviewWeights = ClearviewWeights()
-    seed: int = 0  # of what is drawn in training: true depths and places of seeds
+    seed: int = 0  # of the random choices in training
     imagenet: bool = True  # start the trunk from ImageNet weights
     keeps_norms: bool | None = (
         None  # the statistics of the trunk's norms stay as they came; if not given: as `imagenet`

@@ -14,14 +14,14 @@ from panoptic3d.models.clearview.stance import Stance
 from panoptic3d.models.slots import PanopticT
 from panoptic3d.structures.sample import VoxelTruth
 
-MEASURED_LOG_SPREAD = -4.0  # of a depth that was measured, and of votes that are true: errors of two per cent
-_SURE_LOGIT = 6.0  # of a class: about what a network that is right says
+MEASURED_LOG_SPREAD = -4.0  # log spread of measured depth and of true votes: errors of two per cent
+_SURE_LOGIT = 6.0  # logit of a true class: about that of a correct, confident network
 
 
 def with_true_depth(
     rays: LayeredEstimate, number: int, true_m: Float[Tensor, "h w"], scale: float = 1.0
 ) -> LayeredEstimate:
-    """Of one image of the batch. Where a pixel has no truth, what the network said stays."""
+    """Replace the depth of one image of the batch by the true one. Pixels without truth keep the network's depth."""
     is_known = true_m > 0
     depth_m, spread = rays.depth_m.clone(), rays.log_spread.clone()
     depth_m[number] = torch.where(is_known, true_m * scale, depth_m[number])

@@ -152,7 +152,7 @@ class ClearviewMethod(Method):
         return terms
 
     def _cue_terms(self, batch: Batch, rays: LayeredEstimate, number: int) -> list[tuple[str, Tensor]]:
-        """Of depth that is no metric truth, and normals of any whose shape is right."""
+        """Loss terms of depth without a metric scale, and of normals."""
         kind, depth = batch.depth_kind(number), rays.depth_m[number]
         if kind == "metric" and self.config.weights.normals == 0:
             return []

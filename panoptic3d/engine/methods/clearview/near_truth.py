@@ -62,7 +62,7 @@ class TruthTable:
         )
 
     def rows(self, voxels: SparseVoxels) -> Int64[Tensor, " n"]:
-        """Of the finest voxels; -1 where nothing is listed."""
+        """Row of each finest voxel in the ground truth; -1 for voxels that are not listed."""
         return self.table.rows(self.table.box.number(voxels.coords)).long()
 
     def is_band(self, voxels: SparseVoxels) -> Bool[Tensor, " n"]:
@@ -74,7 +74,7 @@ class TruthTable:
         return (rows >= 0) & (_with_last(self.distance_vox, torch.inf)[rows] < BAND_VOX)
 
     def at(self, voxels: SparseVoxels, truncation_vox: float) -> FineTruth:
-        """At finest voxels. A voxel that is not listed has neither class nor thing, and the distance of what is far."""
+        """Ground truth at finest voxels. An unlisted voxel has no class, no thing, and the distance of far voxels."""
         rows = self.rows(voxels)
         distance = _with_last(self.distance_vox, 0.0)[rows]
         distance = torch.where(rows >= 0, distance, self.fill_vox[voxels.coords[:, 0].long()])

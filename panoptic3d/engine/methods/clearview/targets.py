@@ -13,7 +13,7 @@ from panoptic3d.structures.sample import VoxelTruth
 from panoptic3d.structures.taxonomy import Taxonomy
 
 BAND_VOX = 2.0  # what the network refines: the scored shell and a voxel on both sides
-_MIN_VOXELS = 20  # of a thing that can be learnt
+_MIN_VOXELS = 20  # a thing with fewer voxels is no target
 _MIN_CEILING = 50  # a ceiling with fewer pixels gives no target height
 
 
@@ -26,7 +26,7 @@ class ThingTruth:
     centre_vox: Float[Tensor, "k 3"]  # the mean of the labelled voxels
 
     def number(self, instance: Tensor) -> Int64[Tensor, " n"]:
-        """Of each id; 0 for stuff and for what is too small."""
+        """Number of each instance id; 0 for stuff and for things that are too small."""
         if len(self.ids) == 0:
             return torch.zeros_like(instance, dtype=torch.int64)
         place = torch.searchsorted(self.ids, instance.long()).clamp(max=len(self.ids) - 1)

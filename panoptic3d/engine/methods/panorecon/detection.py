@@ -30,11 +30,11 @@ Stream = Callable[[str, int], torch.Generator]  # by what is drawn and the membe
 
 @dataclass(frozen=True, eq=False)
 class SampledBoxes:
-    """Of one image: the boxes that something is learnt from, positives first."""
+    """The boxes of one image that the detector is trained on, positives first."""
 
     boxes_px: Float[Tensor, "n 4"]
     labels: Int64[Tensor, " n"]  # 0 for background
-    truth: Int64[Tensor, " p"]  # of every positive: which instance
+    truth: Int64[Tensor, " p"]  # instance of each positive box
 
     @property
     def num_positive(self) -> int:

@@ -36,7 +36,7 @@ class QueryVoxelTermsConfig(Config):
 
 
 class PooledSupplyConfig(Config):
-    """What the voxel net is given while it learns. Segments are always the true ones."""
+    """Inputs of the voxel net in training. Segments are always the true ones."""
 
     depth: Literal["network", "truth"] = "network"
 

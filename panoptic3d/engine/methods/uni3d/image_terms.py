@@ -23,7 +23,7 @@ from panoptic3d.losses.query_terms import (
 from panoptic3d.models.mask_transformer.joint_decoder import QueryMaps
 
 _FINE_STRIDE = 4  # of masks and depth
-Stream = Callable[..., torch.Generator]  # of what is drawn, by what it is for
+Stream = Callable[..., torch.Generator]  # purpose -> the random generator for it
 Pairs = tuple[Int64[Tensor, " m"], Int64[Tensor, " m"]]  # queries and their targets
 
 
@@ -36,7 +36,7 @@ def query_terms(
     config: QueryTermsConfig,
     stream: Stream,
 ) -> dict[str, Tensor]:
-    """Of one image and one layer, weighted. `num_targets` is what sums over pairs are divided by."""
+    """Weighted terms of one image and one layer. Sums over matched pairs are divided by `num_targets`."""
     queries, targets = matched_pairs(said, member, truth, config, stream("matching"))
     labels = torch.full((said.class_logits.shape[1],), said.class_logits.shape[2] - 1, device=queries.device)
     labels[queries] = truth.class_ids[targets]
