@@ -1,4 +1,4 @@
-"""A config field that is one of several kinds, by its `name`: a short name of ours, or `package.module:Name` of others.
+"""A config field with several kinds of value, chosen by its `name`: a built-in short name, or `package.module:Name`.
 
     trunk: {name: resnet18, width: 32}
     trunk: {name: my_package.trunks:HouseTrunk, depth: 4}
@@ -74,7 +74,7 @@ def refuse_strangers(what: str, name: str, trust: tuple[str, ...]) -> None:
 
 
 def object_named(what: str, name: str, known: Mapping[str, str], kind: type[K], parts: str) -> K:
-    """Ours by its name, anybody's by its place, which is trusted by who types it. `kind`: a protocol checked at run time."""
+    """A built-in object by its name, or any object by `package.module:NAME`. `kind` is a protocol, checked at run time."""
     if name not in known and ":" not in name:
         raise ConfigError(f"there is no {what} {name!r}; choose from {', '.join(known)}, or give package.module:NAME.")
     found = imported(what, known.get(name, name))

@@ -92,7 +92,7 @@ def partial_folder(parent: Path, names: Collection[str]) -> Iterator[Path]:
 
 
 def write_synced(path: Path, write: Callable[[BinaryIO], object]) -> None:
-    """A file of a folder that nobody reads yet."""
+    """Write a file and flush it to disk. Its folder is not visible to readers yet."""
     with open(path, "wb") as file:
         write(file)
         file.flush()
@@ -272,7 +272,7 @@ def _replace_in_two_steps(partial: Path, target: Path, names: Collection[str]) -
 
 
 def _retire(old: Path, target: Path, names: Collection[str]) -> None:
-    """Delete what was replaced. A file that somebody put there at the last moment stays, under a name that can be seen."""
+    """Delete the replaced folder. A foreign file that was added at the last moment is kept under a visible name."""
     if not remove_folder(old, names):
         os.rename(old, target.with_name(f"{target.name}-replaced-{secrets.token_hex(4)}"))
 
@@ -298,7 +298,7 @@ def _named(folder: Path, is_wanted: Callable[[str], bool]) -> list[Path]:
 
 
 def _lock(path: Path, is_patient: bool) -> int | None:
-    """A descriptor that holds the lock. None where there are no locks; `BlockingIOError` where another process has it."""
+    """A descriptor that holds the lock. None on systems without locks; `BlockingIOError` if another process holds it."""
     if fcntl is None:
         return None
     descriptor = None
@@ -330,7 +330,7 @@ def _is_same(path: Path, descriptor: int) -> bool:
 
 @contextlib.contextmanager
 def _lock_of_orphan(path: Path, stale_s: float = _STALE_S) -> Iterator[bool]:
-    """Whether nobody writes `path` any more; where that cannot be known, whether it is old, or from the future."""
+    """Whether `path` is abandoned by its writer. Without file locks: whether it is old, or dated in the future."""
     try:
         lock = _lock(path, is_patient=False)
     except BlockingIOError:

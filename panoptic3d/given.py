@@ -1,4 +1,4 @@
-"""Arguments of the Python interface, which may be of any type: what is wrong gets one sentence, before any work."""
+"""Check arguments of the Python interface: a wrong type or value gets one clear sentence before any work starts."""
 
 import math
 import os
@@ -11,7 +11,7 @@ from panoptic3d.errors import InputError
 
 
 def is_finite_number(value: Any) -> bool:
-    """Python's or numpy's; True and False are no numbers here."""
+    """Whether the value is a finite number of Python or numpy. Booleans do not count as numbers."""
     if isinstance(value, bool) or not isinstance(value, Real):
         return False
     try:
@@ -30,7 +30,7 @@ def are_finite_numbers(values: Any, count: int) -> bool:
 
 
 def path_of(given: Any, what: str) -> Path:
-    """`what` begins the sentence about what is no path."""
+    """Convert an argument to a path. `what` names it in the error message."""
     if not isinstance(given, str | os.PathLike) or not isinstance(os.fspath(given), str):
         raise InputError(f"{what} is given by its path, a text or a Path, not by {type(given).__name__}.")
     if "\0" in os.fspath(given):

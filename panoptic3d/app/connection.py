@@ -50,7 +50,7 @@ class Connection(H11Protocol):
         is_answered = self.cycle is None or self.cycle.response_complete
         if not is_answered:
             self._expect_nothing()
-        elif self._end is None:  # the head of the next request, or a body that nobody wants any more
+        elif self._end is None:  # the head of the next request, or a body that is no longer needed
             self._expect(self.own_limits.head_s, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:

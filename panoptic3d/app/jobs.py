@@ -152,7 +152,7 @@ class Jobs:
                 self.discard(job_id)
 
     def _next(self) -> str | None:
-        """The next job's id, None at the end. Scenes grow too old while nobody asks for any, too."""
+        """The next job's id; None at the end. Old scenes are deleted while the queue is empty, too."""
         while True:
             try:
                 return self._waiting.get(timeout=self.limits.sweep_s)

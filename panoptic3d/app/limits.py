@@ -19,5 +19,5 @@ class Limits:
     piece_s: float = 20.0  # for a piece of an answer to be taken
     photo_s: float = 600.0  # for a photo to become a scene
     keep_s: float = 24 * 3600.0  # after that the files of a scene are deleted
-    sweep_s: float = 60.0  # between two looks for what is too old, where nobody asks for anything
+    sweep_s: float = 60.0  # interval of deleting old scenes while no request comes
     max_kept: int = 100  # the oldest ones are deleted before that

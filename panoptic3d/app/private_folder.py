@@ -19,7 +19,7 @@ def private_folder() -> Iterator[Path]:
         unlocked = Path(name) / f"{_LOCK}-new"
         unlocked.touch()
         lock = try_lock(unlocked)
-        unlocked.rename(Path(name) / _LOCK)  # nobody sees it without its lock
+        unlocked.rename(Path(name) / _LOCK)  # so that the folder is never visible without its lock
         try:
             yield Path(name)
         finally:

@@ -87,7 +87,7 @@ def _check_is_shipped(checkpoint: str | None) -> None:
 
 
 def _kept(upload: PlainUploadFile, path: Path) -> Path:
-    """The upload under a name of ours: whatever it was called, it lies in its own folder."""
+    """Store the upload under a fixed name in its own folder, whatever its file name is."""
     path.write_bytes(upload.file.read())
     return path
 

@@ -68,7 +68,7 @@ class ProcessRunner:
 
 
 def _serve(connection: Connection, device: str) -> None:
-    """Answers orders until the other end closes. A checkpoint stays loaded until another one is asked for."""
+    """Answer orders until the other end closes. A checkpoint stays loaded until an order names another one."""
     signal.signal(
         signal.SIGINT, signal.SIG_IGN
     )  # Ctrl-C reaches the server, too, which ends this process without a word

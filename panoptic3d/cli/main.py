@@ -55,7 +55,7 @@ def main(words: Sequence[str] | None = None) -> int:
     except OSError as error:  # from any of the many places that read or write files
         _report(_told(error), is_debug)
         return 2 if error.errno == errno.ENAMETOOLONG else 1  # a name that no file can have was given
-    except Exception as error:  # a bug of ours: still one sentence, and how to see more
+    except Exception as error:  # a bug: still one sentence, and how to get the traceback
         _report(f"unexpected {type(error).__name__}: {error} (run again with --debug for the traceback).", is_debug)
         return 1
 

@@ -26,7 +26,7 @@ from panoptic3d.structures.batch import Batch, collate_by_size
 from panoptic3d.structures.sample import Sample
 
 _LOG = logging.getLogger(__name__)
-_MAX_ATTEMPTS = 16  # for one place; more in a row are no accident
+_MAX_ATTEMPTS = 16  # bad samples in a row for one position; more mean a broken data set
 
 
 class LoaderConfig(Config):

@@ -88,7 +88,9 @@ def _open_image(
         raise bad_file(path, reason, expected=f"a {kind}", found="another kind of file")
     with reading(path, f"a {kind}"):
         data = read_file(path)
-    if end_mark not in data[-64:]:  # Pillow decodes a file whose last chunk is gone; a copy that broke off is no data
+    if (
+        end_mark not in data[-64:]
+    ):  # Pillow accepts a file without its last chunk; refuse it, since the copy was interrupted
         found = f"{len(data)} bytes without the mark that ends one"
         raise bad_file(path, "truncated", expected=f"a whole {kind}", found=found)
     with reading(path, f"a sound {kind}"), warnings.catch_warnings():

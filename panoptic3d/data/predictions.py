@@ -140,7 +140,7 @@ def _halved(distance_vox: Float32[np.ndarray, "x y z"]) -> Float16[np.ndarray, "
 
 
 def _near_surface(path: PathLike, shape: Shape) -> Sparse:
-    """Distances within the truncation. The whole field is looked at: one value that is no number spoils the file."""
+    """Distances within the truncation. The whole field is checked: one NaN makes the file invalid."""
     expected = Expected(shape, tuple(_BITS))
     indices, values = [], []
     size = shape[1] * shape[2]

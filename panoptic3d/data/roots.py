@@ -31,7 +31,7 @@ class DataRoot:
     """
 
     path: Path
-    layout: str  # a name of ours, or `package.module:NAME`
+    layout: str  # a built-in name, or `package.module:NAME`
     camera: Camera = FRONT3D_CAMERA
     grid: VoxelGrid | None = None
 
@@ -102,7 +102,7 @@ def path_of(root: PathLike) -> Path:
 def open_root(
     path: PathLike, layout: str = "auto", camera: Camera = FRONT3D_CAMERA, grid: VoxelGrid | None = None
 ) -> DataRoot:
-    """A folder whose layout is found out, or `package.module:LAYOUT@FOLDER` for a layout of anybody's."""
+    """Open a folder and recognise its layout, or open `package.module:LAYOUT@FOLDER` with a layout of your own."""
     named, folder = _split(path)
     path = Path(folder)
     if not path.is_dir():

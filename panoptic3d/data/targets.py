@@ -76,7 +76,7 @@ def geometry_target(truth: VoxelTruth) -> Float32[Tensor, "x y z"]:
 
 
 def pool_labels(truth: VoxelTruth, labels: Tensor, stride: int) -> Int32[Tensor, "cx cy cz"]:
-    """The largest label that lies in each cell's window (kernel 2s, stride s, padding s/2), 0 where there is none."""
+    """Largest label in the window of each cell (kernel 2s, stride s, padding s/2); 0 for an empty window."""
     is_labelled = labels != 0
     cells, shape = _window_cells(truth, truth.linear_index[is_labelled], stride)
     values = labels[is_labelled].to(torch.int32).expand(8, -1)

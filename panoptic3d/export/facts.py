@@ -39,7 +39,7 @@ def segment_facts(part: SegmentMesh, scene: PanopticScene, instance_color: tuple
 def scene_facts(
     scene: PanopticScene, segments: Sequence[dict[str, Any]], up: tuple[float, float, float]
 ) -> dict[str, Any]:
-    """Keys that nobody recorded are None: a scene made from ground truth has no checkpoint. `up` is a direction."""
+    """Content of scene.json. Unknown values are None: a scene from ground truth has no checkpoint. `up` is a direction."""
     provenance = dict(scene.provenance)
     return {
         "format_version": FORMAT_VERSION,

@@ -77,7 +77,7 @@ class FlatRoom:
         return np.where(is_known, first, np.inf), np.where(is_known, number, -1)
 
     def end_m(self, depth_m: Float32[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-        """Where the room ends; infinite where nobody knows, or where the photo shows something farther away."""
+        """Depth where the room ends; infinite if unknown, or if the photo shows something farther away."""
         end = self.rays.first(np.ones(depth_m.shape, np.bool_)).reshape(depth_m.shape)
         return np.where(np.nan_to_num(depth_m, posinf=0) < end * _BEHIND, end, np.inf)
 
@@ -125,7 +125,7 @@ def fit_flat_room(
 
 
 def _stands_apart(piece: Int64[np.ndarray, " n"], before: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:
-    """Pieces between depth edges that are small and stand before their plane: a headboard that somebody took for wall."""
+    """Small pieces between depth edges in front of their plane, such as a headboard that was labelled as wall."""
     size = np.bincount(piece)
     off = np.bincount(piece, before > _APART, len(size))
     return ((off > size / 2) & (size < _SMALL_SHARE * len(piece)))[piece]

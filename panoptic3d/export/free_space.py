@@ -56,7 +56,7 @@ def find_free_space(
     camera_index: Float[np.ndarray, "3"],
     is_known: Bool[np.ndarray, "x y z"] | None = None,
 ) -> FreeSpace | None:
-    """None where there is no surface at all. Where something is not known, surfaces end and no way leads through."""
+    """Free space in front of the surfaces; None without any surface. Unknown voxels end surfaces and block paths."""
     near = distance_vox < TRUNCATION_VOX
     if not near.any():
         return None

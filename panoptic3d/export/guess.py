@@ -90,7 +90,7 @@ def _is_again(
 def may_be_seen(
     vertices_m: Float[np.ndarray, "v 3"], faces: Int64[np.ndarray, "f 3"], sight: Sight, behind_m: float
 ) -> Bool[np.ndarray, " f"]:
-    """False for faces that lie behind everything within their own size: nobody needs to draw them to know it."""
+    """False for faces that are behind everything around them, so that they need not be rendered to be sorted out."""
     pixel, is_inside = sight.pixels_of(vertices_m)
     is_behind = is_inside & (vertices_m[:, 2] > sight.deepest_nearby(2 * _SMALL_PX + 1).ravel()[pixel] + behind_m)
     width = sight.camera.width

@@ -15,7 +15,7 @@ from panoptic3d.structures.pixel_map import DepthMap, PixelMap
 
 MESH_SIDE_PX = 320  # of the longer side: about the pixels that networks see
 _CUT = 0.025  # of depth: how far the depth of a pixel may be from what its neighbours expect
-_FLATTEST = 0.05  # of depth, a pixel: what slopes more is seen at so flat an angle that it is no surface
+_FLATTEST = 0.05  # relative depth change per pixel; steeper pixels are artefacts between surfaces
 _LEAST_PIECE = 40  # pixels; smaller pieces between cuts are remains of ramps
 _REACH_PX = 9  # a ramp and a little of both its sides lie within
 _STEP = 0.06  # of the logarithm of depth: smaller steps stay ramps

@@ -27,7 +27,7 @@ def segment_of_pixels(
     points_m: Float[np.ndarray, "h w 3"],
     guide: Float32[np.ndarray, "h w 3"],
 ) -> Int64[np.ndarray, "h w"]:
-    """The number of a segment for every pixel; -1 everywhere if there are none. Borders follow the photo's edges."""
+    """Segment number of every pixel; -1 everywhere in a scene without segments. Borders follow the photo's edges."""
     found = _of_voxels(scene, segments, points_m)
     if not (found >= 0).any():
         return found

@@ -6,7 +6,7 @@ import torch
 from jaxtyping import Float, Int64
 from torch import Tensor
 
-_STEEPEST = 0.7  # cosine to the photo's up: nobody holds a camera farther from it than 45 degrees
+_STEEPEST = 0.7  # cosine to the photo's up direction: cameras are tilted by less than 45 degrees
 _CAMERA_UP = (0.0, -1.0, 0.0)  # camera frame
 _ALIKE = 0.9  # cosine: what is not so near the first answer does not count in the second
 

@@ -19,7 +19,7 @@ def distance_to_box_surface(points: Float[Tensor, "n 3"], half_size: Float[Tenso
 def distance_to_points(
     points: Float[Tensor, "n 3"], others: Float[Tensor, "m 3"], chunk: int = 4096
 ) -> Float[Tensor, " n"]:
-    """Distance of each point to the nearest of the others, by brute force in bounded memory; infinite if there are none."""
+    """Distance of each point to the nearest of the others, by brute force in bounded memory; infinite without others."""
     if others.shape[0] == 0:
         return points.new_full((points.shape[0],), float("inf"))
     parts = [

@@ -44,7 +44,7 @@ def frustum_mask(
 
 
 def bounding_box(mask: Bool[Tensor, "x y z"]) -> tuple[tuple[int, int, int], tuple[int, int, int]]:
-    """Smallest half-open box [low, high) that holds every True voxel; an empty box at the origin if there is none."""
+    """Smallest half-open box [low, high) with all True voxels; an empty box at the origin for an empty mask."""
     if not bool(mask.any()):
         return (0, 0, 0), (0, 0, 0)
     spans = [mask.any(dim=others).nonzero() for others in ((1, 2), (0, 2), (0, 1))]

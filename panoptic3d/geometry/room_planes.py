@@ -55,7 +55,7 @@ def fit_room(
     rules: PlaneRules,
     up: Float[Tensor, "3"] | None = None,
 ) -> RoomPlanes:
-    """`up` is what somebody else says of gravity; the floor knows better where there is enough of it."""
+    """Fit floor, ceiling, and walls. `up` is an estimate of gravity; a large enough floor overrides it."""
     start = wall.new_tensor([0.0, -1.0, 0.0]) if up is None else up.to(wall)
     ground = level_plane(floor, start, rules) if len(floor) >= rules.least_points else None
     vertical = start if ground is None else ground.normal

@@ -18,7 +18,7 @@ def weighted_class_term(
 def heat_term(
     heat: Float[Tensor, "*n"], wanted: Float[Tensor, "*n"], is_asked: Bool[Tensor, "*n"] | None = None
 ) -> Tensor:
-    """Mean squared error where it is asked for; without a mask everywhere."""
+    """Mean squared error of the heat map, inside of the mask if there is one."""
     asked = torch.ones_like(heat) if is_asked is None else is_asked.to(heat.dtype)
     return (asked * (heat - wanted).square()).sum() / (asked.sum() + EPS)
 

@@ -1,4 +1,4 @@
-"""Terms for depth that is no metric truth: right up to a factor, or to scale and shift (MonoSDF, Yu et al. 2022, 3.3).
+"""Loss terms for depth that is correct up to a factor, or up to scale and shift (MonoSDF, Yu et al. 2022, 3.3).
 
 Our own depth is fitted to the cue of its image in closed form, with a scale above 0, and what is left is divided by the cue's
 own spread. So `a * D + b` with a > 0 costs nothing, and the unit of a cue does not change the weight of its term.

@@ -71,7 +71,7 @@ def cross_entropy_by_rows(logits: Float[Tensor, "n c"], labels: Int64[Tensor, " 
 
 
 def mean_of_groups(values: Float[Tensor, " n"], group: Int64[Tensor, " n"], count: int) -> Tensor:
-    """The mean over groups of the mean of each; 0 where there is no value."""
+    """Mean of the group means; 0 without values."""
     total = values.new_zeros(count).index_add(0, group, values)
     size = torch.bincount(group, minlength=count)
     return (total / size.clamp(min=1)).sum() / (size > 0).sum().clamp(min=1)

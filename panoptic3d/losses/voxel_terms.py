@@ -1,4 +1,4 @@
-"""Terms on the rows of a sparse level. Each is a mean over rows, 0 where there are none."""
+"""Loss terms on the rows of a sparse level. Each is a mean over rows, and 0 without rows."""
 
 import torch
 import torch.nn.functional as F

@@ -83,7 +83,7 @@ class FirstPixel(Config):
 
 
 class VisibleInstances(Config):
-    """Ids with at least this many pixels in the 2D label map. What is hidden is no target, and finding it no error."""
+    """Only instances with at least this many pixels in the 2D label map are targets. Finding a hidden one is no error."""
 
     by: Literal["visible"]
     at_least_pixels: int

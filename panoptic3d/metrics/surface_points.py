@@ -29,7 +29,7 @@ class SurfacePoints:
         return SurfacePoints(self.points_m @ linear.T + matrix[:3, 3], self.normals @ (linear / scale).T)
 
     def drawn(self, count: int, seed: int, *stream: str) -> "SurfacePoints":
-        """So many of them at random; all, where there are no more."""
+        """A random sample of `count` points, or all points if there are fewer."""
         if len(self) <= count:
             return self
         chosen = numpy_generator(seed, "points of a surface", *stream).choice(len(self), count, replace=False)

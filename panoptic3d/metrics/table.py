@@ -1,4 +1,4 @@
-"""A table before anybody has drawn it: the evaluation writes it for a terminal, in Markdown, LaTeX and HTML."""
+"""A table as data. The evaluation renders it for terminals, Markdown, LaTeX, and HTML."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

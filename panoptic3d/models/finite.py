@@ -12,7 +12,7 @@ _NUMBERS = ("distance_vox",)  # of a level, which must be finite; logits may be 
 
 
 class NotFiniteError(Panoptic3dError):
-    """The network's answer is no number. Evaluation counts it as it counts a bad file."""
+    """The network's output has NaN or infinite values. Evaluation counts it like a bad file."""
 
     reason: ClassVar[str] = "not_finite"
 

@@ -17,7 +17,7 @@ from panoptic3d.models.slots import Seen
 from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth
 from panoptic3d.structures.pixel_map import PixelMap
 
-_NEAREST_M, _FARTHEST_M = 0.05, 100.0  # what a fit pushes beyond is no depth of a room
+_NEAREST_M, _FARTHEST_M = 0.05, 100.0  # fitted depth outside of this range is discarded
 _LEAST_PIXELS = 16  # of a fit
 _FLOOR_RULES = PlaneRules(band_m=0.03, least_points=200)
 
@@ -64,7 +64,7 @@ def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any
 
 
 def at_map(seen: Seen, given: GivenDepth) -> Float[Tensor, "h w"]:
-    """The given values at the pixels of the network's depth, NaN where there are none."""
+    """The given depth at the pixels of the network's depth map; NaN where it is unknown."""
     height, width = seen.rays.depth_m.shape[1:]
     to_map = seen.fitted.from_photo.then(PixelMap.between(seen.fitted.cameras[0], seen.rays.cameras[0]))
     way = to_map.inverse().then(given.from_image)

@@ -58,7 +58,7 @@ def method_card(name: str, trust: tuple[str, ...]) -> MethodCard:
 
 
 def find_card(name: str, trust: tuple[str, ...]) -> MethodCard | None:
-    """Ours need no trust. None: nobody has such a method."""
+    """The card of a method; None for an unknown name. Built-in methods need no trust."""
     if name in METHODS:
         return METHODS[name]
     place = _place_of(name)

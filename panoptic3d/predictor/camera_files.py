@@ -17,7 +17,7 @@ from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.structures.camera import Camera
 
 _MAX_BYTES = 64_000_000
-_LARGEST = 1e9  # NaN is no less, and whole numbers that no float holds are no less either
+_LARGEST = 1e9  # also refuses NaN, and integers that are too large for a float
 _NUMBERS = ("fx", "fy", "cx", "cy")
 _ADVICE = "see docs/scenes-on-disk.md for what a camera file holds"
 

@@ -49,7 +49,7 @@ def choose_camera(photo: Photo, given: GivenCamera = GivenCamera()) -> CameraCho
 
 
 def check_plausible(camera: Camera) -> None:
-    """Refuse a camera that no lens has: its scene would be empty, and nobody would know why."""
+    """Refuse an impossible camera: its scene would be empty, without any explanation."""
     across = (2 * math.degrees(math.atan(n / 2 / f)) for n, f in zip(_size(camera), _focal(camera), strict=True))
     if not all(_POSSIBLE_FOV_DEG[0] <= fov <= _POSSIBLE_FOV_DEG[1] for fov in across):
         low, high = _POSSIBLE_FOV_DEG

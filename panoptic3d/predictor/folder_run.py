@@ -30,7 +30,7 @@ class Outcome:
     """What became of one photo: a scene made now, one that was there already, or a failure with its reason."""
 
     order: Order
-    found: Found | None = None  # in the scene; None where there is none
+    found: Found | None = None  # in the scene; None without a scene
     seconds: float = 0.0
     was_there: bool = False
     failure: Exception | None = None
@@ -83,7 +83,7 @@ _Loaded = tuple[Photo, GivenCamera, PhotoHint]
 
 @dataclass(frozen=True)
 class _Asking:
-    """What photos are asked with."""
+    """The predictor, and what is known about the photos: cameras, depth, and scale."""
 
     predictor: Predictor
     cameras: CameraPlace
@@ -147,7 +147,7 @@ def predict_folder(
 
 
 def explain(error: Exception) -> str:
-    """One sentence. What is no error of ours gets its type named, because its words rarely stand alone."""
+    """The error as one sentence. For errors of other libraries the type is named, because their messages rarely suffice."""
     text = str(error) if isinstance(error, Panoptic3dError) else f"unexpected {type(error).__name__}: {error}"
     return printable(" ".join(text.split()))
 

@@ -76,7 +76,7 @@ def _photos_below(folder: Path, out: Path) -> list[Path]:
     found, own = [], out.resolve()
     for where, folders, files in os.walk(folder, onerror=refuse):
         folders[:] = sorted(f for f in folders if not f.startswith(".") and Path(where, f).resolve() != own)
-        if FACTS in files and ARRAYS in files:  # a scene: its pictures are no photos
+        if FACTS in files and ARRAYS in files:  # a folder with a scene: skip its images
             continue
         found += [Path(where, f) for f in sorted(files) if not f.startswith(".") and _is_picture(f)]
     if not found:

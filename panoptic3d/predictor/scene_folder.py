@@ -116,7 +116,7 @@ def scene_glb(built: BuiltScene) -> bytes:
 
 
 def _focus_m(built: BuiltScene) -> list[float]:
-    """The middle of the things, or of everything where there is none."""
+    """Centre of the things, or of everything in a scene without things."""
     things = [n.part.mesh.vertices for n in built.nodes if n.part.segment and n.part.segment.is_thing]
     points = torch.cat(things) if sum(map(len, things)) else built.vertices_m
     return points.median(dim=0).values.tolist() if len(points) else [0.0, 0.0, 2.0]

@@ -14,7 +14,7 @@ _KEYS = {"photo", "scene", "error"}
 
 
 def check_index(out: Path) -> None:
-    """Refuse a folder whose file of this name is somebody else's, before anything is done."""
+    """Refuse a folder that has a foreign file of the index's name, before any work."""
     read_index(out)
 
 

@@ -29,7 +29,7 @@ def _panoptic_colors(built: BuiltScene) -> UInt8[Tensor, "f 3"]:
 
 
 def class_picture(built: BuiltScene) -> UInt8[Tensor, "3 h w"]:
-    """In place of a photo that nobody has: what its camera sees, in the colours of the segments."""
+    """Replacement for a missing photo: the scene from its camera, in the colours of the segments."""
     colors = _panoptic_colors(built)
     height, width = built.seen.face.shape
     picture = torch.full((height, width, 3), 60, dtype=torch.uint8)

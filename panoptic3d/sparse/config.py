@@ -13,7 +13,7 @@ BackendName = Literal["torch", "triton", "spconv", "spconv-triton", "minkowski",
 class SparseConfig(Config):
     """The defaults were chosen by measurement (docs/sparse.md). Memory is bounded by the last three."""
 
-    backend: str = "auto"  # or one of ours, or anybody's as package.module:NAME
+    backend: str = "auto"  # or a built-in name, or package.module:NAME
     # A submanifold convolution of a set that fills this share of its box is computed densely within the mask.
     dense_from_occupancy: float | None = Field(default=0.8, gt=0, le=1)
     # Submanifold convolutions without a gradient may use Winograd's tiles on a CPU: of 2 x 2 cells, which round as a direct

@@ -16,7 +16,7 @@ def conv(
     plan: Plan,
     bias: Float[Tensor, " cout"] | None = None,
 ) -> Float[Tensor, "coarse cout"]:
-    """What `conv3d` gives on the plan's coarse voxels, with zeros wherever there is no fine voxel.
+    """The result of `conv3d` at the plan's coarse voxels; missing fine voxels count as zeros.
 
     Submanifold if the plan joins a set with itself, strided if it joins it with a coarser one. `weight[t, i, o]` is
     `dense[o, i, a, b, c]` at tap t = (a*size + b)*size + c.
@@ -30,7 +30,7 @@ def conv_transpose(
     plan: Plan,
     bias: Float[Tensor, " cout"] | None = None,
 ) -> Float[Tensor, "fine cout"]:
-    """What `conv_transpose3d` gives on the plan's fine voxels, with zeros wherever there is no coarse voxel."""
+    """The result of `conv_transpose3d` at the plan's fine voxels; missing coarse voxels count as zeros."""
     return _convolve(features, weight, plan, "fine", bias)
 
 

@@ -35,7 +35,7 @@ class Segment:
     class_id: int
     instance_id: int  # 0 for stuff
     is_thing: bool
-    score: float | None  # None where nobody scored it, as in ground truth
+    score: float | None  # None without a score, as in ground truth
     num_voxels: int  # with distance below `SURFACE_ISO_VOX`
     scene: "PanopticScene | None" = field(default=None, repr=False, compare=False)
 
@@ -128,11 +128,11 @@ class PanopticScene:
     class_scores: dict[int, float] = field(default_factory=dict)  # class id of stuff -> confidence
     provenance: dict[str, Any] = field(default_factory=dict)  # checkpoint, where the camera came from, seconds a stage
     photo: UInt8[Tensor, "3 h w"] | None = None  # what `camera` saw, sRGB
-    depth_map: DepthMap | None = None  # as the network said it; None where nobody did, as in ground truth
+    depth_map: DepthMap | None = None  # as predicted; None without a prediction, as in ground truth
     # For a scene from several photos: their views, and the voxels that at least one of them covers.
     views: tuple[View, ...] = ()
     known: Bool[Tensor, "x y z"] | None = None
-    confidence: Float[Tensor, "x y z"] | None = None  # of each voxel in [0, 1]; None where nobody said
+    confidence: Float[Tensor, "x y z"] | None = None  # of each voxel in [0, 1]; None if the method has none
 
     @property
     def depth(self) -> Float[Tensor, "h w"] | None:

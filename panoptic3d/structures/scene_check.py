@@ -1,4 +1,4 @@
-"""Validate a scene that somebody made in Python before it is written, shown or fused; readers refuse anything else."""
+"""Validate a scene that was made in Python, before it is written, shown, or fused."""
 
 import json
 from collections.abc import Mapping, Sequence

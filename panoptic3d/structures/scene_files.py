@@ -14,8 +14,8 @@ FACTS, PAGE, PREVIEW, ARRAYS = "scene.json", "index.html", "preview.png", "scene
 REQUIRED_FILES = (ARRAYS, "scene.glb", FACTS, PREVIEW, PAGE)
 MAP_FILES = ("depth.exr", "panoptic.png", "panoptic.json", "points.ply")  # of `predict --maps`
 SCENE_FILES = (*REQUIRED_FILES, *MAP_FILES)
-MARK = "format_version"  # a key that every scene.json of ours has
-_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # that systems leave where somebody looked
+MARK = "format_version"  # a key of every scene.json
+_LITTER = frozenset({".DS_Store", "Thumbs.db", "desktop.ini"})  # files that operating systems leave in folders
 DELETABLE = frozenset(SCENE_FILES) | _LITTER  # when a scene is replaced
 _MAX_FACTS_BYTES = 64_000_000
 

@@ -29,7 +29,7 @@ class CardInput(Config):
 
 
 class DepthCard(Config):
-    """Every field that has no default must be known before a network is of use to anybody."""
+    """Description of a depth network. Fields without a default are required."""
 
     name: str = Field(min_length=1)
     file: str = Field(min_length=1)  # beside the card

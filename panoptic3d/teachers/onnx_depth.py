@@ -27,7 +27,7 @@ class OnnxTeacher(DepthTeacher):
     session: Any  # onnxruntime.InferenceSession
 
     def __call__(self, image: UInt8[Tensor, "3 h w"]) -> Float32[np.ndarray, "h2 w2"]:
-        """What the network says of the whole picture, at a size of its own; NaN where that is no number."""
+        """Depth of the whole image at the network's own size; NaN where the output is not finite."""
         wanted = self.card.input
         name = wanted.name or self.session.get_inputs()[0].name
         with reading(self.path, "a network that fits its card", advice="compare its input and output with the card"):

@@ -109,7 +109,7 @@ class _Server(ThreadingHTTPServer):
             self._places.release()
 
     def handle_error(self, request, client_address) -> None:
-        """A browser that leaves while a page loads is no news."""
+        """Ignore browsers that disconnect while a page loads."""
         error = sys.exception()
         if not isinstance(error, OSError):
             print(f"panoptic3d: an answer failed: {type(error).__name__}: {error}", file=sys.stderr)

@@ -112,7 +112,7 @@ def journal_of(job: VerifyJob, root: DataRoot) -> Journal[str, list[Finding]]:
 def _read_journal(path: Path) -> dict[str, tuple[list, list[Finding]]]:
     known = {}
     for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-        # The line at which the earlier run was killed, or of somebody else: its sample is read again.
+        # An incomplete line of a killed run, or a foreign line: its sample is read again.
         with suppress(ValueError, KeyError, TypeError, RecursionError):
             entry = json.loads(line)
             known[entry["sample"]] = entry["stamp"], [Finding(**item) for item in entry["findings"]]

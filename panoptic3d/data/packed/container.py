@@ -97,7 +97,7 @@ def dump(facts: Mapping[str, Any], blocks: Mapping[str, Block], level: int = LEV
 
 
 def load(path: PathLike) -> Packed:
-    """A packed file; its blocks are checked when they are asked for."""
+    """Open a packed file. Its blocks are checked when they are read."""
     with reading(path, "a packed sample"), open_file(path) as file:
         data = file.read()
     return parse(data, path)

@@ -216,7 +216,7 @@ def _shared_folder(out: Path) -> Iterator[None]:
     """Hold a shared lock on the folder. A packer that is alone first deletes partial files of killed packers."""
     with open(out / _LOCK, "w") as lock:
         _sweep_if_alone(out, lock)
-        with contextlib.suppress(OSError):  # a file system without locks: then nobody sweeps
+        with contextlib.suppress(OSError):  # a file system without locks: leave partial files alone
             fcntl.flock(lock, fcntl.LOCK_SH)
         yield
         _sweep_if_alone(out, lock)

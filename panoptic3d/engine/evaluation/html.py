@@ -41,7 +41,7 @@ def write_report(
     num_worst: int,
     measures: Sequence[Measure] = (),
 ) -> None:
-    """`plan` is None when records were scored again and no volume is at hand: then there are no pictures."""
+    """`plan` is None when stored records are scored again: without volumes the report has no pictures."""
     parts = [f"<h1>Evaluation</h1><p class=note>{_escape(_subtitle(results[0]))}</p>"]
     for result in results:
         parts.append(f"<h2>{_escape(result['protocol'])}</h2>")

@@ -99,7 +99,7 @@ def rescored(record: SampleRecord, protocols: Iterable[Protocol]) -> SampleRecor
 
 
 def _whole_lines(path: Path) -> Iterator[SampleRecord]:
-    """What is no record is passed over, and its image is scored again; a file without any is somebody else's."""
+    """Valid records; other lines are skipped and their images scored again. A file without any record is refused."""
     lines = [line for line in read_file(path).decode(errors="replace").split("\n") if line]
     num_found, problem = 0, ""
     for number, line in enumerate(lines, start=1):

@@ -111,7 +111,7 @@ def _frustum_of(mask: Tensor) -> Frustum:
 
 
 def _at(index: np.ndarray, known: np.ndarray, values: np.ndarray, fill: float | int) -> np.ndarray:
-    """Values at the indices, the fill where there is none; all ascending."""
+    """Values at the indices, `fill` where an index is unknown. All indices are ascending."""
     found = np.full(len(index), fill, values.dtype)
     if len(known):
         places = np.minimum(np.searchsorted(known, index), len(known) - 1)

@@ -173,7 +173,7 @@ def _write(out: Path, sample: Sample, jpeg: bytes, config: GenerationConfig) -> 
 
 
 def _jpeg(image: np.ndarray) -> bytes:
-    """As cameras give it; every format of ours holds the same decoded pixels."""
+    """JPEG, as cameras store it. All data formats then hold the same decoded pixels."""
     buffer = io.BytesIO()
     Image.fromarray(image).save(buffer, "JPEG", quality=_JPEG_QUALITY, subsampling=0)
     return buffer.getvalue()

@@ -55,7 +55,7 @@ def run_plan(
 
 
 def read_records(out: Path) -> dict[str, Record]:
-    """Lines of every shard's journal, without those that are no record or that a killed run left unfinished."""
+    """Records of all shards' journals; foreign lines and incomplete lines of a killed run are skipped."""
     records: dict[str, Record] = {}
     for path in sorted((out / RECORDS).glob("*.jsonl")):
         for line in path.read_text(encoding="utf-8", errors="replace").splitlines():

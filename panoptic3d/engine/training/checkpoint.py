@@ -149,7 +149,7 @@ def find_checkpoint(given: str) -> Path:
 
 
 def set_aside(folder: Path, resumed: Path | None) -> list[Path]:
-    """Make room for a run that goes on from `resumed`: checkpoints that it has not come through are moved, not deleted.
+    """Make room for a run that continues from `resumed`: checkpoints it does not descend from are moved, not deleted.
     Those are the later ones, and all of them where it comes from elsewhere or begins anew. Returns where they are now.
     """
     own = resumed is not None and resumed.resolve().parent == folder.resolve()

@@ -78,7 +78,7 @@ class Clock:
 
 
 class _Timed:
-    """Something that can be called and is no module, such as a lift: the same to everybody, and timed."""
+    """Times a callable that is not a module, such as a lift, and otherwise behaves like it."""
 
     def __init__(self, part: Callable[..., Any], clock: Clock, stage: str) -> None:
         self._part, self._clock, self._stage = part, clock, stage

@@ -82,7 +82,7 @@ class TrackingConfig(Config):
 
 
 class TrainingConfig(Config):
-    method: str  # one of ours by name, or `package.module:Class`
+    method: str  # a built-in method, or `package.module:Class`
     settings: Config  # of the method; its type depends on `method`
     data: DataConfig
     stages: tuple[StageConfig, ...] = Field(min_length=1)

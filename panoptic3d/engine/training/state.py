@@ -76,7 +76,7 @@ def capture(trainer: Trainer, standing: Standing) -> Checkpoint:
 
 
 def restore(trainer: Trainer, path: Path, stages: tuple[Stage, ...]) -> Standing:
-    """Put a checkpoint into a trainer that has not begun."""
+    """Load a checkpoint into a trainer before its first step."""
     training, weights = read_training(path), read_weights(path)
     _check_format(training, path)
     advice = "go on from a checkpoint of this run"

@@ -59,7 +59,7 @@ class Found:
 
 
 def instances_of(found: Found, camera: Camera, class_of_label: Mapping[int, int], config: ForeignConfig) -> Instances2D:
-    """The best of those with a class of ours: by class, then in the order of the detector, as our own stage numbers them."""
+    """The best detections whose class is in the taxonomy, by class and then in the detector's order, as our stage does."""
     class_ids = torch.tensor([class_of_label.get(label, 0) for label in found.labels.tolist()], dtype=torch.int64)
     class_ids = class_ids.to(found.scores.device)
     rows = ((class_ids > 0) & (found.scores > config.min_score)).nonzero()[:, 0]

@@ -38,7 +38,7 @@ class TrunkWithPhoto(nn.Module):
 
 
 class ForeignStage:
-    """No module: the weights of a stranger are no weights of ours, and are saved by whoever made them."""
+    """Wraps another package's detector. It is not a module, so that its weights are not saved in our checkpoints."""
 
     def __init__(self, detector: Detector) -> None:
         self.detector = detector

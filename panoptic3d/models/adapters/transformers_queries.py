@@ -1,4 +1,4 @@
-"""Mask2Former and OneFormer of `transformers` in place of the mask transformer: their queries and masks, anybody's depth.
+"""Mask2Former and OneFormer of `transformers` as the 2D stage: their queries and masks, with depth from any source.
 
 They say nothing of depth, so the caller brings it: a depth network, or what a phone has measured. Everything after that
 (which queries are kept, how they become segments, what is lifted) is decided as for the mask transformer.
@@ -42,7 +42,7 @@ class Answer:
 
 
 class TransformersQueries:
-    """No module: the weights of a stranger are no weights of ours. The trunk must be a `TrunkWithPhoto`.
+    """Not a module, so that its weights are not saved in our checkpoints. The trunk must be a `TrunkWithPhoto`.
 
     `class_of_label` says which class of the taxonomy a label of the model is; other labels are void.
     """

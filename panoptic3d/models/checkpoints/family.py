@@ -34,7 +34,7 @@ class Family:
     config_for: Callable[[Mapping[str, Tensor], Mode], PipelineConfig]  # what runs a published state dict
     their_name: Callable[[str], str]
     stage_2d: tuple[str, ...]  # beginnings of their names in a file of the 2D stage alone
-    constants: Mapping[str, Tensor]  # tensors of a file that are no weights
+    constants: Mapping[str, Tensor]  # tensors of a published file that are constants and not weights
     versions: Mapping[str, int] = field(default_factory=dict)  # of their modules, which rename the keys of older ones
     entry: str = "model"  # of a published file that holds the weights
     is_bare: bool = False  # whether a file may be nothing but weights, as ours on the way back then is

@@ -32,7 +32,7 @@ def read_config_tree(folder: Path) -> dict[str, Any]:
 
 
 def read_origin(folder: Path) -> dict[str, Any]:
-    """Where the weights come from. Nothing where nobody has written it down."""
+    """The origin of the weights; empty if it was not recorded."""
     path = folder / ORIGIN
     with reading(path, "where a checkpoint comes from", advice=ADVICE):
         return dict(json.loads(read_file(path, _MAX_CONFIG_BYTES))) if path.exists() else {}

@@ -16,7 +16,7 @@ from panoptic3d.models.checkpoints.folder import CONFIG, ORIGIN, WEIGHTS
 
 
 def write_import(out: Path, origin: Mapping[str, Any], state: Mapping[str, Tensor], config: Config) -> None:
-    """Where the weights come from, the weights, and last the config, without which a folder is no checkpoint: whatever kills
+    """Write origin, weights, and last the config. A folder without a config is not a checkpoint, so whatever kills
     the writer, nobody takes a half import for a whole one.
     """
     texts = {

@@ -51,12 +51,12 @@ class RayConfig(RaySlot):
 
 class LiftConfig(LiftSlot):
     name: Literal["gather"] = "gather"
-    # Cells farther than this from the surface that their pixel shows are left out; none: all of the frustum is asked.
+    # Cells farther than this from the visible surface of their pixel are left out; None: the whole frustum is evaluated.
     reach_m: float | None = Field(default=None, gt=0)
     # Cells that lie farther than this in front of the surface that their pixel shows, or behind wall, floor and ceiling, are
     # left out: most of a frustum is free space and other rooms. Hidden things lie between the two and stay.
     margin_m: float | None = Field(default=None, gt=0)
-    # The margin grows by this many spreads of the pixel's depth: where the depth is unsure, more cells are asked.
+    # The margin grows by this many spreads of the pixel's depth: uncertain depth evaluates more cells.
     margin_spreads: float = Field(default=0, ge=0)
 
     def widths(self, method: PipelineConfig) -> Mapping[str, int]:

@@ -54,7 +54,7 @@ class Evidence:
     stance: Stance | None = None
     votes: CentreVotes | None = None
     surface: VisibleSurface | None = None
-    measured: Float[Tensor, "b h w"] | None = None  # where depth is no belief
+    measured: Float[Tensor, "b h w"] | None = None  # where the depth was measured
 
     def at(self, voxels: SparseVoxels) -> Float[Tensor, "n c"]:
         """What the maps say at the centres of voxels."""

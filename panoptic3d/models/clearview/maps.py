@@ -41,7 +41,9 @@ class LayeredEstimate(RayEstimate):
     log_spread: Float[Tensor, "b h w"]  # of the log depth: the scale of a Laplace distribution
     layout_m: Float[Tensor, "b h w"] | None  # depth of wall, floor or ceiling, never in front of `depth_m`
     stance: Stance | None = None
-    measured: Float[Tensor, "b h w"] | None = None  # 1 where depth is no belief; None: nobody reads it
+    measured: Float[Tensor, "b h w"] | None = (
+        None  # 1 where the depth was measured; None if the network has no such input
+    )
 
     @property
     def known_spread(self) -> Float[Tensor, "b h w"]:

@@ -17,7 +17,7 @@ from panoptic3d.structures.sparse_voxels import SparseVoxels
 NUM_SEEN_VOTES = 5
 _CELL_M, _WIDE_M = 0.12, 0.36
 _AREA_M2 = 0.02  # of surface that votes for a cell: about a palm
-_SLANT = 0.15  # the cosine at which a grazing surface is no longer trusted to be a plane
+_SLANT = 0.15  # below this cosine of the viewing angle a surface is not treated as a plane
 
 
 @dataclass(frozen=True, eq=False)

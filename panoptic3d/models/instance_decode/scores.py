@@ -28,7 +28,7 @@ def detection_scores(
 
 
 def mean_agreement(ids: Int64[Tensor, " n"], probability: Float[Tensor, " n"]) -> dict[int, float]:
-    """By id (0 is none): the mean probability that its voxels give to what decided for them."""
+    """Mean probability, over the voxels of each id, of the label that they were assigned."""
     count = torch.bincount(ids).clamp(min=1)
     mean = torch.bincount(ids, probability.detach().double()) / count
     return {number: float(mean[number]) for number in ids.unique().tolist() if number > 0}

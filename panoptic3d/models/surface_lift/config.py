@@ -22,7 +22,7 @@ class SurfaceLiftConfig(LiftSlot):
     # "free" trusts the network (what leaves the grid is dropped), "clamped" moves depth to the ends of the frustum.
     depth: Literal["free", "clamped"] = "clamped"
     overflow: Overflow = "shared"
-    # Which cells of stride 4 are asked: "released" is the shipped mask with its thin pooling, "exact" the camera's view.
+    # Cells of stride 4 that are evaluated: "released" is the shipped mask with its thin pooling, "exact" the camera's view.
     frustum: Literal["released", "exact"] = "exact"
     # Where the grid lies: that of 3D-Front for every camera, or the one that the releases would give to this camera.
     grid: Literal["front3d", "camera"] = "front3d"

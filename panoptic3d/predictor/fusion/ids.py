@@ -48,7 +48,7 @@ def _round(things: Sequence[ViewThings], ids: Ids, num_ids: int, config: FusionC
         others = [view for view in range(len(things)) if view != number]
         chosen = _chosen(things, ids, number, others, num_ids, config)
         taken = np.unique(np.concatenate([np.zeros(0, np.int64), *(ids[view] for view in others)]))
-        for row in np.flatnonzero(chosen < 0):  # alone: it keeps an id that is nobody else's
+        for row in np.flatnonzero(chosen < 0):  # a thing without a partner gets an unused id
             if ids[number][row] not in taken and ids[number][row] not in chosen:
                 chosen[row] = ids[number][row]
             else:

@@ -33,7 +33,7 @@ class PoseFile:
     notes: tuple[str, ...] = ()  # what was decided, for the user
 
     def of(self, name: str) -> PosedPhoto | None:
-        """The pose of a photo: by its whole name, then by its file name, then by its stem. None where there is no such pose.
+        """The pose of a photo: by its whole name, then by its file name, then by its stem. None without a pose.
 
         `InputError` where two poses fit equally well.
         """
@@ -76,7 +76,7 @@ def listed(names: Sequence[str]) -> str:
 
 
 def rigid(matrix: np.ndarray) -> Float64[np.ndarray, "4 4"]:
-    """Without the rounding of a file of decimals; `ValueError` for anything that is no rotation and translation."""
+    """The nearest rigid transform, to undo decimal rounding; `ValueError` if the matrix is far from rigid."""
     matrix = np.asarray(matrix, np.float64)
     if matrix.shape == (3, 4):
         matrix = np.concatenate((matrix, [[0.0, 0.0, 0.0, 1.0]]))

@@ -137,5 +137,5 @@ def _fov_deg(facts: Mapping[str, Any]) -> float | None:
     if facts.get("camera_angle_x") is None:
         return None
     fov_deg = float(np.degrees(float(facts["camera_angle_x"])))
-    Camera.from_fov(fov_deg, 1, 1)  # which refuses what is none
+    Camera.from_fov(fov_deg, 1, 1)  # raises for an impossible field of view
     return fov_deg

@@ -119,7 +119,7 @@ def _import_one(candidate: Candidate, folder: Path, out: Path, report: ImportRep
         why = error.__cause__ if isinstance(error.__cause__, BrokenMeshError) else error
         report.left_out.append((candidate.name, str(why)))
         return
-    for name, data in files.items():  # outside of the net: a disk that is full is no fault of the model
+    for name, data in files.items():  # outside of the `try`: a full disk is not the model's fault
         write_bytes_atomically(out / name, data)
     report.entries.append(entry)
     report.credits.append(Credit(candidate.name, candidate.role, candidate.author, candidate.licence, candidate.source))

@@ -36,7 +36,7 @@ class Library:
     level: int = 0  # 0 is the finest
 
     def draw(self, role: str, random: np.random.Generator) -> Model | None:
-        """Any model of the role with equal chance, or None where there is none."""
+        """A random model of the role, with equal probabilities; None if the library has none."""
         own = [entry for entry in self.entries if entry["role"] == role]
         return self.read(own[int(random.integers(len(own)))]) if own else None
 

@@ -32,7 +32,7 @@ def is_inside(points: Float[np.ndarray, "p 3"], corners: Float[np.ndarray, "t 3 
 def surface_below(
     points: Float[np.ndarray, "p 3"], corners: Float[np.ndarray, "t 3 3"], reach_m: float
 ) -> Float[np.ndarray, " p"]:
-    """Height of the highest surface at most `reach` above each point; -inf where there is none."""
+    """Height of the highest surface that is at most `reach_m` above each point; -inf without a surface."""
     best = np.full(len(points), -np.inf)
     for at, hits, height, _ in _columns(points, corners, 2):
         fits = hits & (height <= points[at, 2, None] + reach_m)

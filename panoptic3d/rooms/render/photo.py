@@ -70,7 +70,7 @@ class TracedRoom:
         )
 
     def _layers(self, view: View) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Layers of each pixel from four rays: texture over plain colour, light on top, and the fraction of rays without it."""
+        """Layers of each pixel from four rays: texture over plain colour, light on top, and the share of rays without it."""
         soup, camera = self.soup, view.camera
         rows, columns = np.divmod(np.arange(camera.height * camera.width), camera.width)
         centre = np.stack([columns, rows], axis=1)

@@ -77,7 +77,7 @@ def frustum_slots(camera: Camera, grid: VoxelGrid) -> FrustumSlots:
     slot[inner] = np.arange(int(inner.sum()), dtype=np.int32)
     slot = np.pad(slot, _MARGIN, constant_values=-1)
     is_used = slot >= 0
-    coords = np.asfortranarray(mask.nonzero().numpy().astype(np.int16))  # whole columns are asked for
+    coords = np.asfortranarray(mask.nonzero().numpy().astype(np.int16))  # Fortran order: whole columns are read
     across, down, along = (np.asarray(is_used.any(axis=axis)) for axis in range(3))
     columns = (across, down, along)
     start = (low[0] - _MARGIN, low[1] - _MARGIN, low[2] - _MARGIN)

@@ -51,7 +51,7 @@ def installed_backends() -> list[str]:
 
 
 def backend_named(name: str) -> Backend:
-    """Ours, or anybody's by its place."""
+    """A built-in back end by its name, or any back end by `package.module:NAME`."""
     return BACKENDS[name] if name in BACKENDS else _strangers(name)
 
 

@@ -50,7 +50,7 @@ class MinkowskiBackend:
 
 
 def _inserted(manager: Any, voxels: SparseVoxels, factor: int) -> tuple[Any, Int64[Tensor, " n"], Int64[Tensor, " n"]]:
-    """The key of a set in its manager, our row of each of its rows, and its row of each of ours."""
+    """Key of the set in MinkowskiEngine's manager, and the row permutations from its order to ours and back."""
     scale = voxels.coords.new_tensor([1, factor, factor, factor])
     key, _ = manager.insert_and_map((voxels.coords * scale).contiguous(), tensor_stride=[factor] * 3)
     theirs = torch.div(manager.get_coordinates(key), scale, rounding_mode="floor")

@@ -15,7 +15,7 @@ _POINTWISE = Kernel(1)
 
 
 def rectified(fresh: Float[Tensor, "n c"]) -> Float[Tensor, "n c"]:
-    """ReLU of a tensor that nobody else holds: in place where no gradient is wanted."""
+    """ReLU, in place if no gradient is needed. The caller must hold the only reference to the tensor."""
     return F.relu(fresh, inplace=not torch.is_grad_enabled())
 
 

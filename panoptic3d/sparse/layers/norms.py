@@ -24,7 +24,7 @@ class SparseInstanceNorm(nn.Module):
     def forward(
         self, features: Float[Tensor, "n c"], voxels: SparseVoxels, is_fresh: bool = False
     ) -> Float[Tensor, "n c"]:
-        """Fresh features, which nobody else holds, are written over where no gradient is wanted."""
+        """If `is_fresh`, the features are overwritten when no gradient is needed; nothing else may hold them."""
         return instance_norm(features, voxels, self.weight, self.bias, self.eps, is_fresh)
 
 

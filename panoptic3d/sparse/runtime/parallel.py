@@ -31,12 +31,12 @@ def over_blocks(work: Callable[[T], R], blocks: Sequence[T], device: torch.devic
 
     def take_turns() -> None:
         with torch.inference_mode(is_inference), torch.no_grad():  # the modes belong to a thread
-            for number, block in todo:  # shared: nobody gets what another has got
+            for number, block in todo:  # a shared iterator: each block goes to one thread
                 results[number] = work(block)
 
     pool = _pool(num_threads, os.getpid())
     takers = [pool.submit(take_turns) for _ in range(min(num_threads, len(blocks)))]
-    wait(takers)  # an error comes out when nobody works any more
+    wait(takers)  # raise errors only after all threads have stopped
     for taker in takers:
         taker.result()
     return cast(list[R], results)

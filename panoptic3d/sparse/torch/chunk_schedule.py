@@ -32,8 +32,8 @@ class Chunk(NamedTuple):
     num_taps: int
     tap_range: tuple[int, int] | None  # when the taps are consecutive
     taps: Tensor  # int64, the taps' numbers
-    sources: Tensor  # int32; undefined where there is no voxel, on a GPU the number of rows
-    missing: Tensor | None  # int64, the places in `sources` where there is no voxel
+    sources: Tensor  # int32; undefined without a voxel (on a GPU: the number of rows)
+    missing: Tensor | None  # int64: indices in `sources` without a voxel
     rows: Tensor  # int32
 
 
@@ -232,7 +232,7 @@ def _merged(counts: list[int], max_waste: int) -> Iterator[_Run]:
 
 
 def _gray_rank(is_there: Bool[Tensor, "m g"]) -> Int16[Tensor, " m"]:
-    """Where the pattern of occupied taps stands in the reflected Gray code; 0 if and only if there is none."""
+    """Rank of the pattern of occupied taps in the reflected Gray code; 0 exactly for an empty pattern."""
     bits = torch.tensor([float(1 << t) for t in range(is_there.shape[1])], device=is_there.device)
     pattern = (is_there.float() @ bits).to(torch.int16)
     for shift in (1, 2, 4, 8):

@@ -76,7 +76,7 @@ def is_inference_on_a_cpu(features: Tensor, weight: Tensor) -> bool:
 
 
 def tiles_for(plan: Plan, widths: Widths) -> Tiles | str:
-    """The largest tiles that the config allows and that are faster than gathering, or why there are none."""
+    """The largest tiles that the config allows and that are faster than gathering, or the reason for not using tiles."""
     num_taps, num_in, num_out = plan.kernel.size, widths.num_in, widths.num_out
     if not widths.is_inference:
         return "computes float32 on a CPU without a gradient"

@@ -28,7 +28,7 @@ class Subcells:
 
     @property
     def fill(self) -> float:
-        """Which share of what is computed is asked for."""
+        """Fraction of the computed cells that are needed."""
         return len(self.places) / max(self.side.num_rows, 1)
 
 

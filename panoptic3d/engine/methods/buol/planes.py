@@ -11,7 +11,7 @@ from panoptic3d.geometry.thickening import thicken
 from panoptic3d.models.occupancy_lift.projection import VoxelPixels, plane_of_voxels
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, VoxelTruth
 
-_BEYOND = 10  # planes behind the farthest depth that are asked about
+_BEYOND = 10  # planes behind the farthest depth that are evaluated
 
 
 @dataclass(frozen=True, eq=False)

@@ -362,7 +362,7 @@ class ClearviewMethod(Method):
 
 @dataclass(frozen=True, eq=False)
 class TrueMaps:
-    """What pixels show, at the resolution of the maps; 0 where nobody knows."""
+    """True classes, depth, and instances of the pixels, at the resolution of the maps; 0 where unknown."""
 
     depth_m: Float[Tensor, "b h w"]
     semantic: Int64[Tensor, "b h w"]
@@ -370,7 +370,7 @@ class TrueMaps:
 
 
 def _true_maps(batch: Batch, like: Float[Tensor, "b h w"]) -> TrueMaps:
-    """Nearest pixels: nothing is mixed. Ids go through float64, which holds them exactly. A cue is no truth of depth."""
+    """Resized with nearest neighbours. Ids go through float64, which is exact. Non-metric depth does not count as truth."""
     depth_m = nearest_pixels(batch.depth_m, like)
     for number in range(len(batch)):
         if batch.depth_kind(number) != "metric":

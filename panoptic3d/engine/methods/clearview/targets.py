@@ -74,7 +74,7 @@ def spread_groups(coords: Tensor, group: Int64[Tensor, " n"], cell: int = 4) -> 
 
 
 def layout_depth(truth: VoxelTruth, taxonomy: Taxonomy, camera: Camera) -> Float[Tensor, "h w"]:
-    """The farthest stuff along the ray of each pixel, from the labelled voxels; 0 where there is none."""
+    """Depth of the farthest stuff along the ray of each pixel, from the labelled voxels; 0 without stuff."""
     is_stuff = torch.tensor([c.kind == "stuff" for c in taxonomy.classes], device=truth.semantic.device)
     chosen = is_stuff[truth.semantic.long()] & (truth.distance_vox.abs() < 0.6)
     points_m = truth.grid.camera_from_index(truth.coords[chosen].float())
@@ -93,7 +93,7 @@ def vote_truth(
     instance: Int64[Tensor, "h w"],
     camera: Camera,
 ) -> tuple[Float[Tensor, "3 h w"], Int64[Tensor, "h w"]]:
-    """From the surface point of each pixel to the centre of its thing, and the thing's number; 0 where there is none."""
+    """Offset from the surface point of each pixel to the centre of its thing, and the thing's number; 0 without a thing."""
     number = torch.where(depth_m > 0, things.number(instance), 0)
     if len(things.ids) == 0:
         return depth_m.new_zeros(3, *depth_m.shape), number

@@ -20,7 +20,7 @@ _MIN_MASK_IOU = 0.5  # a detection must cover more of a true mask to be it
 class ImageTruth:
     camera: Camera  # of the image as the network sees it
     things: Instances2d  # there
-    depth_m: Float[Tensor, "h w"]  # at the size of the depth map; 0 where nobody measured
+    depth_m: Float[Tensor, "h w"]  # at the size of the depth map; 0 where unknown
 
     @property
     def boxes_px(self) -> Float[Tensor, "n 4"]:

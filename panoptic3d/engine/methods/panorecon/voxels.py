@@ -28,7 +28,7 @@ def voxel_terms_of_samples(
 
 @torch.no_grad()
 def voxel_targets(truth: VoxelTruth, channels: Mapping[int, int], strides: Sequence[int]) -> tuple[VoxelTargets, ...]:
-    """`channels`: file id -> channel. Instances without one keep their class and are no instance."""
+    """`channels` maps file ids to channels. Instances without a channel keep their class and lose their id."""
     made = []
     for stride in strides:
         level = level_targets(truth, stride, channels)
