@@ -1,11 +1,10 @@
 """Helpers for ranks: every function works in a single process, and under `torchrun` after `start`."""
 
-import contextlib
 import os
 import sys
 import time
 import uuid
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from datetime import timedelta
 from typing import Any, NoReturn, TypeVar
 
@@ -127,12 +126,6 @@ def sum_over_ranks(tensor: Tensor) -> Tensor:
     return total
 
 
-def all_ranks_agree(condition: bool, device: torch.device | str = "cpu") -> bool:
-    """Whether the condition holds on every rank; every rank gets the same answer."""
-    flag = torch.tensor([0 if condition else 1], device=device, dtype=torch.int64)
-    return int(sum_over_ranks(flag).item()) == 0
-
-
 def gather_objects(item: T) -> list[T]:
     """One small picklable object of every rank, in the order of ranks, on every rank."""
     if not is_distributed():
@@ -145,13 +138,3 @@ def gather_objects(item: T) -> list[T]:
 def shard(items: Sequence[T]) -> list[T]:
     """This rank's items: every item on exactly one rank, sizes differ by at most one, nothing is padded or repeated."""
     return list(items[rank() :: world_size()])
-
-
-@contextlib.contextmanager
-def main_first() -> Iterator[None]:
-    """The main rank runs the block before the others do (to fill a cache that they then read)."""
-    if not is_main():
-        barrier()
-    yield
-    if is_main():
-        barrier()

@@ -27,13 +27,21 @@ def hardware() -> str:
 
 
 def device_named(word: str, advice: str = "use the CPU", rank: int = 0) -> torch.device:
-    """`auto` is CUDA where torch finds it, else the CPU; CUDA without a number is the device of the rank."""
+    """`auto` is CUDA where torch finds it, else the CPU; CUDA without a number is the device of the rank. More ranks than
+    devices share them, which keeps a GPU busy while scenes are written.
+    """
     has_cuda = torch.cuda.is_available()
     if word.startswith("cuda") and not has_cuda:
         raise InputError(f"the device is {word} and torch finds no CUDA device here; {advice}.")
     if word == "cpu" or not has_cuda:
         return torch.device("cpu")
-    return torch.device(word) if ":" in word else torch.device("cuda", rank)
+    return torch.device(word) if ":" in word else torch.device("cuda", rank % torch.cuda.device_count())
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """torch has a type for CUDA alone; its allocator on the CPU raises a RuntimeError with one of these phrases."""
+    is_typed = isinstance(error, (torch.OutOfMemoryError, MemoryError))
+    return is_typed or any(sign in str(error) for sign in ("can't allocate memory", "not enough memory"))
 
 
 @functools.cache

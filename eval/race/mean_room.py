@@ -8,17 +8,17 @@ from typing import Any
 
 import numpy as np
 
-from eval.race.point_field import distance_to_points
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot, open_root
 from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.errors import InputError
+from panoptic3d.geometry.point_field import distance_to_points
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import Truth, score_sample
 from panoptic3d.metrics.protocol import Protocol, load_protocol
 from panoptic3d.metrics.tally import Tally, scores_of
 from panoptic3d.structures.grid import VoxelGrid
-from panoptic3d.structures.sample import LABEL_BAND_VOX, Sample
+from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, LABEL_BAND_VOX, Sample
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 _THRESHOLDS = (0.01, 0.02, 0.04, 0.06, 0.08, 0.1, 0.13, 0.16, 0.2, 0.25, 0.3, 0.4, 0.5)
@@ -109,7 +109,7 @@ def _made(
 def with_distances(surface: LabelledVoxels) -> PredictedVoxels:
     """A prediction whose surface is these voxels, and whose distance is that to the nearest of them."""
     coords = np.stack(np.unravel_index(surface.linear_index, surface.shape), axis=1).astype(np.float64)
-    index, distance, place = distance_to_points(coords, surface.shape)
+    index, distance, place = distance_to_points(coords, surface.shape, DISTANCE_TRUNCATION_VOX)
     is_surface = distance == 0
     semantic = np.where(is_surface, surface.semantic[place], 0) if len(index) else np.zeros(0)
     labels = semantic.astype(np.uint8), np.zeros(len(index), np.int32)

@@ -10,12 +10,12 @@ from jaxtyping import Float
 from scipy.spatial import KDTree
 from torch import Tensor
 
-from eval.race.point_field import distance_to_points
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.data.roots import DataRoot
 from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.errors import InputError
 from panoptic3d.geometry.pinhole import unproject_depth_map
+from panoptic3d.geometry.point_field import distance_to_points
 from panoptic3d.geometry.voxels import nearest_voxels
 from panoptic3d.models.clearview.maps import SEMANTICS
 from panoptic3d.structures.moving import moved
@@ -74,7 +74,7 @@ def visible_surface(
     index = grid.index_from_camera(points)
     is_inside = nearest_voxels(index, grid.shape)[1]
     seen, likely = index[is_inside].numpy(), probabilities[:, is_known][:, is_inside].numpy()
-    cells, distance, place = distance_to_points(seen, grid.shape)
+    cells, distance, place = distance_to_points(seen, grid.shape, DISTANCE_TRUNCATION_VOX)
     semantic, instance = _labels(seen, likely, scene)
     is_shell = distance < LABEL_BAND_VOX
     shell, of_shell = cells[is_shell], place[is_shell]

@@ -6,7 +6,7 @@ import os
 from panoptic3d.cli.arguments import add_depth_arguments, add_trust, at_least, depth_options, output_file
 
 _DEFAULT_PROTOCOL = "strict"
-_ORACLES = ("geometry", "semantics", "masks", "layout", "depth")  # the first four: metrics/perturbations.py
+_ORACLES = ("geometry", "semantics", "masks", "layout")  # metrics/perturbations.py
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -71,10 +71,6 @@ def run(arguments: argparse.Namespace) -> int:
         raise InputError("--compat says how PQ_scene of fused rooms is counted; give --fused.")
     if arguments.data is None or arguments.split is None:
         raise InputError("evaluate needs --data ROOT and --split FILE_OR_NAME; see `panoptic3d evaluate --help`.")
-    if "depth" in (arguments.oracle or ()):
-        raise InputError(
-            "--oracle exchanges parts of finished predictions, which have no depth; --depth truth hands it to the network."
-        )
     if arguments.depth is not None and arguments.checkpoint is None:
         raise InputError("--depth goes to a network, beside the photos; give --checkpoint.")
     return _evaluate(arguments)

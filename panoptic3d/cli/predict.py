@@ -68,7 +68,7 @@ def run(arguments: argparse.Namespace) -> int:
     from panoptic3d.predictor.photo_list import list_orders
     from panoptic3d.predictor.photos import load_photo
     from panoptic3d.predictor.predictor import PhotoHint, Predictor
-    from panoptic3d.predictor.ranks import device_of_rank, join_ranks
+    from panoptic3d.predictor.ranks import join_ranks
     from panoptic3d.predictor.scene_index import check_index
 
     if arguments.batch_size < 1:
@@ -92,7 +92,7 @@ def run(arguments: argparse.Namespace) -> int:
     teacher = teacher_of(arguments)
     find_checkpoint(arguments.checkpoint)
     join_ranks()
-    predictor = Predictor(arguments.checkpoint, device_of_rank(arguments.device), trust=arguments.trust)
+    predictor = Predictor(arguments.checkpoint, arguments.device, trust=arguments.trust)
     exit_code = _carry_out(orders, predictor, out, cameras, depth or teacher, arguments)
     if distributed.is_distributed():
         distributed.leave(exit_code)

@@ -18,19 +18,6 @@ from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import LABEL_BAND_VOX, Sample, VoxelTruth
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
-# slug -> what it means; these join the slugs of single files (reasons.py) in reports.
-CROSS_REASONS: dict[str, str] = {
-    "turned_depth": "the depth fits the volume only after a turn by 180 degrees",
-    "unregistered": "the depth does not lie on the surfaces of the volume",
-    "class_mismatch": "pixels and the voxels that they show differ in class",
-    "instance_mismatch": "pixels and the voxels that they show differ in instance",
-    "instance_only_in_2d": "a thing of the picture has no voxel",
-    "labels_off_surface": "labels are not where the distance is below 1",
-    "foreign_mask": "the frustum mask belongs to another grid or camera",
-    "surface_outside_mask": "the volume has surfaces outside of the frustum mask",
-    "weight_mismatch": "the weights do not follow from depth and distance",
-}
-
 _WEIGHT_STRIDE = 8  # a share over 160,000 voxels is known to a thousandth
 
 

@@ -24,7 +24,6 @@ from torch import Tensor
 from panoptic3d.structures.sample import DISTANCE_TRUNCATION_VOX, Sample, VoxelTruth
 from panoptic3d.structures.taxonomy import Taxonomy
 
-STRIDES = (1, 2, 4)
 MIN_INSTANCE_PIXELS, MAX_INSTANCES = 200, 15  # of PanoRecon; Uni-3D keeps all, of any size on Matterport3D
 _NUM_LABELS = 256  # of a byte
 
@@ -124,12 +123,6 @@ def weight_at(truth: VoxelTruth, cells: Int64[Tensor, "n 3"], stride: int) -> Fl
             part = part * (share[axis] if steps[axis] else 1 - share[axis])
         total += part * _weight_of_voxels(truth, index)
     return total
-
-
-def frustum_mask_at(truth: VoxelTruth, stride: int, kernel: int = 2) -> Bool[Tensor, "cx cy cz"]:
-    """Cells of which a voxel lies in the frustum. PanoRecon looks at the first 2 of 4 along each axis (`kernel`)."""
-    mask = truth.frustum_mask.float()[None, None]
-    return F.max_pool3d(mask, kernel_size=min(kernel, stride), stride=stride)[0, 0] > 0
 
 
 def lookup(truth: VoxelTruth, coords: Tensor) -> Int64[Tensor, " n"]:

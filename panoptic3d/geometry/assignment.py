@@ -1,8 +1,13 @@
-"""Linear assignment with a gate: pairs of least cost, and what stays unpaired."""
+"""Linear assignment: pairs of least cost, and with a gate what stays unpaired."""
 
 import numpy as np
 from jaxtyping import Bool, Float, Int64
 from scipy.optimize import linear_sum_assignment
+
+
+def pairs_of_all(cost: Float[np.ndarray, "rows columns"]) -> Int64[np.ndarray, "m 2"]:
+    """Pairs (row, column) whose summed cost is least, by ascending row: as many as the shorter side has members."""
+    return np.stack(linear_sum_assignment(cost), axis=1).astype(np.int64)
 
 
 def assigned_pairs(
@@ -18,6 +23,5 @@ def assigned_pairs(
     if not cost.size:
         return np.zeros((0, 2), np.int64)
     gated = np.minimum(cost, 0.0) if is_allowed is None else np.where(is_allowed, np.minimum(cost, 0.0), 0.0)
-    rows, columns = linear_sum_assignment(gated)
-    is_made = gated[rows, columns] < 0
-    return np.stack((rows[is_made], columns[is_made]), axis=1).astype(np.int64)
+    pairs = pairs_of_all(gated)
+    return pairs[gated[pairs[:, 0], pairs[:, 1]] < 0]

@@ -2,9 +2,10 @@
 
 from dataclasses import dataclass
 
-import torch
+import numpy as np
 from jaxtyping import Float64
-from torch import Tensor
+
+Points = Float64[np.ndarray, "n 3"]
 
 
 @dataclass(frozen=True, eq=False)
@@ -12,24 +13,25 @@ class Similarity:
     """`there = scale * rotation @ here + translation`."""
 
     scale: float
-    rotation: Float64[Tensor, "3 3"]
-    translation: Float64[Tensor, "3"]
+    rotation: Float64[np.ndarray, "3 3"]
+    translation: Float64[np.ndarray, "3"]
 
-    def __call__(self, points: Float64[Tensor, "n 3"]) -> Float64[Tensor, "n 3"]:
-        return self.scale * points @ self.rotation.T + self.translation
+    @property
+    def matrix(self) -> Float64[np.ndarray, "4 4"]:
+        matrix = np.eye(4)
+        matrix[:3, :3], matrix[:3, 3] = self.scale * self.rotation, self.translation
+        return matrix
 
 
-def fitted_similarity(here: Float64[Tensor, "n 3"], there: Float64[Tensor, "n 3"]) -> Similarity:
-    """Least squares over pairs of points; never a mirror. At least three points that are not on one line are needed."""
-    if len(here) < 3:
-        raise ValueError(f"{len(here)} pairs of points do not fix a similarity; three do")
-    mean_here, mean_there = here.mean(dim=0), there.mean(dim=0)
-    a, b = here - mean_here, there - mean_there
-    u, singular, vh = torch.linalg.svd(b.T @ a / len(a))
-    if float(singular[1]) < 1e-12 * max(float(singular[0]), 1e-300):
-        raise ValueError("the points lie on one line, around which any rotation fits")
-    signs = singular.new_ones(3)
-    signs[2] = torch.sign(torch.linalg.det(u) * torch.linalg.det(vh))
-    rotation = u @ torch.diag(signs) @ vh
-    scale = float((singular * signs).sum() / a.square().sum(dim=1).mean())
+def fitted_similarity(here: Points, there: Points, has_scale: bool = True, least_scale: float = 0.0) -> Similarity:
+    """Least squares over pairs of points; never a mirror. Where the points lie on one line any of the best rotations is
+    returned, and a single point is only moved. `least_scale` bounds the scale from below.
+    """
+    mean_here, mean_there = here.mean(axis=0), there.mean(axis=0)
+    u, singular, vt = np.linalg.svd((there - mean_there).T @ (here - mean_here))
+    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt)) or 1.0])
+    rotation = u @ (sign[:, None] * vt)
+    spread = ((here - mean_here) ** 2).sum()
+    scale = float((singular * sign).sum() / spread) if has_scale and spread > 0 else 1.0
+    scale = max(scale, least_scale)
     return Similarity(scale, rotation, mean_there - scale * rotation @ mean_here)

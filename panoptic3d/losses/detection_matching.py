@@ -43,9 +43,6 @@ class RoiMatchingConfig(MatchingConfig):
     keeps_best: bool = False
 
 
-ANCHOR_MATCHING, ROI_MATCHING = AnchorMatchingConfig(), RoiMatchingConfig()
-
-
 def match_boxes(boxes: Float[Tensor, "n 4"], truth: Float[Tensor, "m 4"], config: MatchingConfig) -> Matches:
     """Without any truth every box is a negative."""
     if len(truth) == 0:

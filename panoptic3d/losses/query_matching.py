@@ -3,10 +3,10 @@
 import torch
 import torch.nn.functional as F
 from jaxtyping import Float, Int64
-from scipy.optimize import linear_sum_assignment
 from torch import Tensor
 
 from panoptic3d.config import Config
+from panoptic3d.geometry.assignment import pairs_of_all
 
 
 class QueryMatchingConfig(Config):
@@ -40,8 +40,6 @@ def assigned(cost: Float[Tensor, "q t"]) -> tuple[Int64[Tensor, " m"], Int64[Ten
     Costs that are not finite count as very high: the objective, and not the matching, finds a diverging network out.
     """
     values = cost.detach().double().nan_to_num(nan=1e12, posinf=1e12, neginf=-1e12).clamp(-1e12, 1e12)
-    queries, targets = (
-        torch.as_tensor(side, dtype=torch.int64) for side in linear_sum_assignment(values.cpu().numpy())
-    )
+    queries, targets = torch.from_numpy(pairs_of_all(values.cpu().numpy())).unbind(1)
     order = targets.argsort()
     return queries[order].to(cost.device), targets[order].to(cost.device)

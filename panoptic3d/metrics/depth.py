@@ -4,9 +4,14 @@ from dataclasses import dataclass
 from typing import Literal
 
 import numpy as np
+import torch
 from jaxtyping import Bool, Float, Float64
+from torch import Tensor
+
+from panoptic3d.geometry.affine_depth import affine_fit, scale_fit
 
 DepthAlignment = Literal["none", "median", "scale", "scale_shift"]
+_FLAT_M = 1e-6
 
 
 @dataclass(frozen=True)
@@ -61,18 +66,22 @@ def depth_scores(
 def _fit(
     predicted: Float64[np.ndarray, " n"], truth: Float64[np.ndarray, " n"], alignment: DepthAlignment
 ) -> tuple[float, float]:
-    """Scale and shift. A mirrored depth fits with a negative scale, which is refused: then only the scale is fitted."""
+    """Scale and shift. A mirrored depth fits with a negative scale, a flat one with any: there only the scale is fitted."""
     match alignment:
         case "none":
             return 1.0, 0.0
         case "median":
             return float(np.median(truth) / np.median(predicted)), 0.0
         case "scale":
-            return float((predicted * truth).sum() / (predicted**2).sum()), 0.0
+            return float(scale_fit(*_columns(predicted, truth))), 0.0
         case "scale_shift":
-            spread = float(((predicted - predicted.mean()) ** 2).sum())
-            joint = float(((predicted - predicted.mean()) * (truth - truth.mean())).sum())
-            if spread < 1e-12 or joint <= 0:
+            fit = affine_fit(*_columns(predicted, truth))
+            if fit.scale <= 0 or np.ptp(predicted) < _FLAT_M:
                 return _fit(predicted, truth, "scale")
-            scale = joint / spread
-            return scale, float(truth.mean() - scale * predicted.mean())
+            return float(fit.scale), float(fit.shift)
+
+
+def _columns(predicted: np.ndarray, truth: np.ndarray) -> tuple[Tensor, Tensor, Tensor]:
+    """As the fits want them, every pixel with the same weight."""
+    source = torch.from_numpy(predicted)
+    return source, torch.from_numpy(truth), torch.ones_like(source)

@@ -4,8 +4,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy.optimize import linear_sum_assignment
 
+from panoptic3d.geometry.assignment import assigned_pairs
 from panoptic3d.metrics.protocol import MatchingRule
 
 
@@ -54,5 +54,4 @@ def _optimal(candidates: Sequence[Overlap]) -> list[Overlap]:
     by_place = {(truths.index(o.truth), predictions.index(o.prediction)): o for o in candidates}
     for (row, column), overlap in by_place.items():
         weight[row, column] = round(overlap.iou * 2**40) * 64 + 1
-    pairs = zip(*linear_sum_assignment(weight, maximize=True), strict=True)
-    return [by_place[int(row), int(column)] for row, column in pairs if weight[row, column] > 0]
+    return [by_place[row, column] for row, column in assigned_pairs(-weight).tolist()]

@@ -5,7 +5,7 @@ The first says what to improve; the second says how much of a difference between
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import Literal
 
 import numpy as np
 from jaxtyping import Int64
@@ -16,7 +16,6 @@ from panoptic3d.metrics.protocol import Protocol
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 OracleName = Literal["geometry", "semantics", "masks", "layout"]
-ORACLES: tuple[OracleName, ...] = get_args(OracleName)
 _IS_STUFF = np.array([kind.kind == "stuff" for kind in FRONT3D_TAXONOMY.classes])
 
 

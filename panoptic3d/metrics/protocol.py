@@ -136,10 +136,6 @@ class Protocol(Config):
             raise ValueError("a prediction has no 2D label map; its instances are `all` and its stuff is not `visible`")
         return self
 
-    @property
-    def ignores_hidden_truth(self) -> bool:
-        return self.truth.instances.by == "visible"
-
 
 def built_in_protocols() -> tuple[str, ...]:
     return tuple(sorted(item.name.removesuffix(".yaml") for item in _assets().iterdir() if item.name.endswith(".yaml")))

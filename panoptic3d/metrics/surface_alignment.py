@@ -6,12 +6,14 @@ import numpy as np
 from jaxtyping import Float64
 from scipy.spatial import KDTree
 
+from panoptic3d.geometry.similarity import Similarity, fitted_similarity
 from panoptic3d.metrics.surface_protocol import SurfaceProtocol
 
 Points = Float64[np.ndarray, "_ 3"]  # the two sides need not be as many
 Matrix = Float64[np.ndarray, "4 4"]
 _MAX_STEPS = 100
 _NUM_FIT_POINTS = 2000  # enough to place seven numbers
+_LEAST_SCALE = 1e-3  # a surface must not be shrunk to a point, which has the best of all accuracies
 
 
 def align(prediction: Points, truth: Points, protocol: SurfaceProtocol) -> tuple[Matrix, str]:
@@ -34,7 +36,7 @@ def _boxes(prediction: Points, truth: Points, has_scale: bool) -> Matrix:
     (low_p, high_p), (low_t, high_t) = ((side.min(axis=0), side.max(axis=0)) for side in (prediction, truth))
     ratio = np.prod(np.maximum(high_t - low_t, 1e-9)) / np.prod(np.maximum(high_p - low_p, 1e-9))
     scale = float(np.cbrt(ratio)) if has_scale else 1.0
-    return _similarity(np.eye(3), scale, (low_t + high_t) / 2 - scale * (low_p + high_p) / 2)
+    return Similarity(scale, np.eye(3), (low_t + high_t) / 2 - scale * (low_p + high_p) / 2).matrix
 
 
 def _best_of_yaws(prediction: Points, truth: Points, num_starts: int) -> Matrix:
@@ -55,28 +57,10 @@ def _nearest_points(prediction: Points, truth: Points, start: Matrix, has_scale:
     matrix = start
     for _ in range(_MAX_STEPS):
         current = _apply(matrix, prediction)
-        step = _best_similarity(current, truth[tree.query(current)[1]], has_scale)
+        step = fitted_similarity(current, truth[tree.query(current)[1]], has_scale, _LEAST_SCALE).matrix
         matrix = step @ matrix
         if np.abs(step - np.eye(4)).max() < 1e-7:
             break
-    return matrix
-
-
-def _best_similarity(source: Points, target: Points, has_scale: bool) -> Matrix:
-    """Least squares over pairs (Umeyama 1991)."""
-    mean_s, mean_t = source.mean(axis=0), target.mean(axis=0)
-    u, singular, vt = np.linalg.svd((target - mean_t).T @ (source - mean_s))
-    sign = np.array([1.0, 1.0, np.sign(np.linalg.det(u @ vt)) or 1.0])
-    rotation = u @ (sign[:, None] * vt)
-    spread = ((source - mean_s) ** 2).sum()
-    scale = float((singular * sign).sum() / spread) if has_scale and spread > 0 else 1.0
-    scale = max(scale, 1e-3)  # a surface must not be shrunk to a point, which has the best of all accuracies
-    return _similarity(rotation, scale, mean_t - scale * rotation @ mean_s)
-
-
-def _similarity(rotation: np.ndarray, scale: float, shift: np.ndarray) -> Matrix:
-    matrix = np.eye(4)
-    matrix[:3, :3], matrix[:3, 3] = scale * rotation, shift
     return matrix
 
 
@@ -84,7 +68,7 @@ def _about_vertical(angle_rad: float, centre: np.ndarray) -> Matrix:
     """A turn about the camera's y axis through a point."""
     cos, sin = math.cos(angle_rad), math.sin(angle_rad)
     rotation = np.array([[cos, 0.0, sin], [0.0, 1.0, 0.0], [-sin, 0.0, cos]])
-    return _similarity(rotation, 1.0, centre - rotation @ centre)
+    return Similarity(1.0, rotation, centre - rotation @ centre).matrix
 
 
 def _apply(matrix: Matrix, points: Points) -> Points:

@@ -9,6 +9,7 @@ import torch
 from jaxtyping import UInt8
 from torch import Tensor
 
+from panoptic3d import distributed
 from panoptic3d.errors import InputError
 from panoptic3d.machine import device_named
 from panoptic3d.models.checkpoints.find import find_checkpoint
@@ -17,7 +18,7 @@ from panoptic3d.models.checkpoints.load import load_network
 from panoptic3d.models.hints import with_hint
 from panoptic3d.models.pipeline import Pipeline
 from panoptic3d.models.slots import Seen
-from panoptic3d.predictor.stopwatch import Stopwatch
+from panoptic3d.stopwatch import Stopwatch
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.given_depth import SceneHint
 from panoptic3d.structures.moving import moved
@@ -79,7 +80,7 @@ class PipelineNetwork:
         scenes = self.pipeline.infer(images.to(self.device), tuple(cameras), self.dtype_2d, exchange)
         scenes = [_on_cpu(scene) for scene in scenes]  # which waits for the device
         watch.lap("network")
-        seconds = {"seconds": dict(watch.seconds)}
+        seconds = {"seconds": watch.seconds}
         return [
             replace(scene, provenance={**scene.provenance, **seconds, **used.get(number, {})})
             for number, scene in enumerate(scenes)
@@ -97,7 +98,7 @@ def open_network(checkpoint: str | Path | None, device: str, trust: Sequence[str
 def choose_device(name: str) -> torch.device:
     if name not in ("auto", "cpu", "cuda") and not name.startswith("cuda:"):
         raise InputError(f"the device is {name!r}; give auto, cpu, cuda or cuda:N.")
-    return device_named(name, "give --device cpu")
+    return device_named(name, "give --device cpu", distributed.local_rank() if distributed.is_distributed() else 0)
 
 
 def _on_cpu(scene: PanopticScene) -> PanopticScene:

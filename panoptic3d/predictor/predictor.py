@@ -21,8 +21,8 @@ from panoptic3d.predictor.canonical import CanonicalView, seen_by, within_photo
 from panoptic3d.predictor.least_score import check_min_score, without_unsure
 from panoptic3d.predictor.network import HintedNetwork, SceneNetwork, open_network
 from panoptic3d.predictor.photos import Photo
-from panoptic3d.predictor.stopwatch import Stopwatch
 from panoptic3d.predictor.taught import taught_depth
+from panoptic3d.stopwatch import Stopwatch
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.given_depth import KnownLength, SceneHint
 from panoptic3d.structures.pixel_map import PixelMap

@@ -23,7 +23,7 @@ from panoptic3d.given import path_of
 from panoptic3d.predictor.built_scene import BuiltScene, build_scene
 from panoptic3d.predictor.saved_scene import further_arrays
 from panoptic3d.predictor.scene_pictures import class_picture, jpeg_bytes, jpeg_of_image, map_files, preview
-from panoptic3d.predictor.stopwatch import Stopwatch
+from panoptic3d.stopwatch import Stopwatch
 from panoptic3d.structures.scene import PanopticScene
 from panoptic3d.structures.scene_check import check_scene
 from panoptic3d.structures.scene_files import hashes_of

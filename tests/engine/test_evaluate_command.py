@@ -20,7 +20,7 @@ from panoptic3d.structures.scene import PanopticScene
         (["--predictions", "x", "--split", "y"], "needs --data ROOT and --split FILE_OR_NAME"),
         (
             ["--data", "x", "--split", "y", "--predictions", "z", "--oracle", "depth"],
-            "--depth truth hands it to the network",
+            "argument --oracle: invalid choice: 'depth'",
         ),
         (["--data", "x", "--split", "y", "--predictions", "z", "--workers", "0"], "0 is too little; give at least 1"),
         (["--data", "x", "--split", "y", "--predictions", "z", "--protocol", "mild"], "there is no protocol 'mild'"),

@@ -23,9 +23,10 @@ from panoptic3d.rooms.analytic.boxes import random_room
 from panoptic3d.rooms.analytic.from_boxes import scene_from_boxes
 from panoptic3d.rooms.meshes.soup import soup_of
 from panoptic3d.rooms.render.raycast import Caster
-from panoptic3d.rooms.truth.pixels import dense_frame, frustum_truth, pixel_truth
+from panoptic3d.rooms.truth.pixels import frustum_truth, pixel_truth
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID
+from tests.rooms.dense_frame import dense_frame
 
 BOXES = GenerationConfig(rooms="boxes", views=1)
 

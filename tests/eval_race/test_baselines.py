@@ -12,12 +12,12 @@ from hypothesis.extra.numpy import arrays
 from scipy.ndimage import distance_transform_edt
 
 from eval.race.mean_room import MeanRoom, prq_of_thresholds, with_distances
-from eval.race.point_field import distance_to_points
 from eval.race.visible_surface import visible_surface
 from panoptic3d.data.frames import sample_from_frame
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.engine.evaluation.score import labelled_of
 from panoptic3d.errors import InputError
+from panoptic3d.geometry.point_field import distance_to_points
 from panoptic3d.metrics.hidden_surface import CORRECT, FOUND, HIDDEN, PREDICTED, SEEN, TRUE, View, surface_counts
 from panoptic3d.metrics.labelled import LabelledVoxels
 from panoptic3d.metrics.panoptic_quality import Truth
@@ -88,7 +88,7 @@ def test_distances_are_those_of_the_whole_field(surface: np.ndarray) -> None:
 @settings(max_examples=8)
 def test_the_nearest_point_of_any_points(seed: int) -> None:
     points = np.random.default_rng(seed).uniform(-0.4, 7.4, (6, 3))
-    cells, distance, place = distance_to_points(points, (8, 8, 8))
+    cells, distance, place = distance_to_points(points, (8, 8, 8), 3.0)
     every = np.stack(np.unravel_index(np.arange(512), (8, 8, 8)), axis=1)
     gaps = np.linalg.norm(every[:, None] - points, axis=2)
     assert cells.tolist() == np.flatnonzero(gaps.min(axis=1) < 3).tolist()

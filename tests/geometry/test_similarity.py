@@ -2,38 +2,51 @@
 
 import math
 
+import numpy as np
 import pytest
-import torch
-from torch import Tensor
 
 from panoptic3d.geometry.similarity import fitted_similarity
+from panoptic3d.randomness import numpy_generator
+
+_SHIFT = np.array([1.0, -2.0, 3.0])
 
 
-def _points(num: int) -> Tensor:
-    return torch.randn(num, 3, dtype=torch.float64, generator=torch.Generator().manual_seed(num))
+def _points(num: int) -> np.ndarray:
+    return numpy_generator(num, "points").normal(size=(num, 3))
 
 
-def _turn(angle: float) -> Tensor:
+def _turn(angle: float) -> np.ndarray:
     c, s = math.cos(angle), math.sin(angle)
-    return torch.tensor([[c, -s, 0], [s * 0.6, c * 0.6, -0.8], [s * 0.8, c * 0.8, 0.6]], dtype=torch.float64)
+    return np.array([[c, -s, 0], [s * 0.6, c * 0.6, -0.8], [s * 0.8, c * 0.8, 0.6]])
 
 
 @pytest.mark.parametrize("num", [3, 12])
 def test_it_is_found_again(num: int) -> None:
     here = _points(num)
-    found = fitted_similarity(here, 2.5 * here @ _turn(0.7).T + torch.tensor([1.0, -2, 3]).double())
+    there = 2.5 * here @ _turn(0.7).T + _SHIFT
+    found = fitted_similarity(here, there)
     assert found.scale == pytest.approx(2.5)
-    assert torch.allclose(found.rotation, _turn(0.7), atol=1e-9)
-    assert torch.allclose(found(here)[0], 2.5 * _turn(0.7) @ here[0] + torch.tensor([1.0, -2, 3]).double())
+    np.testing.assert_allclose(found.rotation, _turn(0.7), rtol=0, atol=1e-9)
+    moved = here @ found.matrix[:3, :3].T + found.matrix[:3, 3]
+    np.testing.assert_allclose(moved, there, rtol=0, atol=1e-9)
+    rigid = fitted_similarity(here, here @ _turn(0.7).T + _SHIFT, has_scale=False)
+    assert rigid.scale == 1.0
+    np.testing.assert_allclose(rigid.translation, _SHIFT, rtol=0, atol=1e-9)
 
 
 def test_a_mirrored_set_gets_a_rotation() -> None:
     here = _points(9)
-    found = fitted_similarity(here, here * torch.tensor([-1.0, 1, 1]).double())
-    assert float(torch.linalg.det(found.rotation)) == pytest.approx(1)
+    assert np.linalg.det(fitted_similarity(here, here * np.array([-1.0, 1, 1])).rotation) == pytest.approx(1)
 
 
-@pytest.mark.parametrize("points", [_points(2), torch.arange(4.0).double()[:, None].expand(4, 3)])
-def test_what_does_not_fix_one_is_refused(points: Tensor) -> None:
-    with pytest.raises(ValueError, match=r"similarity|line"):
-        fitted_similarity(points, points)
+@pytest.mark.parametrize("points", [_points(2), np.arange(4.0)[:, None].repeat(3, axis=1)])
+def test_what_does_not_fix_a_rotation_is_still_brought_there(points: np.ndarray) -> None:
+    found = fitted_similarity(points, 2 * points + _SHIFT)
+    moved = points @ found.matrix[:3, :3].T + found.matrix[:3, 3]
+    np.testing.assert_allclose(moved, 2 * points + _SHIFT, rtol=0, atol=1e-9)
+    assert np.linalg.det(found.rotation) == pytest.approx(1)
+
+
+def test_the_scale_is_bounded() -> None:
+    here = _points(5)
+    assert fitted_similarity(here, 0 * here, least_scale=1e-3).scale == 1e-3

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 
-from panoptic3d.geometry.distance import distance_to_box_surface, distance_to_points
+from panoptic3d.geometry.distance import distance_to_box_surface
 from panoptic3d.geometry.thickening import thicken
 from panoptic3d.geometry.voxels import linear_index, nearest_voxels, trilinear
 
@@ -57,10 +57,5 @@ def test_box_distance_equals_distance_to_a_dense_sampling_of_its_surface(half_si
             face = torch.stack((a.flatten(), b.flatten(), torch.full((41 * 41,), side)), dim=1)
             faces.append(face.roll(axis, dims=1) * half)
     points = torch.rand(60, 3, generator=torch.Generator().manual_seed(1)) * 6 - 3
-    expected = distance_to_points(points, torch.cat(faces))
+    expected = torch.cdist(points, torch.cat(faces)).amin(dim=1)
     torch.testing.assert_close(distance_to_box_surface(points, half), expected, rtol=0, atol=0.06)
-
-
-def test_distance_to_no_points_is_infinite() -> None:
-    assert distance_to_points(torch.zeros(2, 3), torch.zeros(0, 3)).tolist() == [float("inf")] * 2
-    assert distance_to_points(torch.zeros(0, 3), torch.zeros(1, 3)).shape == (0,)

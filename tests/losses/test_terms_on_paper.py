@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from panoptic3d.losses.depth_terms import depth_terms, sobel
-from panoptic3d.losses.detection_matching import ANCHOR_MATCHING, ROI_MATCHING, match_boxes, sampled
+from panoptic3d.losses.detection_matching import AnchorMatchingConfig, RoiMatchingConfig, match_boxes, sampled
 from panoptic3d.losses.detection_terms import (
     anchor_box_term,
     mask_targets,
@@ -102,26 +102,28 @@ def test_roi_masks() -> None:
 def test_matching_anchors() -> None:
     truth = torch.tensor([[0.0, 0, 9, 9], [40.0, 40, 49, 49]])
     boxes = torch.tensor([[0.0, 0, 9, 9], [0.0, 0, 9, 19], [40.0, 40, 44, 44], [90.0, 90, 99, 99]])
-    matches = match_boxes(boxes, truth, ANCHOR_MATCHING)  # overlaps 1, 1/2, 1/4 (the best of its truth), 0
+    matches = match_boxes(boxes, truth, AnchorMatchingConfig())  # overlaps 1, 1/2, 1/4 (the best of its truth), 0
     assert matches.truth[:3].tolist() == [0, 0, 1]
     assert matches.is_positive.tolist() == [True, False, True, False]
     assert matches.is_negative.tolist() == [False, False, False, True]
-    rois = match_boxes(boxes, truth, ROI_MATCHING)
+    rois = match_boxes(boxes, truth, RoiMatchingConfig())
     assert rois.is_positive.tolist() == [True, True, False, False]
     assert rois.is_negative.tolist() == [False, False, True, True]
-    assert match_boxes(boxes, truth[:0], ROI_MATCHING).is_negative.all()
+    assert match_boxes(boxes, truth[:0], RoiMatchingConfig()).is_negative.all()
 
 
 def test_samples_are_bounded_and_reproducible() -> None:
     truth = torch.tensor([[0.0, 0, 9, 9]])
     boxes = torch.cat((truth.expand(300, 4), truth.expand(900, 4) + 50))
-    matches = match_boxes(boxes, truth, ROI_MATCHING)
+    matches = match_boxes(boxes, truth, RoiMatchingConfig())
     eligible = torch.ones(1200, dtype=torch.bool)
-    first, second = (sampled(matches, eligible, ROI_MATCHING, torch.Generator().manual_seed(4)) for _ in range(2))
+    first, second = (
+        sampled(matches, eligible, RoiMatchingConfig(), torch.Generator().manual_seed(4)) for _ in range(2)
+    )
     assert [len(rows) for rows in first] == [128, 384]
     assert torch.equal(first[0], second[0])
     assert torch.equal(first[1], second[1])
-    few = sampled(matches, eligible & (torch.arange(1200) < 10), ROI_MATCHING, torch.Generator().manual_seed(4))
+    few = sampled(matches, eligible & (torch.arange(1200) < 10), RoiMatchingConfig(), torch.Generator().manual_seed(4))
     assert [len(rows) for rows in few] == [10, 0]
 
 

@@ -16,7 +16,6 @@ from panoptic3d.rooms.truth.field import EXACT_VOX, REACH_VOX, FrustumSlots, fru
 from panoptic3d.rooms.truth.pixels import (
     _in_grid,
     _is_occluded,
-    dense_frame,
     frustum_truth,
     paired_corners,
     pixel_truth,
@@ -24,6 +23,7 @@ from panoptic3d.rooms.truth.pixels import (
 from panoptic3d.rooms.truth.polygons import flatten, pair_distances, paired, split
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid
+from tests.rooms.dense_frame import dense_frame
 
 _CAMERA = Camera.from_fov(60.0, 40, 30)
 _GRID = VoxelGrid((48, 40, 48), 0.05, (23.6, 19.7, 2.3))

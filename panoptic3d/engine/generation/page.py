@@ -17,7 +17,7 @@ from panoptic3d.files import write_bytes_atomically, write_text_atomically
 from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 Record = dict[str, Any]
-_SHEET_COLUMNS, _SHEET_ROWS = 8, 5
+_SHEET_COLUMNS = 8
 
 
 def write_statistics(out: Path, records: list[Record], plan: GenerationPlan) -> None:

@@ -2,7 +2,6 @@
 
 import io
 import time
-from dataclasses import dataclass, field
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -28,25 +27,13 @@ from panoptic3d.rooms.render.raycast import Caster
 from panoptic3d.rooms.scene import RoomScene, View
 from panoptic3d.rooms.truth.extra import extra_truth_bytes
 from panoptic3d.rooms.truth.pixels import frustum_truth, pixel_truth
+from panoptic3d.stopwatch import Stopwatch
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid, released_grid
 from panoptic3d.structures.sample import Sample
 
 _LEVEL = 12  # of zstandard: a tenth larger than the packer's 19 and thirty times faster
 _JPEG_QUALITY = 95
-
-
-@dataclass
-class Stopwatch:
-    """CPU seconds by stage."""
-
-    seconds: dict[str, float] = field(default_factory=dict)
-    _last: float = field(default_factory=time.process_time)
-
-    def lap(self, stage: str) -> None:
-        now = time.process_time()
-        self.seconds[stage] = self.seconds.get(stage, 0.0) + now - self._last
-        self._last = now
 
 
 def make_scene(seed: int, config: GenerationConfig) -> RoomScene:
@@ -64,7 +51,7 @@ def make_scene(seed: int, config: GenerationConfig) -> RoomScene:
 
 def make_room_samples(out: Path, job: RoomJob, config: GenerationConfig) -> list[dict[str, Any]]:
     """Write the room's samples below `out`; a record of each, as the journal and the manifest keep it."""
-    watch = Stopwatch()
+    watch = Stopwatch(time.process_time)
     scene = make_scene(job.seed, config)
     views = scene.views[: job.num_views]
     if len(views) < job.num_views:
@@ -82,7 +69,7 @@ def make_room_samples(out: Path, job: RoomJob, config: GenerationConfig) -> list
     for number, (key, view) in enumerate(zip(job.keys, views, strict=True)):
         film = _film(job.seed, number, config)
         records.append(_make_sample(out, key, number, view, soup, caster, painter, config, watch, film))
-        watch = Stopwatch()
+        watch = Stopwatch(time.process_time)
     return records
 
 
@@ -118,7 +105,7 @@ def _make_sample(
     hashes = {path.relative_to(out).as_posix(): sha256_of_file(path) for path in paths}
     facts = facts_of(sample)
     watch.lap("facts")
-    return {"key": key, "files": hashes, "facts": facts, "cpu_s": {k: round(v, 4) for k, v in watch.seconds.items()}}
+    return {"key": key, "files": hashes, "facts": facts, "cpu_s": watch.seconds}
 
 
 def grid_of(camera: Camera) -> VoxelGrid:

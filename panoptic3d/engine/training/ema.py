@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 
 import torch
 from torch import Tensor, nn
+from torch.optim.swa_utils import get_ema_multi_avg_fn
 
 
 class MovingAverage:
@@ -28,7 +29,7 @@ class MovingAverage:
                 average.copy_(tensor)
         if floats:
             averages, tensors = zip(*floats, strict=True)
-            torch._foreach_lerp_(averages, tensors, 1 - decay)
+            get_ema_multi_avg_fn(decay)(averages, tensors, None)
 
     def state_dict(self) -> dict[str, Tensor]:
         return dict(self._average)

@@ -17,6 +17,7 @@ from panoptic3d import distributed
 from panoptic3d.data.loader import Replacement
 from panoptic3d.engine.training.config import FaultsConfig
 from panoptic3d.errors import Panoptic3dError
+from panoptic3d.machine import is_out_of_memory
 from panoptic3d.structures.batch import Batch
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
@@ -114,23 +115,15 @@ def explained_memory(batch: Batch, step: int) -> Iterator[None]:
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        if not _is_out_of_memory(error):
+        if not is_out_of_memory(error):
             raise
         raise Panoptic3dError(f"out of memory in step {step} with {describe(batch)}. {_ADVICE}") from error
 
 
-_ADVICE = (
-    "Lower loader.batch_size and raise accumulation by as much, set precision to bf16, or turn "
-    "activation_checkpointing on."
-)
+_ADVICE = "Lower loader.batch_size and raise accumulation by as much, or set precision to bf16."
 
 
 def describe(batch: Batch) -> str:
     """Samples by key with their voxels."""
     voxels = [f"{len(truth.linear_index):,} voxels" for truth in batch.truths] or ["2D only"] * len(batch)
     return ", ".join(f"{key} ({count})" for key, count in zip(batch.keys, voxels, strict=True))
-
-
-def _is_out_of_memory(error: BaseException) -> bool:
-    is_typed = isinstance(error, (torch.OutOfMemoryError, MemoryError))
-    return is_typed or "can't allocate memory" in str(error) or "not enough memory" in str(error)

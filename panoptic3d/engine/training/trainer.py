@@ -49,7 +49,6 @@ class StepReport:
     rate: float
     grad_norm: float
     must_stop: bool
-    was_applied: bool
 
 
 class Trainer:
@@ -109,7 +108,7 @@ class Trainer:
         if is_finite:
             grad_norm, is_finite = self._apply(parts[-1], buffers)
         self.step += 1
-        return StepReport(sums if is_finite else {}, num_samples, rate, grad_norm, must_stop, is_finite)
+        return StepReport(sums if is_finite else {}, num_samples, rate, grad_norm, must_stop)
 
     def _micro_steps(self) -> Iterator[bool]:
         for number in range(self.config.accumulation):

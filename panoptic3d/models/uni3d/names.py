@@ -8,7 +8,6 @@ import re
 _PIXEL = "sem_seg_head.pixel_decoder."
 _JOINT = "sem_seg_head.predictor."
 _NET = "completion."
-_NUM_LAYERS = 9
 
 # our prefix -> their prefix
 _PREFIXES = {

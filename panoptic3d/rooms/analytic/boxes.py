@@ -6,7 +6,7 @@ boxes of plausible sizes; walls and floor are rectangles. Nothing is read from d
 
 import itertools
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -240,8 +240,3 @@ def _shade(room: BoxRoom, hit: Tensor, normal: Tensor, local: Tensor, seed: int)
     color = color * light[:, None] * torch.where(is_dark, 0.9, 1.0)[:, None]
     noise = torch.from_numpy(numpy_generator(seed, "photo noise").normal(0.0, 1.5, color.shape))
     return (color + noise).round().clamp(0, 255).to(torch.uint8).T.reshape(3, height, width).contiguous()
-
-
-def moved_camera(room: BoxRoom, eye_m: tuple[float, float, float], yaw_rad: float) -> BoxRoom:
-    """The same room seen from elsewhere."""
-    return replace(room, world_from_camera=_level_camera(np.array(eye_m), yaw_rad))

@@ -38,12 +38,6 @@ def _moved_top(top: Top, origin: np.ndarray) -> Top:
     return round(height - z, 6), (round(x0 - x, 4), round(y0 - y, 4), round(x1 - x, 4), round(y1 - y, 4))
 
 
-def turned_pieces(
-    pieces: Sequence[Piece], degrees: float | int, x: float | int = 0.0, y: float | int = 0.0, z: float | int = 0.0
-) -> list[Piece]:
-    return [(shape.turned(degrees).moved(x, y, z), material) for shape, material in pieces]
-
-
 def four_legs(
     random: np.random.Generator,
     width_m: float | int,

@@ -41,7 +41,6 @@ def _ladder_chair(random: np.random.Generator, style: Style) -> list[Piece]:
     top, bar, lean = float(random.uniform(0.84, 1.02)), 0.036, float(random.uniform(0.05, 0.1))
     wood, y = style.wood_for(random), depth / 2 - bar / 2
     frame = _back_posts(width, depth, seat, top, bar, lean)
-    frame += [cylinder(bar / 2, seat - 0.01, (s * (width / 2 - bar / 2), -y, 0), 8).tapered(0.75) for s in (-1, 1)][:0]
     frame += [
         cylinder(bar / 2, seat - 0.01, segments=8).tapered(0.7).moved(s * (width / 2 - bar / 2), -y) for s in (-1, 1)
     ]

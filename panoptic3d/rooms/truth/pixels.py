@@ -6,7 +6,6 @@ from functools import lru_cache
 import numpy as np
 import torch
 from jaxtyping import Bool, Float32, Float64, Int32, UInt8
-from torch import Tensor
 
 from panoptic3d.geometry.pinhole import project
 from panoptic3d.geometry.weighting import loss_weight
@@ -16,7 +15,6 @@ from panoptic3d.rooms.scene import View
 from panoptic3d.rooms.truth.field import FrustumSlots, frustum_slots, nearest_surface
 from panoptic3d.rooms.truth.polygons import paired
 from panoptic3d.structures.camera import Camera
-from panoptic3d.structures.frame import DenseFrame
 from panoptic3d.structures.grid import VoxelGrid
 from panoptic3d.structures.sample import FAR_VOX, LABEL_BAND_VOX
 
@@ -70,27 +68,6 @@ def frustum_truth(soup: TriangleSoup, view: View, grid: VoxelGrid, pixels: Pixel
     return FrustumTruth(slots, distance, semantic, instance, weight)
 
 
-def dense_frame(
-    view: View, grid: VoxelGrid, pixels: PixelTruth, truth: FrustumTruth, image: UInt8[np.ndarray, "h w 3"]
-) -> DenseFrame:
-    """The whole frame, every volume in full."""
-    slots = truth.slots
-    return DenseFrame(
-        image=torch.from_numpy(np.ascontiguousarray(image.transpose(2, 0, 1))),
-        camera=view.camera,
-        world_from_camera=torch.from_numpy(view.world_from_camera),
-        depth_m=torch.from_numpy(pixels.depth_m),
-        semantic_2d=torch.from_numpy(pixels.semantic),
-        instance_2d=torch.from_numpy(pixels.instance),
-        grid=grid,
-        frustum_mask=slots.mask,
-        distance_vox=_volume(slots, truth.distance_vox, FAR_VOX),
-        semantic=_volume(slots, truth.semantic, 0),
-        instance=_volume(slots, truth.instance, 0),
-        weight=_volume(slots, truth.weight, 1),
-    )
-
-
 @lru_cache(maxsize=2)
 def paired_corners(soup: TriangleSoup) -> tuple[Float64[np.ndarray, "q 4 3"], Int32[np.ndarray, " q"]]:
     """All triangles as polygons of four corners; the same for each view of a room."""
@@ -100,12 +77,6 @@ def paired_corners(soup: TriangleSoup) -> tuple[Float64[np.ndarray, "q 4 3"], In
 def _in_grid(corners: Float64[np.ndarray, "q 4 3"], view: View, grid: VoxelGrid) -> Float64[np.ndarray, "q 4 3"]:
     matrix = grid.index_from_camera_matrix.numpy() @ np.linalg.inv(view.world_from_camera)
     return corners @ matrix[:3, :3].T + matrix[:3, 3]
-
-
-def _volume(slots: FrustumSlots, values: np.ndarray, fill: float | int) -> Tensor:
-    volume = np.full(slots.mask.shape, fill, values.dtype)
-    volume.reshape(-1)[slots.linear] = values
-    return torch.from_numpy(volume)
 
 
 def _is_occluded(camera: Camera, grid: VoxelGrid, depth_m: np.ndarray) -> Bool[np.ndarray, " n"]:

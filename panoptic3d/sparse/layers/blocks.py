@@ -60,25 +60,3 @@ class ResidualBlock(nn.Module):
         hidden = self.second(hidden, target, target, book)
         beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
         return rectified(hidden + beside)
-
-
-class BottleneckBlock(nn.Module):
-    """1x1x1 down to a quarter of the channels, 3x3x3, 1x1x1 up again, beside a shortcut."""
-
-    def __init__(self, num_in: int, num_out: int, stride: int = 1, norm: NormName = "instance") -> None:
-        super().__init__()
-        num_hidden = max(num_out // 4, 1)
-        self.squeeze = ConvNorm(num_in, num_hidden, _POINTWISE, norm)
-        self.middle = ConvNorm(num_hidden, num_hidden, Kernel(3, stride), norm)
-        self.expand = ConvNorm(num_hidden, num_out, _POINTWISE, norm)
-        kernel = _POINTWISE if stride == 1 else Kernel(stride, stride)
-        self.shortcut = ConvNorm(num_in, num_out, kernel, norm) if stride > 1 or num_in != num_out else None
-
-    def forward(
-        self, features: Float[Tensor, "n cin"], source: SparseVoxels, target: SparseVoxels, book: PlanBook
-    ) -> Float[Tensor, "m cout"]:
-        hidden = rectified(self.squeeze(features, source, source, book))
-        hidden = rectified(self.middle(hidden, source, target, book))
-        hidden = self.expand(hidden, target, target, book)
-        beside = features if self.shortcut is None else self.shortcut(features, source, target, book)
-        return rectified(hidden + beside)

@@ -3,12 +3,9 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import torch
-
 from panoptic3d.errors import Panoptic3dError
+from panoptic3d.machine import is_out_of_memory
 from panoptic3d.sparse.config import SparseConfig
-
-_CPU_SIGNS = ("can't allocate memory", "not enough memory")
 
 
 @contextmanager
@@ -17,8 +14,7 @@ def explained_memory(work: str, num_voxels: int, config: SparseConfig) -> Iterat
     try:
         yield
     except RuntimeError as error:
-        is_memory = isinstance(error, torch.OutOfMemoryError) or any(sign in str(error) for sign in _CPU_SIGNS)
-        if not is_memory:
+        if not is_out_of_memory(error):
             raise
         raise Panoptic3dError(
             f"{work} over {num_voxels} voxels ran out of memory; lower sparse.rows_per_block (now "
