@@ -1,4 +1,4 @@
-"""Protocols are files: the built-in ones are shipped and mirrored, a new one is read by its path, a wrong one is named."""
+"""Protocols are files: the built-in ones are shipped, a new one is read by its path, a wrong one is named."""
 
 from pathlib import Path
 
@@ -7,14 +7,6 @@ import pytest
 from panoptic3d.config import dump_yaml, fingerprint
 from panoptic3d.errors import ConfigError
 from panoptic3d.metrics.protocol import Protocol, built_in_protocols, load_protocol
-
-
-def test_the_folder_of_protocols_mirrors_the_package(repository: Path) -> None:
-    """eval/protocols is where a reader looks, the package is what an installation has."""
-    shown, shipped = repository / "eval" / "protocols", repository / "panoptic3d" / "metrics" / "assets" / "protocols"
-    texts = [{path.name: path.read_text() for path in folder.glob("*.yaml")} for folder in (shown, shipped)]
-    assert texts[0] == texts[1]
-    assert {name.removesuffix(".yaml") for name in texts[1]} == set(built_in_protocols())
 
 
 @pytest.mark.parametrize("name", built_in_protocols())
