@@ -1,6 +1,6 @@
 """What scene.json says of a scene, and what every node of its GLB says of its segment."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -56,10 +56,19 @@ def scene_facts(
         "seconds": provenance.pop("seconds", None),
         "provenance": provenance,
         "views": [
-            {"camera": asdict(view.camera), "scene_from_camera": view.scene_from_camera.tolist()}
-            for view in scene.views
+            {"photo": name, "camera": asdict(view.camera), "scene_from_camera": view.scene_from_camera.tolist()}
+            for name, view in zip(_names_of_views(scene), scene.views, strict=True)
         ],
     }
+
+
+def _names_of_views(scene: PanopticScene) -> Sequence[str | None]:
+    """As `fuse` knew them; provenance may be anything."""
+    fusion = scene.provenance.get("fusion")
+    names = fusion.get("photos") if isinstance(fusion, Mapping) else None
+    if isinstance(names, Sequence) and len(names) == len(scene.views):
+        return [name if isinstance(name, str) else None for name in names]
+    return [None] * len(scene.views)
 
 
 def unsure_below(segments: Sequence[dict[str, Any]]) -> float:

@@ -33,6 +33,7 @@ from panoptic3d.viewer.png import png_bytes
 _TEXTURE_QUALITY = 92
 _LEVEL = ("floor", "ceiling")  # stuff that lies level
 _WIDEST_PREVIEW = 1000  # pixels, in the page
+_VIEW_SIZE = (480, 480)  # pixels that a photo of several has in the page, at most
 
 
 def save_scene(
@@ -87,8 +88,15 @@ def _page(built: BuiltScene, title: str, glb: bytes, picture: UInt8[Tensor, "3 h
         stand_in,
         _focus_m(built),
         unsure_below(built.facts["segments"]),
+        [None if view.photo is None else jpeg_of_image(_small(view.photo), 80) for view in built.scene.views],
     )
     return page.encode()
+
+
+def _small(photo: UInt8[Tensor, "3 h w"]) -> Image.Image:
+    image = Image.fromarray(photo.permute(1, 2, 0).contiguous().cpu().numpy())
+    image.thumbnail(_VIEW_SIZE)
+    return image
 
 
 def save_mesh(scene: PanopticScene, path: str | os.PathLike[str], simplify_vox: float = 0.0) -> None:

@@ -5,13 +5,15 @@ import gzip
 import html
 import json
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Any
 
 from panoptic3d.viewer.anew import call_with_length
 
 _LEVEL = 4
+_ROUNDING = 1e-6
+_AT_ORIGIN = [[float(row == column) for column in range(4)] for row in range(4)]
 _NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw=="  # a clear pixel
 
 
@@ -23,14 +25,16 @@ def scene_page(
     picture: bytes | None,
     focus_m: list[float],
     unsure_below: float,
+    view_pictures: Sequence[bytes | None] = (),
 ) -> str:
     """`facts` is what scene.json holds; `preview` is a JPEG for browsers without WebGL; `picture` one in place of a photo
     that the GLB lacks. `focus_m` is a point of the scene, camera frame. Things that score below `unsure_below` are marked,
-    and those far below are hidden at first.
+    and those far below are hidden at first. `view_pictures` are small JPEGs of `facts["views"]`.
     """
     x, y, z = facts["up"]
     shown = {"camera": facts["camera"], "focus_m": focus_m, "up": [x, -y, -z], "unsure_below": unsure_below}
     shown["anew"] = call_with_length(facts)
+    shown |= _photos(facts, view_pictures)
     return _filled(
         _asset("page.html"),
         {
@@ -44,6 +48,29 @@ def scene_page(
             "script": _asset("page.js"),
         },
     )
+
+
+def _photos(facts: Mapping[str, Any], pictures: Sequence[bytes | None]) -> dict[str, Any]:
+    """Where each photo was taken, and which of them the scene's own camera took."""
+    views = facts.get("views") or []
+    photos = [
+        {
+            "name": view.get("photo"),
+            "camera": view["camera"],
+            "scene_from_camera": view["scene_from_camera"],
+            "picture": None if picture is None else _jpeg(picture),
+        }
+        for view, picture in zip(views, pictures or [None] * len(views), strict=True)
+    ]
+    first = next((n for n, photo in enumerate(photos) if _is_at_origin(photo["scene_from_camera"])), None)
+    if first is None:
+        photos.insert(0, {"name": None, "camera": facts["camera"], "scene_from_camera": _AT_ORIGIN, "picture": None})
+    return {"photos": photos, "first_photo": first or 0}
+
+
+def _is_at_origin(pose: Sequence[Sequence[float]]) -> bool:
+    pairs = zip(pose, _AT_ORIGIN, strict=True)
+    return all(abs(a - b) < _ROUNDING for own, wanted in pairs for a, b in zip(own, wanted, strict=True))
 
 
 def _jpeg(picture: bytes) -> str:

@@ -3,19 +3,23 @@ import * as THREE from "three";
 import { scaledGlb } from "./glb.js";
 import { Model } from "./model.js";
 import { Overlay } from "./overlay.js";
-import { Panel } from "./panel.js";
+import { element, Panel } from "./panel.js";
+import { Photos } from "./photos.js";
 import { TrueLength } from "./true_length.js";
 import { Views } from "./views.js";
 
 const facts = JSON.parse(document.getElementById("facts").textContent);
 const $ = (id) => document.getElementById(id);
+const NO_PICTURE = "data:image/gif;base64,R0lGODlhAQABAAAAACH5BAEKAAEALAAAAAABAAEAAAICTAEAOw==";
 const canvas = $("view");
 const stage = $("stage");
 const model = new Model();
 const scene = new THREE.Scene();
+const photos = new Photos(facts);
 let renderer, views, overlay, trueLength;
 let isDrawPlanned = false;
 let selected = null;
+let firstUrl = $("photo").src; // of the first photo: the GLB has it, or the page something in its place
 let isMeasuring = false;
 let isTurning = false;
 
@@ -39,17 +43,6 @@ function resize() {
   placePhoto();
   draw();
 }
-
-// glTF frame from the camera frame: half a turn about x, as in the exporter.
-function frustumLines({ fx_px, fy_px, cx_px, cy_px, width, height }, depth) {
-  const corner = (u, v) => new THREE.Vector3(((u - cx_px) / fx_px) * depth, -((v - cy_px) / fy_px) * depth, -depth);
-  const corners = [corner(-0.5, -0.5), corner(width - 0.5, -0.5), corner(width - 0.5, height - 0.5), corner(-0.5, height - 0.5)];
-  const eye = new THREE.Vector3();
-  const points = corners.flatMap((c, i) => [eye, c, c, corners[(i + 1) % 4]]);
-  return new THREE.LineSegments(new THREE.BufferGeometry().setFromPoints(points), new THREE.LineBasicMaterial({ color: 0xe0561b }));
-}
-
-const frustum = frustumLines(facts.camera, 0.35);
 
 const say = (text) => ($("said").textContent = text);
 
@@ -114,6 +107,35 @@ function look(kind) {
   for (const button of document.querySelectorAll("[data-view]")) button.setAttribute("aria-pressed", button.dataset.view === kind);
 }
 
+// Through one of several photos.
+function lookThrough(number) {
+  showPhoto(number);
+  look("photo");
+  fade(100);
+  say(`as in ${photos.nameOf(number)}`);
+}
+
+function showPhoto(number) {
+  photos.show(number);
+  $("photo").src = $("over").src = pictureOf(number);
+  $("over").alt = $("photo").alt;
+  for (const button of $("photos").children) button.setAttribute("aria-pressed", Number(button.dataset.photo) === number);
+  placePhoto();
+}
+
+const pictureOf = (number) => (number === photos.first ? firstUrl : photos.all[number].picture ?? NO_PICTURE);
+
+function fillPhotos() {
+  $("photos").hidden = photos.all.length < 2;
+  photos.all.forEach((_, number) => {
+    const name = photos.nameOf(number);
+    const button = element("button", { type: "button", title: name }, element("img", { alt: name, src: pictureOf(number) }));
+    button.dataset.photo = number;
+    button.addEventListener("click", () => lookThrough(number));
+    $("photos").append(button);
+  });
+}
+
 // From 0, the photo, to 100, the scene: both from the photo's own place.
 function fade(percent) {
   $("fade").value = percent;
@@ -123,7 +145,7 @@ function fade(percent) {
 
 // The photo lies where its camera has it in the window.
 function placePhoto() {
-  const { width, height } = facts.camera;
+  const { width, height } = photos.current.camera;
   const scale = Math.min(stage.clientWidth / width, stage.clientHeight / height);
   Object.assign($("over").style, { width: `${width * scale}px`, height: `${height * scale}px` });
 }
@@ -142,11 +164,22 @@ function pick(x, y) {
   return hit ? hit.object.userData.segment : null;
 }
 
+// The photo whose pyramid is in front there.
+function pickPyramid(x, y) {
+  const ray = rayAt(x, y);
+  const hit = photos.hit(ray);
+  return hit && hit.distance < (model.hit(ray)?.distance ?? Infinity) ? hit.number : null;
+}
+
+function click(x, y) {
+  const number = pickPyramid(x, y);
+  if (number === null) select(pick(x, y));
+  else lookThrough(number);
+}
+
 // The segment that the photo shows at a pixel of it, from 0 to 1 across and down.
 function pickInPhoto(across, down) {
-  const { fx_px, fy_px, cx_px, cy_px, width, height } = facts.camera;
-  const way = new THREE.Vector3((across * width - 0.5 - cx_px) / fx_px, -(down * height - 0.5 - cy_px) / fy_px, -1);
-  const hit = model.hit(new THREE.Raycaster(new THREE.Vector3(), way.normalize()));
+  const hit = model.hit(photos.rayOf(across, down, model.scale));
   return hit ? hit.object.userData.segment : null;
 }
 
@@ -172,6 +205,7 @@ function setMeasuring(isOn) {
 }
 
 function scaled(ratio) {
+  photos.scaleTo(model.scale);
   overlay.scaleBy(ratio);
   panel.tell(selected);
   views.scaleBy(ratio);
@@ -242,6 +276,7 @@ const KEYS = {
   h: hideSelected,
   f: fullscreen,
   t: () => (isTurning ? stopTurning() : startTurning()),
+  v: () => lookThrough((photos.shown + 1) % photos.all.length),
   n: () => selectNext(1),
   p: () => selectNext(-1),
   Escape: () => (isMeasuring ? setMeasuring(false) : select(null)),
@@ -274,7 +309,8 @@ function onHover(event) {
   onHover.isPlanned = true;
   requestAnimationFrame(() => {
     onHover.isPlanned = false;
-    const name = isTurning ? null : pick(event.clientX, event.clientY);
+    const number = isTurning ? null : pickPyramid(event.clientX, event.clientY);
+    const name = number !== null ? photos.nameOf(number) : isTurning ? null : pick(event.clientX, event.clientY);
     const area = stage.getBoundingClientRect();
     $("hover").hidden = name === null;
     $("hover").textContent = name ?? "";
@@ -291,7 +327,7 @@ function listen(glb) {
   canvas.addEventListener("pointerup", (event) => {
     const isClick = down && Math.hypot(event.clientX - down[0], event.clientY - down[1]) < 5;
     if (isClick && isMeasuring) measureAt(event.clientX, event.clientY);
-    else if (isClick) select(pick(event.clientX, event.clientY));
+    else if (isClick) click(event.clientX, event.clientY);
     else views.isMoved = true;
     down = null;
   });
@@ -303,7 +339,7 @@ function listen(glb) {
   canvas.addEventListener("pointerleave", () => ($("hover").hidden = true));
   document.addEventListener("keydown", onKey);
   new ResizeObserver(resize).observe(stage);
-  const click = (id, act) => $(id).addEventListener("click", act);
+  const onClick = (id, act) => $(id).addEventListener("click", act);
   for (const button of document.querySelectorAll("[data-view]")) button.addEventListener("click", () => look(button.dataset.view));
   $("colors").addEventListener("change", (event) => colorBy(event.target.value));
   $("fade").addEventListener("input", (event) => {
@@ -321,7 +357,7 @@ function listen(glb) {
     draw();
   });
   $("frustum").addEventListener("change", (event) => {
-    frustum.visible = event.target.checked;
+    photos.world.visible = event.target.checked;
     draw();
   });
   for (const image of [$("photo"), $("over")])
@@ -329,18 +365,18 @@ function listen(glb) {
       const area = image.getBoundingClientRect();
       select(pickInPhoto((event.clientX - area.left) / area.width, (event.clientY - area.top) / area.height));
     });
-  click("all", () => showAll(true));
-  click("none", () => showAll(false));
-  click("labels", () => toggle("labels", "labels"));
-  click("boxes", () => toggle("boxes", "boxes"));
-  click("measure", () => setMeasuring(!isMeasuring));
-  click("isolate", isolate);
-  click("hide", hideSelected);
-  click("turn", () => (isTurning ? stopTurning() : startTurning()));
-  click("full", fullscreen);
-  click("save-glb", () => save(new Blob([scaledGlb(glb, model.scale)], { type: "model/gltf-binary" }), `${document.title}.glb`));
-  click("save-png", savePicture);
-  click("theme", () => {
+  onClick("all", () => showAll(true));
+  onClick("none", () => showAll(false));
+  onClick("labels", () => toggle("labels", "labels"));
+  onClick("boxes", () => toggle("boxes", "boxes"));
+  onClick("measure", () => setMeasuring(!isMeasuring));
+  onClick("isolate", isolate);
+  onClick("hide", hideSelected);
+  onClick("turn", () => (isTurning ? stopTurning() : startTurning()));
+  onClick("full", fullscreen);
+  onClick("save-glb", () => save(new Blob([scaledGlb(glb, model.scale)], { type: "model/gltf-binary" }), `${document.title}.glb`));
+  onClick("save-png", savePicture);
+  onClick("theme", () => {
     const root = document.documentElement;
     const isDark = root.dataset.theme ? root.dataset.theme === "dark" : matchMedia("(prefers-color-scheme: dark)").matches;
     root.dataset.theme = isDark ? "light" : "dark";
@@ -373,6 +409,9 @@ window.panoptic3d = {
   selected: () => selected,
   pick,
   pickInPhoto,
+  pickPyramid,
+  lookThrough,
+  photos: () => ({ names: photos.all.map((_, number) => photos.nameOf(number)), shown: photos.shown }),
   select,
   show,
   showSure,
@@ -391,13 +430,13 @@ window.panoptic3d = {
 function makeRenderer() {
   renderer = new THREE.WebGLRenderer({ canvas, antialias: true, alpha: true, preserveDrawingBuffer: true });
   renderer.setPixelRatio(Math.min(window.devicePixelRatio, 2));
-  views = new Views(canvas, facts, model, draw);
+  views = new Views(canvas, facts, model, photos, draw);
   overlay = new Overlay($("tags"), scene, model);
   trueLength = new TrueLength(model, facts, { scaled, say });
   const light = new THREE.DirectionalLight(0xffffff, 1.1);
   light.position.set(0.3, 0.5, 1);
   views.camera.add(light);
-  scene.add(new THREE.HemisphereLight(0xffffff, 0xc8c8d0, 2.1), views.camera, model.world, frustum);
+  scene.add(new THREE.HemisphereLight(0xffffff, 0xc8c8d0, 2.1), views.camera, model.world, photos.world);
 }
 
 async function start() {
@@ -407,11 +446,9 @@ async function start() {
   makeRenderer();
   const glb = await bytesOf("glb");
   await model.load(glb);
-  if (model.photo) {
-    const url = URL.createObjectURL(model.photo);
-    $("photo").src = $("over").src = url;
-    $("over").alt = $("photo").alt;
-  }
+  if (model.photo) firstUrl = URL.createObjectURL(model.photo);
+  fillPhotos();
+  showPhoto(photos.first);
   panel.fill();
   listen(glb);
   colorBy("photo");

@@ -8,9 +8,10 @@ const STEP_RAD = 0.09;
 const STEP_M = 0.15;
 
 export class Views {
-  constructor(canvas, facts, model, draw) {
+  constructor(canvas, facts, model, photos, draw) {
     this.facts = facts;
     this.model = model;
+    this.photos = photos;
     this.draw = draw;
     this.camera = new THREE.PerspectiveCamera(50, 1, 0.03, 200);
     this.up = new THREE.Vector3(...facts.up).normalize(); // glTF frame
@@ -46,13 +47,16 @@ export class Views {
   }
 
   lookAsPhoto() {
-    const { width, height, fx_px, fy_px } = this.facts.camera;
+    const { width, height, fx_px, fy_px } = this.photos.current.camera;
     const tall = height / 2 / fy_px;
     const wide = width / 2 / fx_px;
     this.lens(2 * Math.atan(Math.max(tall, wide / this.camera.aspect)) * (180 / Math.PI));
-    this.camera.up.set(0, 1, 0); // as the photographer held it
-    this.camera.position.set(0, 0, 0);
-    this.controls.target.set(0, 0, -Math.max(0.5, this.facts.focus_m[2] * this.model.scale));
+    const { eye, top, ahead } = this.photos.stance(this.photos.shown, this.model.scale);
+    const [x, y, z] = this.facts.focus_m;
+    const away = new THREE.Vector3(x, -y, -z).multiplyScalar(this.model.scale).sub(eye).dot(ahead);
+    this.camera.up.copy(top); // as the photographer held it
+    this.camera.position.copy(eye);
+    this.controls.target.copy(eye).addScaledVector(ahead, Math.max(0.5, away));
     this.controls.update();
   }
 
