@@ -24,14 +24,18 @@ def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any
 
 
 def _own_height(seen: Seen) -> tuple[float | None, str]:
-    """Predicted height above the lowest visible level plane: nothing lies below the floor, and classes may be wrong."""
+    """Height of the camera above the predicted floor: the stance if the network predicts one, else the lowest level plane of its
+    depth. A plane fitted to predicted depth tilts, which moves its offset (docs/experiments/2026-11-30-depth.md).
+    """
+    stance = getattr(seen.rays, "stance", None)
+    if stance is not None:
+        return float(stance.floor_m[0]), "the stance"
     points = points_of(seen)
     lower = points[len(points) // 2 :].reshape(-1, 3)
     planes = {"the floor's pixels": floor_plane(points[pixels_of_floor(seen).cpu()], _RULES)}
     planes["the lower half of the picture"] = floor_plane(lower, _RULES)
     found = {source: -plane.offset_m for source, plane in planes.items() if plane is not None}
-    if found:
-        source = max(found, key=lambda name: found[name])
-        return found[source], source
-    stance = getattr(seen.rays, "stance", None)
-    return (None, "") if stance is None else (float(stance.floor_m[0]), "the stance")
+    if not found:
+        return None, ""
+    source = max(found, key=lambda name: found[name])
+    return found[source], source

@@ -111,7 +111,18 @@ def test_a_pixel_is_read_where_the_photo_has_it(seen: Seen) -> None:
     assert float((read_v - expected_v[:, None]).abs().max()) < 0.6
 
 
-def test_a_known_height_puts_the_floor_there(seen: Seen) -> None:
+def test_a_known_height_puts_the_floor_of_the_stance_there(seen: Seen) -> None:
+    """Whatever the depth map shows: nothing but a wall here."""
+    stance = replace(seen.rays.stance, floor_m=torch.tensor([0.5]))
+    wall = replace(seen, rays=replace(seen.rays, stance=stance, depth_m=torch.full_like(seen.rays.depth_m, 3.0)))
+    out, facts = with_hint(wall, SceneHint(camera_height_m=1.5))
+    assert facts["scale"]["factor"] == pytest.approx(3.0)
+    assert facts["scale"]["by"] == "the stance"
+    assert float(out.rays.stance.floor_m[0]) == pytest.approx(1.5)
+    torch.testing.assert_close(out.rays.depth_m, 3 * wall.rays.depth_m)
+
+
+def test_a_known_height_puts_the_floor_of_the_depth_map_there(seen: Seen) -> None:
     camera, height, width = seen.rays.cameras[0], *seen.rays.depth_m.shape[1:]
     rows = (torch.arange(height) - camera.cy_px) / camera.fy_px
     is_floor = (rows > 0.1)[:, None].expand(height, width)
@@ -120,11 +131,12 @@ def test_a_known_height_puts_the_floor_there(seen: Seen) -> None:
     floor, wall = FRONT3D_TAXONOMY.id_of("floor"), FRONT3D_TAXONOMY.id_of("wall")
     logits[0, floor], logits[0, wall] = torch.where(is_floor, 5.0, -5.0), torch.where(is_floor, -5.0, 5.0)
     maps = {**seen.panoptic.maps, SEMANTICS: logits}
-    room = replace(seen, panoptic=replace(seen.panoptic, maps=maps), rays=replace(seen.rays, depth_m=depth))
+    rays = replace(seen.rays, depth_m=depth, stance=None)
+    room = replace(seen, panoptic=replace(seen.panoptic, maps=maps), rays=rays)
     out, facts = with_hint(room, SceneHint(camera_height_m=1.6))
     assert facts["scale"]["own_height_m"] == pytest.approx(0.8, abs=0.01)
     torch.testing.assert_close(out.rays.depth_m, 2 * depth, rtol=0.01, atol=0.0)
-    nowhere = replace(room.rays, stance=None, depth_m=torch.full_like(depth, 3.0))  # a wall that fills the picture
+    nowhere = replace(rays, depth_m=torch.full_like(depth, 3.0))  # a wall that fills the picture
     logits[0, floor] = -9
     with pytest.raises(InputError, match="no floor"):
         with_hint(replace(room, rays=nowhere), SceneHint(camera_height_m=1.6))
@@ -139,7 +151,8 @@ def test_the_floor_is_the_lowest_plane_even_where_classes_take_a_table_for_it(se
     logits = torch.zeros_like(seen.panoptic.maps[SEMANTICS])
     logits[0, FRONT3D_TAXONOMY.id_of("floor")] = torch.where(is_table, 5.0, -5.0)
     maps = {**seen.panoptic.maps, SEMANTICS: logits}
-    room = replace(seen, panoptic=replace(seen.panoptic, maps=maps), rays=replace(seen.rays, depth_m=depth[None]))
+    rays = replace(seen.rays, depth_m=depth[None], stance=None)
+    room = replace(seen, panoptic=replace(seen.panoptic, maps=maps), rays=rays)
     assert with_hint(room, SceneHint(camera_height_m=1.5))[1]["scale"]["own_height_m"] == pytest.approx(1.5, abs=0.02)
 
 
