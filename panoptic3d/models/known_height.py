@@ -24,8 +24,9 @@ def with_camera_height(seen: Seen, height_m: float) -> tuple[Seen, dict[str, Any
 
 
 def _own_height(seen: Seen) -> tuple[float | None, str]:
-    """Height of the camera above the predicted floor: the stance if the network predicts one, else the lowest level plane of its
-    depth. A plane fitted to predicted depth tilts, which moves its offset (docs/experiments/2026-11-30-depth.md).
+    """Height of the camera above the predicted floor: the stance if there is one, else the lowest level plane of the depth.
+
+    A plane fitted to predicted depth tilts, which moves its offset (docs/experiments/2026-11-30-depth.md).
     """
     stance = getattr(seen.rays, "stance", None)
     if stance is not None:
