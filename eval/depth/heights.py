@@ -58,6 +58,8 @@ def measured(sample: Sample, network: Any) -> dict[str, Any] | None:
     labels = nearest_pixels(sample.semantic_2d[None].float(), depth_m)[0].long()
     ceiling, floor = sample.taxonomy.id_of("ceiling"), sample.taxonomy.id_of("floor")
     true = stance_truth(sample.world_from_camera, truth_m, labels, seen.rays.cameras[0], ceiling)
+    if true is None:
+        return None
     height_m, is_known = float(true.floor_m), truth_m > 0
     ratio = (depth_m[0][is_known] / truth_m[is_known]).double().numpy()
     best = min(_abs_rel(ratio, scale) for scale in _SCALES)
