@@ -24,7 +24,7 @@ EVERYBODY = "*"  # in a list of trusted packages
 
 @dataclass(frozen=True)
 class Choice:
-    """Metadata of such a field. `known` says where the component of each short name is; its config is its `config_kind`."""
+    """Metadata of such a field. `known` maps short names to components, whose config class is `config_kind`."""
 
     what: str  # in messages: "trunk"
     known: Mapping[str, str]

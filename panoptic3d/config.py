@@ -109,7 +109,7 @@ def parse_yaml(text: str, origin: str) -> Any:
     """Safe YAML in which a key given twice is an error instead of the silent victory of the last one."""
     try:
         return _StrictLoader(text).get_single_data()
-    except Exception as error:  # dates, numbers and depths of which PyYAML says it in its own ways
+    except Exception as error:  # PyYAML raises many types of errors for odd dates, numbers, and nesting
         raise ConfigError(f"{origin} is no valid YAML: {' '.join(str(error).split())}.") from None
 
 

@@ -1,4 +1,4 @@
-"""`panoptic3d app`."""
+"""`panoptic3d app`: serve a page to drop photos on, and the same by HTTP."""
 
 import argparse
 import socket

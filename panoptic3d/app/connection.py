@@ -54,8 +54,8 @@ class Connection(H11Protocol):
             self._expect(self.own_limits.head_s, self.transport.close)
 
     def send_400_response(self, msg: str) -> None:
-        """A body that is no HTTP: who has begun to answer its head is told that nobody listens. Where that answer is on its
-        way or done, no second one may follow.
+        """The body is not valid HTTP. An application that already answers the head learns that the client left. If its answer
+        is on its way or done, no second one may follow.
         """
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE):
             super().send_400_response(msg)

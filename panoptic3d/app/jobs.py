@@ -36,7 +36,7 @@ class Order:
 
 @runtime_checkable
 class Runner(Protocol):
-    """Turns an order into the files of a scene, and says how far it is (0 to 1)."""
+    """Turns an order into the files of a scene, and reports its progress from 0 to 1."""
 
     def run(self, order: Order, folder: Path, tell: Callable[[float], None], limit_s: float) -> None: ...
 
@@ -68,7 +68,7 @@ class Jobs:
         self._thread.start()
 
     def new_folder(self) -> tuple[str, Path]:
-        """An id and a folder for an upload. A full queue is said before anything is written."""
+        """Make an id and a folder for an upload. A full queue is reported before anything is written."""
         self._sweep()
         with self._lock:
             if sum(job.state == "queued" for job in self._jobs.values()) >= self.limits.max_waiting:
@@ -144,8 +144,10 @@ class Jobs:
             except Panoptic3dError as refused:
                 error = " ".join(
                     str(refused).replace(str(folder), "the scene").split()
-                )  # whoever asked has no folder here
-            except Exception as unexpected:  # the one net of this thread: the job fails and says so, the others go on
+                )  # the client must not see paths of this machine
+            except (
+                Exception
+            ) as unexpected:  # the only catch-all: this job fails with a message, and the others continue
                 error = f"unexpected {type(unexpected).__name__}: {unexpected}"
             done: State = "done" if error is None else "failed"
             if not self._change(job_id, state=done, progress=1.0, error=error):  # deleted meanwhile

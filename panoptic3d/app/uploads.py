@@ -99,7 +99,12 @@ def _checked_photo(path: Path, given: GivenCamera, max_pixels: int) -> CameraCho
             warnings.simplefilter("ignore")  # Pillow's remarks on odd files are not the server's
             with Image.open(path, formats=FORMATS) as opened:  # a stranger's file meets no other decoder
                 _check_pixels(opened.size, max_pixels)
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError):  # said better by the reader below
+    except (
+        OSError,
+        ValueError,
+        SyntaxError,
+        Image.DecompressionBombError,
+    ):  # the reader below gives the better message
         pass
     photo = load_photo(path)
     _check_pixels(photo.full_size, max_pixels)  # HEIC tells its size to its own reader alone

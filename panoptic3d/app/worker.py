@@ -88,7 +88,7 @@ def _serve(connection: Connection, device: str) -> None:
             connection.send(("done", None))
         except Panoptic3dError as error:
             connection.send(("failed", str(error)))
-        except Exception as error:  # told to whoever asked; the process goes on
+        except Exception as error:  # sent to the client; the process continues
             connection.send(("failed", f"unexpected {type(error).__name__}: {error}"))
 
 

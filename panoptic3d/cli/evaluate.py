@@ -1,4 +1,4 @@
-"""`panoptic3d evaluate --data ROOT --split FILE_OR_NAME`."""
+"""`panoptic3d evaluate --data ROOT --split FILE_OR_NAME`: score a checkpoint, or prediction files of any method."""
 
 import argparse
 import os

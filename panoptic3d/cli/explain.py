@@ -1,4 +1,4 @@
-"""`panoptic3d doctor --explain`: which kernel computes a sparse convolution here, and what stood in the way of others."""
+"""`panoptic3d doctor --explain`: which kernel computes a sparse convolution here, and why the others were not chosen."""
 
 import dataclasses
 import json

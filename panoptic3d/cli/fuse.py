@@ -1,4 +1,4 @@
-"""`panoptic3d fuse DIR --poses FILE --out DIR`."""
+"""`panoptic3d fuse DIR --poses FILE --out DIR`: several photos with poses become one scene."""
 
 import argparse
 import sys
@@ -75,7 +75,7 @@ def _fuse_root(arguments: argparse.Namespace) -> int:
 
 
 def _fuse_folder(arguments: argparse.Namespace) -> int:
-    """What can be wrong with the call is said before a network is loaded."""
+    """Fuse the photos of a folder. All checks of the call come before a network is loaded."""
     from panoptic3d.cli.progress import with_progress
     from panoptic3d.export.folder import check_place
     from panoptic3d.predictor.cameras import GivenCamera

@@ -1,4 +1,4 @@
-"""`panoptic3d predict IMAGE... [--out DIR]`."""
+"""`panoptic3d predict IMAGE... [--out DIR]`: photos become scenes in 3D."""
 
 import argparse
 import sys
@@ -60,7 +60,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(arguments: argparse.Namespace) -> int:
-    """What can be wrong with the call is said before a checkpoint is loaded."""
+    """Predict all photos of the call. All checks of the call come before a checkpoint is loaded."""
     from panoptic3d import distributed
     from panoptic3d.models.checkpoints.find import find_checkpoint
     from panoptic3d.predictor.cameras import choose_camera
@@ -78,7 +78,7 @@ def run(arguments: argparse.Namespace) -> int:
     check_min_score(arguments.min_score)
     cameras = camera_place(arguments)
     depth = depth_place(arguments)
-    PhotoHint(camera_height_m=arguments.camera_height_m)  # nonsense is refused before a checkpoint is loaded
+    PhotoHint(camera_height_m=arguments.camera_height_m)  # refuses an impossible height before a checkpoint is loaded
     known_length_of(arguments)
     out = Path(arguments.out)
     orders = list_orders(arguments.images, out)
@@ -111,7 +111,7 @@ def camera_place(arguments: argparse.Namespace) -> "CameraPlace":
 
 
 def check_names(file: str | None, cameras: "CameraPlace", photos: "Sequence[Path]") -> None:
-    """A camera that no photo gets is a slip: told where others are used, refused where none is."""
+    """Warn about cameras in the file that match no photo; refuse the file if none of its cameras matches."""
     from panoptic3d.predictor.poses.posed_photos import listed
 
     missed = cameras.of_nobody(photos)
@@ -226,7 +226,7 @@ def _tell(outcome: "Outcome", out: Path, is_only: bool) -> None:
         return
     assert outcome.found is not None, "a scene without a failure"
     if not is_only and sys.stderr.isatty():
-        print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # over the line that says how far the call is
+        print("\r\x1b[K", end="", file=sys.stderr, flush=True)  # overwrite the progress line
     folder = printable(str(out / outcome.order.scene))
     note = " (was there already; --overwrite makes it anew)" if outcome.was_there else ""
     print(f"{folder}: {printable(str(outcome.found))}{note}", flush=True)

@@ -1,4 +1,4 @@
-"""`panoptic3d train CONFIG [--key value ...]`, in one process or under torchrun."""
+"""`panoptic3d train CONFIG [--key value ...]`: train a method, in one process or under torchrun."""
 
 import argparse
 import contextlib

@@ -1,4 +1,4 @@
-"""`panoptic3d view DIR`."""
+"""`panoptic3d view DIR`: show a scene, or the list of scenes in a folder, in the browser."""
 
 import argparse
 from pathlib import Path

@@ -132,7 +132,7 @@ def _open_member(path: PathLike, key: str) -> Iterator[tuple[BufferedIOBase, int
 def _read_header(
     path: PathLike, key: str | None, file: BufferedIOBase, expected: Expected, num_bytes: int
 ) -> tuple[tuple[int, ...], np.dtype]:
-    """What is said of the array, before memory is taken for it."""
+    """Read and check the header of an array before allocating memory for it."""
     with reading(path, "the header of an array", key):
         version = np.lib.format.read_magic(file)  # pyright: ignore[reportArgumentType]
         read = np.lib.format.read_array_header_1_0 if version == (1, 0) else np.lib.format.read_array_header_2_0

@@ -139,7 +139,7 @@ def read_frustum_mask(path: PathLike, grid: VoxelGrid = FRONT3D_GRID) -> Bool[Te
     try:
         status = os.stat(path)
     except OSError:
-        return _read_frustum_mask(os.fspath(path), grid.shape)  # which says what is wrong with it
+        return _read_frustum_mask(os.fspath(path), grid.shape)  # raises a message if the mask is wrong
     return _cached_frustum_mask(os.fspath(path), grid.shape, (status.st_mtime_ns, status.st_size))
 
 

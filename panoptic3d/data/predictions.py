@@ -29,7 +29,7 @@ _BITS = {"float16": ("<u2", 0x7C00, 0x4200), "float32": ("<u4", 0x7F800000, 0x40
 
 @dataclass(frozen=True, eq=False)
 class PredictedVoxels:
-    """All that a prediction file says, camera aligned and in C order: voxels nearer than the truncation or with a label.
+    """Content of a prediction file, camera aligned and in C order: voxels nearer than the truncation or with a label.
     Every other voxel is far and has none.
     """
 
@@ -38,7 +38,7 @@ class PredictedVoxels:
     distance_vox: Float32[np.ndarray, " n"]  # as stored, so it may be negative
     semantic: UInt8[np.ndarray, " n"]
     instance: Int32[np.ndarray, " n"]
-    # What a network says beside the volumes, and files do not: scores by instance id, depth at the photo's pixels.
+    # Outputs of a network that files do not have: scores by instance id, and depth at the photo's pixels.
     scores: Mapping[int, float] = field(default_factory=dict)
     depth_m: Float32[np.ndarray, "h w"] | None = None
 
@@ -50,7 +50,7 @@ class PredictedVoxels:
 
     @classmethod
     def from_scene(cls, scene: PanopticScene) -> "PredictedVoxels":
-        """What `read_prediction` finds in the file that `write_prediction` makes of the scene, and what no file says."""
+        """The same as writing the scene and reading the file, plus the outputs that a file does not have."""
         distance = _halved(scene.distance_vox.float().numpy()).reshape(-1)
         semantic, instance = scene.semantic.numpy().reshape(-1), scene.instance.numpy().reshape(-1)
         index = np.flatnonzero((np.abs(distance) < DISTANCE_TRUNCATION_VOX) | (semantic != 0) | (instance != 0))
@@ -70,7 +70,7 @@ def prediction_path(folder: PathLike, scene: str, frame: str) -> Path:
 def read_prediction(
     path: PathLike, shape: Shape = FRONT3D_GRID.shape, num_classes: int = len(FRONT3D_TAXONOMY)
 ) -> PredictedVoxels:
-    """Slab by slab, in little memory; refuses a file that breaks the contract and says where and how."""
+    """Read a prediction file slab by slab, in little memory. A file that breaks the contract is refused with a message."""
     if (nested := Path(path).with_suffix("") / "scene.npz").exists():
         raise bad_file(path, "ambiguous", expected="one prediction of a frame", found=f"{nested} too")
     near = _near_surface(path, shape)

@@ -1,4 +1,4 @@
-"""What scene.json says of a scene, and what every node of its GLB says of its segment."""
+"""The content of scene.json, and the extras of each node in the GLB."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict

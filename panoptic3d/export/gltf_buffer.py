@@ -1,4 +1,4 @@
-"""The binary chunk of a GLB while it grows, and what the JSON says of it: arrays as KHR_mesh_quantization stores them."""
+"""Build the binary chunk of a GLB and its JSON entries. Arrays are stored as KHR_mesh_quantization allows."""
 
 from typing import Any
 

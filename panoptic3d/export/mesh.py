@@ -12,7 +12,7 @@ from panoptic3d.geometry.frustum import bounding_box
 
 @dataclass(frozen=True, eq=False)
 class Mesh:
-    """Vertices are in whatever frame its maker says; faces turn anticlockwise seen from outside of the iso surface."""
+    """A mesh in the frame of the function that made it. Faces are anticlockwise seen from outside of the iso surface."""
 
     vertices: Float32[Tensor, "v 3"]
     faces: Int64[Tensor, "f 3"]

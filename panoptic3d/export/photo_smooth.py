@@ -24,7 +24,7 @@ _RIDGE = 1e-3
 def settled(
     depth_m: Float32[np.ndarray, "h w"], segment: Int64[np.ndarray, "h w"], is_thing: Bool[np.ndarray, " s"]
 ) -> Float32[np.ndarray, "h w"]:
-    """Depth with every visible surface of a thing smoothed by itself; `is_thing` is told for each number of a segment."""
+    """Smooth the depth of each visible surface of a thing by itself. `is_thing` has an entry per segment number."""
     result = depth_m.copy()
     for surface in _surfaces(depth_m, segment, is_thing):
         near = 1 / depth_m[surface.box].astype(np.float64)

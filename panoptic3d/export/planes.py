@@ -1,4 +1,4 @@
-"""The plane that each free grid point sees: its distance says how far, the slope of the field in which direction."""
+"""Nearest surface plane of each free grid point: the field gives its distance, and the field's slope its direction."""
 
 from dataclasses import dataclass, replace
 

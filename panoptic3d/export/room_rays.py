@@ -53,7 +53,7 @@ class RoomRays:
         return moved.astype(np.float32), np.where(is_beyond, 0.0, gap)
 
     def first(self, mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, " n"]:
-        """The depth at which the room ends, infinite where no plane says so."""
+        """Depth at which the room ends along each ray; infinite without a plane."""
         return self._first_there(np.ones(len(self.names), np.bool_), mask)
 
 

@@ -90,7 +90,7 @@ def _quads(
 
 
 def _corner_offsets(space: FreeSpace) -> Int64[np.ndarray, "8"]:
-    """Ascending; bit 2 of a corner's number is the step along x, bit 0 that along z."""
+    """Address offsets of the eight corners of a cell, ascending: bit 2 of a corner's number is x, bit 1 y, and bit 0 z."""
     return np.array([[c >> 2 & 1, c >> 1 & 1, c & 1] for c in range(8)]) @ space.strides
 
 

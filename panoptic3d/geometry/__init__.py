@@ -1,1 +1,1 @@
-"""Pure functions on tensors. Frames and units stand in each signature; docs/conventions.md says them first."""
+"""Pure functions on tensors. Each signature names frames and units; docs/conventions.md defines them."""

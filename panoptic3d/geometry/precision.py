@@ -15,5 +15,5 @@ def widened(values: Tensor) -> Tensor:
 
 
 def without_autocast(device: torch.device) -> contextlib.AbstractContextManager:
-    """For the last layer of a head that says lengths: its input is half precision, but its output is not rounded."""
+    """For the last layer of a head that predicts lengths: its input may be half precision, its output is not rounded."""
     return torch.autocast(device.type, enabled=False)

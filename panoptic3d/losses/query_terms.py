@@ -19,7 +19,7 @@ def read_points(maps: Float[Tensor, "n h w"], points: Float[Tensor, "n points 2"
 
 
 def grid_points(num_points: int) -> Float[Tensor, "points 2"]:
-    """Centres of the cells of a square grid, x fastest: the largest with at most so many."""
+    """Cell centres of the largest square grid with at most `num_points` points, x fastest."""
     side = int(num_points**0.5)
     axis = (torch.arange(side) + 0.5) / side
     return torch.stack((axis.expand(side, -1), axis[:, None].expand(-1, side)), dim=2).flatten(0, 1)
@@ -54,7 +54,7 @@ def _random(num_maps: int, num_points: int, generator: torch.Generator, device: 
 def query_class_term(
     logits: Float[Tensor, "q classes"], labels: Int64[Tensor, " q"], no_object_weight: float
 ) -> Float[Tensor, ""]:
-    """Cross entropy of every query, normalised by the weights; the last class says that there is nothing."""
+    """Cross entropy of every query, normalised by the weights; the last class is "no object"."""
     weight = logits.new_ones(logits.shape[1])
     weight[-1] = no_object_weight
     return F.cross_entropy(logits, labels, weight)

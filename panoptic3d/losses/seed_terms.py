@@ -29,7 +29,7 @@ def vote_term(vote_vox: Float[Tensor, "n 3"], centre_vox: Float[Tensor, "k 3"], 
 
 
 def membership_term(logits: Float[Tensor, "n s1"], thing: Int64[Tensor, " n"]) -> Tensor:
-    """Cross entropy; no thing and all things together have as much to say, and every thing as much as another."""
+    """Cross entropy. "No thing" and all things together have equal weight, and all things have equal weights."""
     error = cross_entropy_by_rows(logits, thing)
     is_thing = thing > 0
     things = mean_of_groups(error[is_thing], thing[is_thing] - 1, logits.shape[1] - 1)

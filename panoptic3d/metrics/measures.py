@@ -65,7 +65,7 @@ class SceneQuality:
 
 @dataclass(frozen=True)
 class DepthErrors:
-    """Means over images, of depth that a network has said; prediction files have none."""
+    """Errors of a network's depth, as means over images. Prediction files have no depth."""
 
     name: str = "depth"
     alignment: DepthAlignment = "none"

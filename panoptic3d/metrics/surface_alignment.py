@@ -1,4 +1,4 @@
-"""Moving a predicted surface onto the true one before scoring: allowed where a protocol says so, and always said."""
+"""Align a predicted surface with the true one before scoring. Only some protocols do, and their results say so."""
 
 import math
 
@@ -9,7 +9,7 @@ from scipy.spatial import KDTree
 from panoptic3d.geometry.similarity import Similarity, fitted_similarity
 from panoptic3d.metrics.surface_protocol import SurfaceProtocol
 
-Points = Float64[np.ndarray, "_ 3"]  # the two sides need not be as many
+Points = Float64[np.ndarray, "_ 3"]  # prediction and truth may have different numbers of points
 Matrix = Float64[np.ndarray, "4 4"]
 _MAX_STEPS = 100
 _NUM_FIT_POINTS = 2000  # enough to place seven numbers

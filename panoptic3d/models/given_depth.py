@@ -72,7 +72,7 @@ def at_map(seen: Seen, given: GivenDepth) -> Float[Tensor, "h w"]:
 
 
 def fitted_depth(values: Float[Tensor, "h w"], own_m: Float[Tensor, "h w"], kind: DepthKind) -> FittedDepth:
-    """Robustly, in depth or in disparity as the kind says, to the metric depth of the network."""
+    """Fit given depth robustly to the network's metric depth, in depth or in disparity depending on its kind."""
     is_known = values.isfinite() if kind in ("affine", "disparity") else values.isfinite() & (values > 0)
     if int(is_known.sum()) < (1 if kind == "metric" else _LEAST_PIXELS):
         raise InputError(

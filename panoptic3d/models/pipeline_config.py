@@ -1,4 +1,4 @@
-"""A method as one config: a filling a slot, each told by its name, and what must fit before anything is built.
+"""The config of a method: each slot has one filling, chosen by name. It checks that neighbours fit before anything is built.
 
 The arguments of a filling's constructor are its own business: its class has `config_kind`, the config that the YAML fills,
 and `built(config, method)`, which may ask the neighbours' configs for what they give.

@@ -7,7 +7,7 @@ from typing import Any
 
 from panoptic3d.backbones.pyramid import Pyramid
 
-# Whose answer reaches which parameter of whom.
+# Which output of a slot goes to which parameter of which slot.
 _WAYS = (
     ("trunk", "panoptic", "pyramid"),
     ("trunk", "rays", "pyramid"),

@@ -44,7 +44,7 @@ class Panoptic2D:
     maps: Mapping[str, Tensor] = field(default_factory=dict)
 
     def scaled(self, factor: float) -> "Panoptic2D":
-        """In a scene that is so many times larger. Methods with lengths in their maps say how."""
+        """The maps for a scene that is larger by `factor`. Methods with lengths in their maps override this."""
         return self
 
 
@@ -71,7 +71,7 @@ class RayEstimate:
 
     @property
     def planes(self) -> RayPlanes:
-        """For who needs them: the config of a method says that its rays have planes (`misfit`)."""
+        """The planes of the rays. `misfit` checks that a config whose lift needs planes has them."""
         assert self.occupancy_logits is not None
         assert self.plane_spacing_m is not None
         return RayPlanes(self.occupancy_logits, self.plane_spacing_m)
@@ -82,7 +82,7 @@ class RayEstimate:
         return None
 
     def scaled(self, factor: float) -> "RayEstimate":
-        """In a scene that is so many times larger."""
+        """The estimate for a scene that is larger by `factor`."""
         spacing_m = None if self.plane_spacing_m is None else self.plane_spacing_m * factor
         return replace(self, depth_m=self.depth_m * factor, plane_spacing_m=spacing_m)
 
@@ -122,7 +122,7 @@ class SurfaceLifted(Lifted):
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class OccupancyLifted(Lifted):
-    """Voxels that planes along the rays hold occupied, and the frustum voxel by voxel."""
+    """Voxels that are occupied according to planes along the rays, and the frustum as a mask of voxels."""
 
     frustum: Bool[Tensor, "b x y z"]
 
@@ -164,7 +164,7 @@ class Seen(Generic[PanopticT, RaysT]):
     grids: tuple[VoxelGrid, ...] | None = None
 
     def scaled(self, factor: float) -> "Seen[Any, Any]":
-        """In a scene that is so many times larger: for who knows a length. Pixels stay where they are."""
+        """The 2D outputs for a scene that is larger by `factor`, after a length was given. Pixels stay where they are."""
         return replace(self, panoptic=self.panoptic.scaled(factor), rays=self.rays.scaled(factor))
 
 

@@ -42,7 +42,7 @@ def given_cameras(
     fov_deg: float | int | None,
     cameras: Sequence[Camera | None] | None,
 ) -> list[GivenCamera]:
-    """What is said of the camera of each photo: one for all of them, or a list."""
+    """The given camera of each photo, from one camera for all photos or from a list."""
     if cameras is None:
         return [_given(camera, fov_deg)] * num_photos
     if camera is not None or fov_deg is not None:

@@ -1,4 +1,4 @@
-"""A scene with its meshes, their colours, and what is said of them: what every file of it is made from."""
+"""A scene with its meshes, their colours, and its facts: the input of every file writer."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -24,7 +24,7 @@ _ADVICE = "see docs/scenes-on-disk.md for what a camera file holds"
 
 @dataclass(frozen=True)
 class CameraPlace:
-    """What a call says of the cameras of its photos. What is said for a photo comes before the file beside it."""
+    """The cameras that a call gives for its photos. They take precedence over a file beside the photo."""
 
     given: GivenCamera = field(default_factory=GivenCamera)
     of_photo: Mapping[str, GivenCamera] = field(default_factory=dict)  # by the names in the file of the call

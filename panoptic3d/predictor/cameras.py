@@ -15,17 +15,17 @@ _MM_PER_UNIT = {2: 25.4, 3: 10.0, 4: 1.0, 5: 0.001}
 _DIAGONAL_OF_35MM = math.hypot(36.0, 24.0)
 _SANE_FOV_DEG = (5.0, 150.0)  # of EXIF, which is often wrong
 _FARTHEST_CENTRE = 0.12  # of a side: a principal point so far from the middle is that of another size
-_POSSIBLE_FOV_DEG = (1.0, 175.0)  # of what a user says
+_POSSIBLE_FOV_DEG = (1.0, 175.0)  # limits for a user's value
 
 
 @dataclass(frozen=True)
 class GivenCamera:
-    """What the user says about the camera: nothing, or one of these. Nonsense is refused before any photo is read."""
+    """The user's camera: nothing, or one of these. Impossible values are refused before any photo is read."""
 
     camera: Camera | None = None  # of the photo at its own or any other size
     intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy in pixels of the stored photo, upright
     fov_deg: float | int | None = None  # horizontal
-    source: str | None = None  # where it was read, for scene.json; None where the call itself said it
+    source: str | None = None  # where it was read, for scene.json; None if the call gave it
 
     def __post_init__(self) -> None:
         if sum(value is not None for value in (self.camera, self.intrinsics, self.fov_deg)) > 1:

@@ -246,7 +246,7 @@ def _found_when_saved(order: Order, scene: PanopticScene, writing: _Writing) -> 
 
 
 def _attempt(work: Any, *arguments: Any) -> Any:
-    """The result, or what went wrong: the one place where any error of one photo is taken as that photo's."""
+    """Result of the call, or its exception: the only place where any error counts as a failure of one photo."""
     try:
         return work(*arguments)
     except Exception as error:  # it is named, counted and in the exit code, and the other photos go on

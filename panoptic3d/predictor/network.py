@@ -42,7 +42,7 @@ class SceneNetwork(Protocol):
 
 @runtime_checkable
 class HintedNetwork(SceneNetwork, Protocol):
-    """One that can be told what is known of a scene beside its photo."""
+    """A network that also accepts hints about a scene: depth, camera height, or a length."""
 
     def hinted_scenes(
         self, images: UInt8[Tensor, "b 3 h w"], cameras: Sequence[Camera], hints: Sequence[SceneHint | None]

@@ -63,7 +63,7 @@ def _repeated(names: dict[Path, PurePosixPath]) -> Iterator[tuple[PurePosixPath,
 def _is_folder(path: Path) -> bool:
     try:
         return path.is_dir()
-    except (OSError, ValueError):  # a name that no file can have: reading it says so
+    except (OSError, ValueError):  # an impossible file name; reading it reports the error
         return False
 
 

@@ -32,7 +32,7 @@ FORMATS = (
     "BMP",
     "PPM",
 )  # all that docs/scenes-on-disk.md lists, and no other decoder
-MAX_BYTES = 500_000_000  # 100 megapixels of 16-bit RGB are as many
+MAX_BYTES = 500_000_000  # enough for 100 megapixels of 16-bit RGB
 
 
 @dataclass(frozen=True, eq=False)
@@ -63,7 +63,7 @@ def photo_from_bytes(data: bytes, path: Path = Path("the picture")) -> Photo:
         require("pillow_heif", f"{path} is HEIC: reading it").register_heif_opener()
         formats = ("HEIF",)
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow's own remarks on odd files; what matters is said below
+        warnings.simplefilter("ignore")  # Pillow's warnings about odd files; the checks below cover what matters
         try:
             with reading(path, "a sound picture"):
                 return _decoded(path, data, formats)
@@ -182,7 +182,7 @@ def _upright(path: Path, opened: Image.Image) -> Photo:
 
 
 def _turned(opened: Image.Image, notes: list[str]) -> tuple[Image.Image, dict[int, object]]:
-    """As EXIF says, and what else it says. Pixels are as sound as ever where it is broken."""
+    """The image rotated as EXIF says, and the EXIF tags. A broken EXIF block does not invalidate the pixels."""
     try:
         with reading("EXIF"):
             exif = opened.getexif()

@@ -39,7 +39,7 @@ def read_facts(folder: Path) -> dict[str, Any]:
 
 
 def missing_files(folder: Path) -> list[str]:
-    """Scenes appear as a whole; what is missing was taken away later."""
+    """Names of required files that a scene lacks. Scenes are written as a whole, so these were removed later."""
     return [name for name in REQUIRED_FILES if not is_file(folder / name)]
 
 

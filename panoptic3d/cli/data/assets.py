@@ -1,4 +1,4 @@
-"""`panoptic3d data assets SOURCE --out DIR`."""
+"""`panoptic3d data assets SOURCE --out DIR`: import furniture models into a library for generated rooms."""
 
 import argparse
 import sys

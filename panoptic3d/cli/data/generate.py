@@ -1,4 +1,4 @@
-"""`panoptic3d data generate --out DIR --num N`."""
+"""`panoptic3d data generate --out DIR --num N`: make furnished rooms with ground truth."""
 
 import argparse
 import os

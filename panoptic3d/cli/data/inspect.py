@@ -1,4 +1,4 @@
-"""`panoptic3d data inspect ROOT --sample SCENE/FRAME --out FILE.png`."""
+"""`panoptic3d data inspect ROOT --sample SCENE/FRAME --out FILE.png`: draw all parts of one sample in one picture."""
 
 import argparse
 from pathlib import Path
@@ -44,7 +44,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def save_truth(sample: "Sample", folder: Path, overwrite: bool) -> None:
-    """The scene that a perfect method would predict; its page says that no network made it."""
+    """Save the ground truth as a scene. Its page says that it is not a prediction."""
     from dataclasses import replace
 
     from panoptic3d.errors import InputError

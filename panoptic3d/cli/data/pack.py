@@ -1,4 +1,4 @@
-"""`panoptic3d data pack ROOT --out DIR`."""
+"""`panoptic3d data pack ROOT --out DIR`: compress a data set, compare, or unpack it."""
 
 import argparse
 import sys

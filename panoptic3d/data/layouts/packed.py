@@ -13,7 +13,7 @@ PACKED_SUFFIX = ".p3d"
 
 
 class PackedLayout:
-    taxonomy = FRONT3D_TAXONOMY  # a sample says its own
+    taxonomy = FRONT3D_TAXONOMY  # default; each sample stores its own
 
     def keys(self, place: Place) -> list[str]:
         files = place.path.glob(f"*/*{PACKED_SUFFIX}")

@@ -123,7 +123,7 @@ def parse(data: bytes, path: PathLike) -> Packed:
 
 
 def _inflated(stored: bytes, raw_size: int) -> bytes:
-    """What is said of the size, by the header and by zstandard, is compared before memory is taken."""
+    """Decompress a block. Its size in the header and in zstandard's frame are compared before memory is allocated."""
     said = zstandard.frame_content_size(stored)
     if not 0 <= raw_size <= _MAX_RAW_BYTES or said not in (-1, raw_size):
         raise ValueError(f"a block that unpacks to {max(said, raw_size):,} bytes where {raw_size:,} are announced")

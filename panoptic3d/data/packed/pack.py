@@ -131,7 +131,7 @@ def _prepare(source: DataRoot, out: Path) -> None:
             )
     elif is_used:
         raise InputError(f"{out} is no packed data set and not empty; pack into a new folder.")
-    else:  # first of all, so that whoever comes second knows the folder
+    else:  # first, so that a second packer recognises the folder
         write_text_atomically(out / MANIFEST, json.dumps(manifest, indent=2) + "\n")
     if source.layout == "front3d":
         mask = read_frustum_mask(source.path / "frustum_mask.npz", source.shared_grid)
@@ -146,7 +146,7 @@ def _manifest(source: DataRoot) -> dict[str, Any]:
 
 
 def manifest_of_layout(layout: str) -> dict[str, Any]:
-    """What `packed.json` of a root says whose samples are of a released layout."""
+    """Content of `packed.json` for samples of a released layout."""
     steps = DEPTH_STEPS_PER_M[layout]
     return {
         "format": PACKED_FORMAT,

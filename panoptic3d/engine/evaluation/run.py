@@ -85,7 +85,7 @@ def carry_out(order: EvaluationOrder) -> int:
     measures = tuple(load_measure(name) for name in order.measures)
     _check_names([protocol.name for protocol in protocols], "protocols")
     _check_names([measure.name for measure in measures], "measures")
-    device_named(order.device, "scores are counted on the CPU, so leave it out")  # said before any work
+    device_named(order.device, "scores are counted on the CPU, so leave it out")  # fails before any work
     for path in (order.json, order.markdown, order.latex, order.html, order.records):
         _check_folder(path)
     _check_apart(order)
@@ -161,13 +161,13 @@ def _scored(
 def _predictions(order: EvaluationOrder, split: Split) -> Path | NetworkPredictions | FusedPredictions:
     if order.fused is not None:
         fused = FusedPredictions(Path(order.fused))
-        _ = fused.fused  # what is wrong with its index is said before the first image
+        _ = fused.fused  # a wrong index fails before the first image
         return fused
     if order.checkpoint is not None:
         device = device_named(order.device, "leave it out", distributed.local_rank())
         depth = None if order.depth is None else depth_supply(order.depth, order.depth_options)
         predictions = NetworkPredictions(find_checkpoint(order.checkpoint), device, depth, order.trust)
-        _ = predictions.network  # what is wrong with it is said before the first image
+        _ = predictions.network  # a wrong checkpoint fails before the first image
         return predictions
     assert order.predictions is not None
     check_predictions_folder(Path(order.predictions), split)

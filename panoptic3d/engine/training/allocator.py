@@ -12,7 +12,7 @@ _NEVER_TRIM = -1
 
 
 def keep_freed_memory() -> bool:
-    """Whether the C library could be told. The peak of a process stays what it was; it is held until the end."""
+    """Whether the C library supports it. The peak memory of the process does not change, but is held until the end."""
     if platform.libc_ver()[0] != "glibc":
         return False
     libc = ctypes.CDLL(None)

@@ -186,7 +186,7 @@ def point(folder: Path, name: str, target: Path) -> None:
 
 
 def sweep(folder: Path) -> None:
-    """Complete or delete what killed writers left. Only whoever holds the run's lock may call it."""
+    """Complete or delete what killed writers left. The caller must hold the run's lock."""
     recover_folders(folder, FILES)
     for link in folder.glob(f"{_PARTIAL}*"):
         if link.is_symlink():

@@ -17,7 +17,7 @@ from panoptic3d.engine.training.trainer import StepReport, Trainer
 
 @dataclass(frozen=True)
 class Progress:
-    """For whoever draws a line on a terminal."""
+    """The numbers of a progress line."""
 
     step: int
     num_steps: int
@@ -108,7 +108,7 @@ class StepLog:
 
 
 def final_report(trainer: Trainer, standing: Standing) -> dict[str, Any]:
-    """What run.json says at the end: every fault by name."""
+    """The last entry of run.json, with every fault by name."""
     return {
         "step": trainer.step,
         "best_prq": standing.best_prq if standing.best is not None else None,

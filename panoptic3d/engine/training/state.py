@@ -29,7 +29,7 @@ FORMAT = 1
 
 @dataclass
 class Standing:
-    """What a run knows of itself besides weights."""
+    """State of a run that is not in the trainer: best PRQ, last validation, and earlier starts."""
 
     validated_step: int = -1  # the last one with a PRQ
     best_prq: float = -1.0
@@ -129,7 +129,7 @@ def load_weights(trainer: Trainer, network: Mapping[str, Tensor], beside: Mappin
 
 
 def _position(trainer: Trainer, training: Mapping[str, Any]) -> Position:
-    """The same place of the epoch. With another number of samples a step it is rounded down, and the log says so."""
+    """Where to continue in the epoch. If the number of samples per step changed, it is rounded down and logged."""
     saved = Position(**training["position"])
     batch_size, world = trainer.config.loader.batch_size, distributed.world_size()
     old_world = len(training["random"])

@@ -55,7 +55,7 @@ class Found:
     boxes: Float[Tensor, "n 4"]
     labels: Int64[Tensor, " n"]
     scores: Float[Tensor, " n"]
-    masks: Float[Tensor, "n h w"]  # probabilities; 0 and 1 where the detector says no more
+    masks: Float[Tensor, "n h w"]  # probabilities; 0 and 1 for detectors with binary masks
 
 
 def instances_of(found: Found, camera: Camera, class_of_label: Mapping[int, int], config: ForeignConfig) -> Instances2D:

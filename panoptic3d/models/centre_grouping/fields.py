@@ -64,7 +64,7 @@ def fields_of(level: CentreLevel | SurfaceLevel, member: int, config: CentreGrou
 def occupied_cells(
     coarse: SparseVoxels, occupancy_logit: Float[Tensor, " n"], config: CentreGroupingConfig
 ) -> Int64[Tensor, "m 4"]:
-    """Finest voxels whose resized logit says that a surface is near."""
+    """Finest voxels whose resized occupancy logit is above the threshold."""
     box, origin = resampled_box(occupancy_logit[:, None], coarse, FREE_OCCUPANCY, config.resample)
     at = (box[:, 0] > config.min_occupancy_logit).nonzero()
     return at + torch.tensor((0, *origin), device=at.device)

@@ -1,4 +1,4 @@
-"""A checkpoint is a folder: what its files are called, and reading what says whose weights they are."""
+"""File names of a checkpoint folder, and the origin of its weights."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""From a folder with weights to a network, whatever its method: the `method` of its config.json says which.
+"""Load a network of any method from a checkpoint folder; `method` in its config.json names the method.
 
 The folder may come from a stranger. Code of anybody else's package, of a method or of a filling, is imported only if `trust`
 names that package.

@@ -119,7 +119,7 @@ class DecodeConfig(DecodeSlot):
     name: Literal["seeds"] = "seeds"
     surface_vox: float = Field(default=1.0, gt=0)  # a segment must have a shell within this distance
     min_shell_voxels: int = Field(default=20, ge=0)  # smaller segments are given back to the stuff around them
-    # Voxels join seeds of the class that they look like: so many times the log of the agreement is added to the membership.
+    # Voxels prefer seeds of their own class: this weight times the log of the class agreement is added to the membership.
     class_weight: float = Field(default=0.0, ge=0)
     confidence: ConfidenceConfig = ConfidenceConfig()
 

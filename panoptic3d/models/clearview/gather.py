@@ -1,4 +1,4 @@
-"""The lift, the other way round: every voxel looks up what the image says about it, exactly where the camera sees it.
+"""The lift as a gather: every voxel reads the image features at the exact point where the camera sees it.
 
 Nothing is scattered, so nothing depends on an order, and voxels behind the visible surface are asked like all others.
 """
@@ -133,7 +133,7 @@ class VisibleEvidence:
     signed_vox: Float[
         Tensor, " n"
     ]  # distance from the visible surface, in voxels of the finest grid; behind it: positive
-    centre_vox: Float[Tensor, "n 3"] | None  # where the pixel says that the centre of its thing lies
+    centre_vox: Float[Tensor, "n 3"] | None  # the pixel's vote for the centre of its thing
 
 
 @dataclass(frozen=True, eq=False, kw_only=True)

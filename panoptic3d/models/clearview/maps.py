@@ -1,4 +1,4 @@
-"""What the image says: classes of its pixels, and what lies along their rays."""
+"""The 2D heads: classes of pixels, and depth along their rays."""
 
 import math
 from dataclasses import dataclass, replace
@@ -24,7 +24,7 @@ from panoptic3d.structures.instances import Instances2D
 _NEAR_M, _FAR_M = 0.2, 20.0
 _LOG_SPREAD = (-5.0, 1.0)
 _ON_FLOOR = 0.15  # the most that the log of a layout's depth differs from that of the floor where it shows the floor
-_TYPICAL_M = 2.5  # the depth that an untrained network says
+_TYPICAL_M = 2.5  # depth that an untrained network predicts
 _OWN = 2.0  # the logit by which a pixel at first shows something of its own
 _RARE = -3.0  # the logit at which the occupancy of planes starts
 # Names of the maps of the panoptic stage: class logits; where, seen from the surface point of a pixel, the centre of its
@@ -198,7 +198,7 @@ class LayeredRays(nn.Module):
 
 
 def faint(head: nn.Conv2d, bias: float = 0.0) -> nn.Conv2d:
-    """A head that begins by saying the same everywhere, for it would first have to unlearn what it says at random."""
+    """Initialise a head so that it predicts nearly a constant; training would first have to unlearn random predictions."""
     nn.init.normal_(head.weight, std=1e-3)
     assert head.bias is not None
     nn.init.constant_(head.bias, bias)

@@ -1,4 +1,4 @@
-"""Things as seeds in the volume: a heat map says where things have their centres, hidden ones too, and voxels join a seed.
+"""Things as seeds in the volume: peaks of a heat map are centres of things, hidden ones too, and each voxel joins a seed.
 
 A voxel votes for where its thing's centre lies and carries an embedding; a seed says where it is, how wide its votes may
 stray and which embedding belongs to it. The logit of a voxel for a seed is their product minus the squared distance.
@@ -71,7 +71,7 @@ class SeedHead(nn.Module):
 
 
 class VoteHead(nn.Module):
-    """What a voxel says of its thing."""
+    """Predicts for a voxel the centre and the embedding of its thing."""
 
     def __init__(self, width: int, config: SeedConfig) -> None:
         super().__init__()
@@ -118,7 +118,7 @@ def _squared_gaps(centre_vox: Float[Tensor, "n 3"], seeds: ThingSeeds) -> Float[
 
 
 def strongest(heat_logit: Float[Tensor, " n"], cells: SparseVoxels, config: SeedConfig) -> Places:
-    """Cells that are the strongest of their window and likely enough, at most so many an image, the strongest first."""
+    """Peaks of the heat map above the threshold, strongest first, up to the limit per image."""
     score = heat_logit.sigmoid()
     volume = to_dense(score[:, None], cells)
     peak = _largest_around(volume, config.apart_cells // 2)

@@ -17,7 +17,7 @@ from panoptic3d.geometry.precision import widened
 from panoptic3d.models.clearview.rays import ray_slopes
 from panoptic3d.structures.camera import Camera
 
-_CELLS = 4  # the whole image as so many cells a side
+_CELLS = 4  # the image is pooled to this many cells per side
 _TYPICAL_FLOOR_M, _TYPICAL_CEILING_M = 1.1, 1.4
 _MIN_M, _MAX_M = 0.15, 6.0
 _MIN_SLOPE = 0.02  # rays that fall less never reach the floor in a room
@@ -32,7 +32,7 @@ class Stance:
     ceiling_m: Float[Tensor, " b"]  # of the ceiling above the camera
 
     def scaled(self, factor: float) -> "Stance":
-        """In a room that is so many times larger."""
+        """The stance in a room that is larger by `factor`."""
         return Stance(self.down, self.floor_m * factor, self.ceiling_m * factor)
 
     def detached(self) -> "Stance":

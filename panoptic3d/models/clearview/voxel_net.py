@@ -45,7 +45,7 @@ class VotedLevel(LevelPrediction):
 
 @dataclass(frozen=True, eq=False)
 class Refined(Levels[LevelPrediction, VotedLevel]):
-    """Everything that the net says, for a training to read."""
+    """All outputs of the net, for the loss."""
 
     heat_logit: Float[Tensor, " n"]  # of the cells of stride 4
     cells: SparseVoxels

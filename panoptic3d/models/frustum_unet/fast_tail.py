@@ -41,7 +41,7 @@ def pays(volume: Float[Tensor, "b c x y z"], tail: DenseTail) -> bool:
 def rows_of_tails(
     tails: tuple[DenseTail, ...], volume: Float[Tensor, "b c x y z"], asked: SparseVoxels
 ) -> tuple[Float[Tensor, "n cout"], ...]:
-    """What each head says of the asked cells; the heads share the framed volume."""
+    """Outputs of each head at the given cells; the heads share the padded volume."""
     rows: list[list[Tensor]] = []
     for grid, coords in zip(volume, asked.coords[:, 1:].long().split(asked.counts), strict=True):
         frame = framed(grid)

@@ -45,7 +45,7 @@ _NUM_DISTANCE = 2  # leading channels of what is lifted
 
 @dataclass(frozen=True, eq=False)
 class Level(Generic[LevelT]):
-    """What goes on to the next finer level, and what is said."""
+    """Features for the next finer level, and the predictions of this level."""
 
     features: Float[Tensor, "n c"]
     voxels: SparseVoxels

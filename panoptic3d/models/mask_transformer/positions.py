@@ -12,7 +12,7 @@ _EPS = 1e-6  # the last row is not quite a whole turn
 
 
 def sine_positions(height: int, width: int, num_channels: int, device: torch.device) -> Float[Tensor, "c h w"]:
-    """The first half of the channels says the row, the second the column; sine and cosine alternate."""
+    """Positional encoding: the first half of the channels encodes the row, the second the column, by sine and cosine."""
     return _on_cpu(height, width, num_channels).to(device)
 
 

@@ -12,7 +12,7 @@ from panoptic3d.models.surface_lift.config import Overflow
 
 class InstanceOccupancyConfig(OccupancyLiftConfig):
     name: Literal["occupancy-instances"] = "occupancy-instances"
-    num_instance_channels: int = Field(default=16, ge=2)  # the first says "no instance"
+    num_instance_channels: int = Field(default=16, ge=2)  # the first is "no instance"
     overflow: Overflow = "shared"
 
     def widths(self, method: PipelineConfig) -> Mapping[str, int]:

@@ -23,7 +23,7 @@ from panoptic3d.structures.grid import VoxelGrid
 
 
 class InstanceOccupancyLift:
-    """Without weights. A detector says nothing of stuff: what none of its instances covers counts as stuff."""
+    """Lift without weights. Detectors have no stuff, so pixels without an instance count as stuff."""
 
     config_kind: ClassVar = InstanceOccupancyConfig
 

@@ -21,7 +21,7 @@ Box = tuple[tuple[int, int, int], tuple[int, int, int]]  # half open
 
 @dataclass(frozen=True, eq=False)
 class VoxelPixels:
-    """Tables of one camera. Entries that fall outside of the image are clamped into it; `is_kept` says which do not."""
+    """Pixel of each voxel for one camera. Pixels outside of the image are clamped; `is_kept` is False for them."""
 
     column: Int64[Tensor, "x z"]
     row: Int64[Tensor, "y z"]

@@ -1,4 +1,4 @@
-"""The whole method as one config: a filling a slot, and two named sets of switches."""
+"""Config of PanoRecon: the filling of each slot, and two named sets of switches."""
 
 from typing import Annotated, Literal
 

@@ -1,4 +1,4 @@
-"""Segments of a picture by its classes alone: one a kind of stuff, one a connected region of a kind of thing."""
+"""Segments from pixel classes alone: one per stuff class, and one per connected region of a thing class."""
 
 from dataclasses import dataclass
 

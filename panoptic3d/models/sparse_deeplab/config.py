@@ -31,7 +31,7 @@ class SparseDeepLabConfig(VoxelNetSlot):
     # even size and corners of cells are not symmetric), or as the "camera" does.
     frame: Literal["released", "camera"] = "camera"
     finest_stride: Literal[1, 2] = 2  # of the heads: voxels of 3 or of 6 cm
-    margin_vox: int = Field(default=2, ge=0)  # voxels around the lifted ones about which the network says something
+    margin_vox: int = Field(default=2, ge=0)  # the network also predicts this many voxels around the lifted ones
     sparse: SparseConfig = SparseConfig(tile=4)  # kernels of 5^3: products are most of the time
 
     @model_validator(mode="after")

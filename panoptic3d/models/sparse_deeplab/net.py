@@ -49,7 +49,7 @@ class SparseDeepLab(nn.Module):
         self.geometry = Predictor(channels, {OCCUPANCY: 1, DISTANCE: 1}, config.geometry)
 
     def forward(self, lifted: OccupancyLifted) -> Levels[LevelPrediction, CentreLevel]:
-        """One level. The heat of centres, which no decoder reads, is worked out only for the objective."""
+        """One level of predictions. The heat map of centres is computed only for the loss, because no decoder reads it."""
         inside = self.turned(lifted)
         book = PlanBook(self.config.sparse)
         levels = self.trunk(inside.features, inside.voxels, book)
@@ -71,7 +71,7 @@ class SparseDeepLab(nn.Module):
         return Inside(voxels, features, frustum, region_around(voxels, frustum, self.config.margin_vox))
 
     def asked_cells(self, lifted: OccupancyLifted) -> Int64[Tensor, "n 4"]:
-        """The finest voxels (batch, i, j, k), camera aligned, about which the network says something: the objective's."""
+        """The finest voxels (batch, i, j, k) that the network predicts, camera aligned; the loss reads them."""
         cells = self.turned(lifted).region.cells
         if self.config.frame == "released":
             for axis in MIRRORED:

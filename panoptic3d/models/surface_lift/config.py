@@ -8,7 +8,7 @@ from pydantic import Field
 from panoptic3d.geometry.frustum import FAR_M, NEAR_M
 from panoptic3d.models.pipeline_config import LiftSlot, PipelineConfig
 
-# Of more detections than channels: "first" lifts as many as fit, "shared" lets several use one (the decoder parts them).
+# For more detections than channels: "first" lifts as many as fit; with "shared" several use one, and the decoder parts them.
 Overflow = Literal["first", "shared"]
 
 
@@ -26,7 +26,7 @@ class SurfaceLiftConfig(LiftSlot):
     frustum: Literal["released", "exact"] = "exact"
     # Where the grid lies: that of 3D-Front for every camera, or the one that the releases would give to this camera.
     grid: Literal["front3d", "camera"] = "front3d"
-    num_instance_channels: int = Field(default=16, ge=2)  # the first says "no instance"
+    num_instance_channels: int = Field(default=16, ge=2)  # the first is "no instance"
     num_copies: int = Field(default=7, ge=1)  # voxels along z, an odd number
     near_m: float = NEAR_M
     far_m: float = FAR_M

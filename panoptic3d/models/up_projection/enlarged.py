@@ -9,7 +9,9 @@ import torch.nn.functional as F
 from jaxtyping import Float
 from torch import Tensor
 
-_MARGIN = 2.0  # thinner products, and copies between them: so many times fewer operations it takes to be faster
+_MARGIN = (
+    2.0  # needs this many times fewer operations to be faster, because its matrix products are thinner and need copies
+)
 
 
 def enlarged_conv(

@@ -12,13 +12,13 @@ from panoptic3d.config import Config
 class FusionConfig(Config):
     occupied_above: float = Field(default=0.5, gt=0, lt=1)  # share of the views' weight that makes a voxel surface
     softness_vox: float = Field(default=0.25, gt=0)  # of a view's opinion around one voxel from its surface
-    behind: float = Field(default=0.3, ge=0, le=1)  # weight of what a view says behind its own visible surface
+    behind: float = Field(default=0.3, ge=0, le=1)  # weight of a view's votes behind its own visible surface
     behind_margin_m: float = Field(default=0.09, ge=0)
     reach_vox: float = Field(default=2.5, gt=1, le=3)  # voxels so near to any view's surface are looked at
     # "none" is a control: every thing of every view keeps an id of its own.
     association: Literal["assignment", "none"] = "assignment"
     accepted_above: float = Field(default=0.1, ge=0, lt=1)  # mean vote share that an id must have of a thing's voxels
-    # A thing that so much of the votes agree on is one, whatever the classes that the views name; 1 asks for one class.
+    # Above this fraction of votes, parts are one thing even if the views disagree on the class; 1 requires one class.
     accepted_of_any_class_above: float = Field(default=1.0, ge=0, le=1)
     min_known_share: float = Field(default=0.1, ge=0, le=1)  # of a thing's voxels that other views tell of
     merged_above: float = Field(default=0.5, ge=0, le=1)  # overlap over union of two ids where both could be seen

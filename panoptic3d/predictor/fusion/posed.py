@@ -1,4 +1,4 @@
-"""Scenes and the poses of a file -> the fused scene, with what scene.json says of both."""
+"""Fuse scenes with the poses of a file, and record both in scene.json."""
 
 from collections.abc import Sequence
 from dataclasses import replace

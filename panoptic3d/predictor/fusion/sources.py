@@ -70,7 +70,7 @@ def posed_sources(
 
 
 def scene_of(source: Source, pose: PosedPhoto, predictor: Callable[[], Predictor], given: GivenCamera) -> PanopticScene:
-    """Intrinsics that come with the poses win over EXIF, and over what the call says of all photos."""
+    """Load or predict the scene of a photo. Intrinsics in the poses override EXIF and the camera of the call."""
     if source.is_scene:
         scene = load_scene(source.path)
         _refuse_other_lens(source, scene.camera, pose)

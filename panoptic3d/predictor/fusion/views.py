@@ -1,4 +1,4 @@
-"""What each view says at the voxels of the fused grid."""
+"""Votes of each view for the voxels of the fused grid."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What a file of poses says, whoever wrote it, and how photos find theirs."""
+"""Poses of photos in one form for all file formats, and the search for a photo's pose."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -21,7 +21,7 @@ class PosedPhoto:
 
     name: str  # as the file has it, perhaps with folders
     world_from_camera: Float64[np.ndarray, "4 4"]
-    camera: Camera | None = None  # None where the file says nothing of the lens
+    camera: Camera | None = None  # None if the file has no intrinsics
     # COLMAP's sparse points that this photo shows: pixel (u, v) of `camera` and depth along the axis, in the file's units.
     points: Float64[np.ndarray, "n 3"] = field(default_factory=lambda: np.zeros((0, 3)))
     fov_deg: float | None = None  # horizontal, where the file says that and no size

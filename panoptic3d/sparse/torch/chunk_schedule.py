@@ -109,7 +109,7 @@ def _group(
     first: int,
     start: int,
 ) -> tuple[Int64[Tensor, " p"], list[Chunk]]:
-    """The rows that read anything through these taps, by pattern, and the chunks that they make."""
+    """Rows with at least one source under these taps, sorted by their pattern of taps, and the chunks made of them."""
     if base.device.type != "cpu":
         return _whole_group(side, tap_class, span, rows, base, first, start)
     taps = tap_class.taps[slice(*span)]

@@ -49,7 +49,7 @@ def lined_rows(voxels: SparseVoxels) -> LinedRows:
 
 
 def lined_side(voxels: SparseVoxels, rows: LinedRows, table_bytes: int) -> Side:
-    """Every voxel reads through nine taps, each a line; sources are rows of `rows.spread`."""
+    """The kernel map of nine taps, each a line of three voxels along z. Sources are rows of `rows.spread`."""
     box = _box(voxels)
     numbers, at = box.number(voxels.coords), rows.places - 1
     cells = numbers.new_empty(rows.num_places - 2)

@@ -1,4 +1,4 @@
-"""The five terms of the voxel net on one sample (sections 3.3 and 7.2)."""
+"""The five loss terms of BUOL's voxel net for one sample (sections 3.3 and 7.2)."""
 
 from dataclasses import dataclass
 
@@ -57,7 +57,7 @@ def voxel_terms(
     placement: Placement,
     config: BuolObjectiveConfig,
 ) -> dict[str, Tensor]:
-    """`cells`: the finest voxels about which the network says something. Of those in the band all terms, of the others that
+    """`cells` are the finest voxels that the network predicts. Voxels in the band get all terms; the others only learn that
     nothing is near and no centre either.
     """
     assert level.centre_heat is not None

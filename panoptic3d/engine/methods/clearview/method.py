@@ -233,7 +233,7 @@ class ClearviewMethod(Method):
         return replace(seen, panoptic=panoptic, rays=rays, grids=tuple(truth.grid for truth in batch.truths))
 
     def _sensed(self, depth_m: Float[Tensor, "h w"], step: int, key: str) -> Float[Tensor, "h w"]:
-        """As a sensor would have it, if the config says so."""
+        """Depth with the faults of a sensor, if the config has them."""
         faults = self.config.sensor
         if faults is None:
             return depth_m

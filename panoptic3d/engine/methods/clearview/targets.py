@@ -65,7 +65,7 @@ def heat_of(cells: Float[Tensor, "n 3"], centre_cells: Float[Tensor, "k 3"], wid
 
 
 def spread_groups(coords: Tensor, group: Int64[Tensor, " n"], cell: int = 4) -> Int64[Tensor, " n"]:
-    """Voxels without a group (0) get one of their cell: what is wrongly said around a segment is said of that segment."""
+    """Voxels without a group (0) get a group of their cell, so that errors around a segment count for that segment."""
     corner = coords.long() // cell
     size = corner.amax(dim=0) + 1 if len(corner) else corner.new_ones(3)
     cells = (corner[:, 0] * size[1] + corner[:, 1]) * size[2] + corner[:, 2]

@@ -109,5 +109,5 @@ def _nearest(map_: Tensor, size: tuple[int, int]) -> Tensor:
 
 
 def _centres(length: int, wanted: int, device: torch.device) -> Int64[Tensor, " {wanted}"]:
-    """The pixels in whose areas the centres of the wanted pixels lie: 1, 3, 5, ... for half as many."""
+    """Nearest-neighbour resize: the pixel under the centre of each target pixel, so 1, 3, 5, ... at half the size."""
     return ((2 * torch.arange(wanted, device=device) + 1) * length) // (2 * wanted)

@@ -179,7 +179,7 @@ class PanoReconMethod(Method):
 
     @property
     def _num_channels(self) -> int:
-        """Without the one that says "no instance"."""
+        """Number of instance channels, without the channel for "no instance"."""
         return self.settings.network.lift.widths(self.settings.network)["instances"] - 1
 
     def _stream(self, batch: Batch, step: int, what: str, member: int) -> torch.Generator:
