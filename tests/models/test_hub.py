@@ -103,3 +103,16 @@ def test_trouble_with_the_hub_is_one_sentence(hub: FakeHub, monkeypatch: pytest.
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingPartError, match=r"pip install 'panoptic3d\[hub\]'"):
         find_or_fetch("org/none")
+
+
+@pytest.mark.slow
+def test_the_real_client_without_a_network_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    client = pytest.importorskip("huggingface_hub", reason="pip install 'panoptic3d[hub]'")
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    assert client.__name__ == "huggingface_hub"
+    with pytest.raises(Panoptic3dError, match=r"^org/none cannot be fetched from the hub \([^\n]*; check the name"):
+        find_or_fetch("org/none", cache_dir=tmp_path)
+    with pytest.raises(Panoptic3dError, match=r"^org/none cannot be written on the hub \([^\n]*; check the name"):
+        push(shipped_checkpoints()["tiny"], "org/none")

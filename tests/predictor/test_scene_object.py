@@ -1,8 +1,10 @@
 """A scene in a user's hands: saved and loaded, its segments by name, its meshes, its one line, its page."""
 
 import json
+import sys
 from dataclasses import replace
 from pathlib import Path
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -111,6 +113,24 @@ def test_trimesh_has_a_geometry_a_segment() -> None:
 def test_open3d_is_missed_in_one_sentence() -> None:
     with pytest.raises(InputError, match=r"needs open3d, which is not installed; get it with: pip install open3d\.$"):
         make_tiny_scene().to_open3d()
+
+
+def test_open3d_gets_a_mesh_a_segment(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Against a stand-in with open3d's names: its wheel is as large as torch's."""
+    vectors = SimpleNamespace(Vector3dVector=np.asarray, Vector3iVector=np.asarray)
+    kind = type("TriangleMesh", (), {"__init__": lambda self, v, f: setattr(self, "vertices_and_triangles", (v, f))})
+    module = ModuleType("open3d")
+    vars(module).update(utility=vectors, geometry=SimpleNamespace(TriangleMesh=kind))
+    monkeypatch.setitem(sys.modules, "open3d", module)
+    scene = make_tiny_scene()
+    made, mesh = scene.to_open3d(), scene["sofa-7"].mesh()
+    assert set(made) == {"sofa-7", "wall", "floor"}
+    vertices, triangles = made["sofa-7"].vertices_and_triangles
+    np.testing.assert_array_equal(vertices, mesh.vertices_m.numpy())
+    np.testing.assert_array_equal(triangles, mesh.faces.numpy())
+    assert (vertices.dtype, triangles.dtype) == (np.float64, np.int32)
+    np.testing.assert_array_equal(made["sofa-7"].vertex_normals, mesh.normals.numpy())
+    np.testing.assert_array_equal(np.round(made["sofa-7"].vertex_colors * 255), mesh.colors.numpy())
 
 
 def test_the_repr_is_one_line() -> None:
