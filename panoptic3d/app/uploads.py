@@ -23,7 +23,7 @@ from panoptic3d.structures.given_depth import KnownLength
 
 
 def add_uploads(app: FastAPI, jobs: Jobs) -> None:
-    """Photos are unpacked one at a time, which bounds the memory."""
+    """Add the routes that take photos. Photos are decoded one at a time, which bounds the memory."""
     checking = threading.Lock()
     _add_camera(app, jobs, checking)
     _add_queueing(app, jobs, checking)

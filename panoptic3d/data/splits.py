@@ -68,7 +68,7 @@ def split_names(root: PathLike) -> list[str]:
 
 
 def read_split(path: PathLike) -> Split:
-    """Refuses malformed lines and samples that are listed twice; empty lines are nothing."""
+    """Read a split. Malformed lines and repeated samples are refused; empty lines are skipped."""
     read_start(path)
     with reading(path, "a list of samples"):
         data = read_file(path)

@@ -19,7 +19,7 @@ _TURN = (5.0, 0.15, 0.8)  # normals of the same plane agree within noise times t
 
 @dataclass(frozen=True, eq=False)
 class Planes:
-    """Rows are free points. The plane of a row lies `distance` below it against its normal."""
+    """The nearest surface plane of each free grid point. It lies at `distance` from the point, opposite to `normal`."""
 
     point: Int64[np.ndarray, " n"]  # flat address
     number: Int32[np.ndarray, " cells"]  # row of a flat address, or -1

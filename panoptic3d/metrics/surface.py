@@ -73,7 +73,7 @@ def _prepared(side: SurfacePoints, protocol: SurfaceProtocol, seed: int, name: s
 def _nearest(
     side: SurfacePoints, other: SurfacePoints, protocol: SurfaceProtocol
 ) -> tuple[Float64[np.ndarray, " n"], np.ndarray]:
-    """Distance in the protocol's unit from each point to the other side, and where it is reached."""
+    """Distance, in the protocol's unit, from each point to the nearest point of the other side, and that point's index."""
     distance_m, place = KDTree(other.points_m).query(side.points_m)
     distance_m = np.asarray(distance_m, dtype=np.float64)
     return (distance_m**2 if protocol.distance == "squared" else distance_m), np.asarray(place)

@@ -49,7 +49,7 @@ class SurfacePoints:
 def sample_mesh(
     vertices_m: Float[np.ndarray, "v 3"], faces: Integer[np.ndarray, "f 3"], count: int, seed: int = 0
 ) -> SurfacePoints:
-    """Uniform over the area of a triangle mesh."""
+    """Random points, uniform over the area of a triangle mesh."""
     random = numpy_generator(seed, "points of a mesh")
     corners = np.asarray(vertices_m, dtype=np.float64)[faces]
     cross = np.cross(corners[:, 1] - corners[:, 0], corners[:, 2] - corners[:, 0])

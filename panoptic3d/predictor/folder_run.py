@@ -119,8 +119,8 @@ def predict_folder(
     known_length: KnownLength | None = None,
     min_score: float | int = 0.0,
 ) -> Iterator[Outcome]:
-    """One outcome an order: first those that need nothing done, then batch by batch. Only a place that takes nothing at all
-    ends it early. What another process is making at the same time comes last, when that is done.
+    """Yield one outcome per photo: first scenes that are there already, then batch by batch. Only an unwritable output folder
+    ends it early. Photos that another process is working on come last.
     """
     asking = _Asking(predictor, cameras or CameraPlace(), depth, camera_height_m, known_length)
     writing = _Writing(out, overwrite, simplify_vox, maps, min_score, asking)
@@ -185,7 +185,7 @@ def _predict_claimed(
     writing: _Writing,
     elsewhere: list[Order] | None,
 ) -> Iterator[Outcome]:
-    """Photos that other processes are at go to `elsewhere`; where that is None they are waited for."""
+    """Photos that another process is working on are added to `elsewhere`; if that is None, wait for them."""
     mine = []
     with ExitStack() as claims:
         for order in orders:

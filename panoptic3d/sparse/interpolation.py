@@ -67,7 +67,7 @@ def image_features_at(
     """
     batch, channels, height, width = features.shape
     limit = pixels.new_tensor([width - 2, height - 2]).clamp(min=0)
-    # On the last pixel the one before it is read too, with no weight: so that points on the image miss none of their four.
+    # At the last pixel, read the one before it with weight 0, so that all points of the image have four neighbours.
     low = torch.where(pixels == limit + 1, limit, pixels.floor())
     (u, v), (right, down) = low.long().unbind(1), (pixels - low).unbind(1)
     rows, weights = [], []

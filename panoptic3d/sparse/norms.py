@@ -84,7 +84,7 @@ _BYTES_PER_BLOCK = 1 << 20  # stay in the cache of a core
 
 
 def _normalise_by_blocks(rows: Tensor, weight: Tensor | None, bias: Tensor | None, eps: float, out: Tensor) -> Tensor:
-    """The same without a gradient into `out`, which may be the rows: nothing else is written, and blocks go over threads."""
+    """Normalise without a gradient, block by block on several threads. `out` may be `rows`; nothing else is written."""
     if not len(rows):
         return out
     weight, bias = (None if p is None else p.to(rows.dtype) for p in (weight, bias))

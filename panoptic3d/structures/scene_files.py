@@ -1,4 +1,4 @@
-"""The files of a scene on disk (docs/scenes-on-disk.md): their names, and how a stranger's are opened."""
+"""The files of a scene on disk (docs/scenes-on-disk.md): their names, and safe reading of untrusted ones."""
 
 import hashlib
 import json

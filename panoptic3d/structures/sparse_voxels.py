@@ -32,9 +32,9 @@ class SparseVoxels:
 
     @cached_property
     def counts(self) -> list[int]:
-        """Voxels of each member of the batch."""
+        """Number of voxels of each member of the batch."""
         if self.batch_size == 1:
-            return [len(self)]  # which no device is waited for
+            return [len(self)]  # without waiting for the device
         members = torch.arange(self.batch_size, dtype=self.coords.dtype, device=self.device)
         return (self.coords[:, :1] == members).sum(dim=0).tolist()
 

@@ -107,7 +107,7 @@ def _plan(
 
 
 def fitted(mesh: Drawable, forward: Float[Tensor, "3"], up: Float[Tensor, "3"], camera: Camera) -> Pose:
-    """From the nearest place from which everything lies in the picture."""
+    """Pose of the camera at the nearest place from which the whole mesh is inside of the picture."""
     straight = looking(forward, up, torch.zeros(3))
     points = straight.of(_shown_points(mesh)).double()
     if not len(points):

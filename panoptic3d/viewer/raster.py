@@ -71,7 +71,7 @@ def _all_fragments(
 
 
 def _blocks(num_pixels: Int64[Tensor, " f"]) -> list[slice]:
-    """Faces that follow each other, with about `_PIXELS_AT_ONCE` pixels in their boxes."""
+    """Slices of consecutive faces with about `_PIXELS_AT_ONCE` pixels in their bounding boxes."""
     number = (num_pixels.cumsum(0) - num_pixels) // _PIXELS_AT_ONCE
     ends = torch.unique_consecutive(number, return_counts=True)[1].cumsum(0).tolist()
     return [slice(start, end) for start, end in pairwise([0, *ends])]
@@ -122,7 +122,7 @@ def _planes(corners: Float64[Tensor, "f 3 2"], inverse_depth: Float64[Tensor, "f
     (ax, ay), (bx, by), (cx, cy) = (corner.unbind(1) for corner in corners.unbind(1))
     area = (bx - ax) * (cy - ay) - (by - ay) * (cx - ax)
     area = torch.where(area == 0, torch.nan, area)
-    edges = ((bx, by, cx, cy), (cx, cy, ax, ay), (ax, ay, bx, by))  # of the corner opposite to each
+    edges = ((bx, by, cx, cy), (cx, cy, ax, ay), (ax, ay, bx, by))  # edge opposite to each corner
     shares = [((py - qy) / area, (qx - px) / area, (px * qy - py * qx) / area) for px, py, qx, qy in edges]
     a, b, c = inverse_depth.unbind(1)
     x, y, z = (one * a + other * b + third * c for one, other, third in zip(*shares, strict=True))

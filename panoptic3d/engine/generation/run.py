@@ -29,7 +29,7 @@ def run_plan(
     num_workers: int = 1,
     watch: Watch = lambda rooms, total: rooms,
 ) -> dict[str, int]:
-    """Make what is missing of a shard. Whoever finishes the last shard writes manifest and statistics.
+    """Make the missing samples of a shard. The process that completes the last shard writes manifest and statistics.
 
     Returns how many samples were made, how many were there, and how many of the whole plan are there now.
     """

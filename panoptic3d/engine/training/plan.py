@@ -56,7 +56,7 @@ def _stage_lines(trainer: Trainer, stage: Stage, learnable: frozenset[str]) -> t
 
 
 def _tried(trainer: Trainer, stage: Stage) -> tuple[str, float]:
-    trainer.step = stage.end - 1  # where a curriculum asks for most
+    trainer.step = stage.end - 1  # the last step, where a curriculum needs most memory
     trainer.enter(stage)
     if trainer.device.type == "cuda":
         torch.cuda.reset_peak_memory_stats(trainer.device)

@@ -21,8 +21,8 @@ from panoptic3d.structures.taxonomy import Taxonomy
 DEPTH, FEATURES, SEGMENTS = "depth_m", "features", "segments"  # names of `Panoptic2D.maps`
 # Maps of the pixel decoder for lifts of several scales: name, stride, and the step between pixels at which they are read.
 COARSE = (("stride8", 8, 2), ("stride16", 16, 4), ("stride32", 32, 8))
-_REDUCTION = 2  # of the maps against the image
-_FINE_STRIDE = 4  # of mask and depth features
+_REDUCTION = 2  # the maps have half the resolution of the image
+_FINE_STRIDE = 4  # stride of mask and depth features
 
 
 @dataclass(frozen=True, eq=False)

@@ -12,7 +12,7 @@ from panoptic3d.sparse.layers.blocks import ResidualBlock
 from panoptic3d.structures.sparse_voxels import SparseVoxels
 
 _NUM_PLACE = 2  # sign and metres behind the surface
-_STRIDED_POINT = Kernel(1, 2)  # reads only the voxel that lies on the coarser one
+_STRIDED_POINT = Kernel(1, 2)  # a 1^3 kernel of stride 2: reads only the voxel at the coarse voxel's corner
 
 
 @dataclass(frozen=True, eq=False)

@@ -85,7 +85,7 @@ def _sun(random: np.random.Generator, window: Opening, sun: Color) -> Light:
 
 
 def _lamp_light(p: Placed) -> Light:
-    """In the open lower part of the shade, or just below what is closed."""
+    """The light of a lamp: inside of its shade near the open bottom, or just below a closed shade."""
     low, high = p.model.mesh.vertices_m.min(axis=0), p.model.mesh.vertices_m.max(axis=0)
     x, y, z = p.x, p.y, p.z + float(high[2]) - 0.14
     if p.model.role in ("pendant", "ceiling-lamp"):

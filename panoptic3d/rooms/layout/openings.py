@@ -1,4 +1,4 @@
-"""Where windows and doors are, and the space that they ask for."""
+"""Place windows and doors, and keep the space that they need free."""
 
 from dataclasses import dataclass
 from typing import Literal

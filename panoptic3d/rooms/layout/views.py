@@ -130,7 +130,7 @@ def _is_clear(view: View, solid: Boxes, space: Space) -> bool:
 
 
 def _score(view: View, cloud: _Cloud) -> tuple[dict[int, float], float]:
-    """Share of the coarse picture that each thing covers, nearer surfaces before farther ones; and what is too near."""
+    """Fraction of a coarse image that each thing covers, with occlusion; and the fraction that is too near."""
     matrix, camera = view.world_from_camera, view.camera
     local = (cloud.points_m - matrix[:3, 3]) @ matrix[:3, :3]
     z = local[:, 2]

@@ -80,7 +80,7 @@ def _pool(num_threads: int, process: int) -> ThreadPoolExecutor:
     everyone = threading.Barrier(num_threads)
 
     def settle() -> None:
-        torch.get_num_threads()  # the first call copies the global number; a later one would undo the 1
+        torch.get_num_threads()  # a thread's first call copies the global number; call it now, or it would undo the 1
         torch.set_num_threads(1)
         everyone.wait()
 

@@ -49,7 +49,7 @@ class Block:
 
 
 def schedule(side: Side, rows_per_block: int, max_waste: int) -> tuple[Block, ...]:
-    """`max_waste`: how many row-taps of zeros may be multiplied to save one call."""
+    """Divide a convolution into blocks of rows. To save a call, up to `max_waste` products with zero rows are accepted."""
     spans = _spans(side.num_rows, rows_per_block)
     runs = _runs_of_classes(side, spans)
     works = list(zip(spans, runs, strict=True))
@@ -67,7 +67,7 @@ def _spans(num_rows: int, rows_per_block: int) -> list[tuple[int, int]]:
 
 
 def _runs_of_classes(side: Side, spans: list[tuple[int, int]]) -> list[list[tuple[int, int]]]:
-    """For every block, and every class in it, the run of the class's rows that lie in the block."""
+    """For each block and each class in it: the range of the class's rows that lie in the block."""
     bounds = [first for first, _ in spans] + [side.num_rows]
     if not spans or not side.classes or side.classes[0].rows is None:
         return [[span] * len(side.classes) for span in spans]

@@ -43,7 +43,7 @@ class SupplyConfig(Config):
     # Numbers of instances, and so their channels: any at random, drawn anew at every step, so that no channel means
     # anything; or in the order of the ids in the files, for those who want to see a network learn by heart.
     numbers: Literal["shuffled", "in-order"] = "shuffled"
-    min_pixels: int = Field(default=200, ge=0)  # an instance has more, in the image as the network sees it
+    min_pixels: int = Field(default=200, ge=0)  # smaller instances are no targets; counted at the network's input size
     max_instances: int | None = Field(default=15, ge=1)  # by ascending id; None: all, which then share channels
 
 

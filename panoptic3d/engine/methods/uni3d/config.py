@@ -11,7 +11,7 @@ from panoptic3d.models.uni3d.config import Uni3dConfig
 
 
 class QueryTermsConfig(Config):
-    """Terms of the 2D stage, each of the prediction behind every layer."""
+    """Weights of the 2D stage's loss terms. Each term is applied to the prediction after every decoder layer."""
 
     class_weight: float = Field(default=2.0, ge=0)
     mask_weight: float = Field(default=5.0, ge=0)
