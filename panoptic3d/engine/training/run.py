@@ -22,7 +22,7 @@ from panoptic3d.engine.training.following import open_trackers
 from panoptic3d.engine.training.plan import plan_lines
 from panoptic3d.engine.training.profiling import StepProfiler
 from panoptic3d.engine.training.records import RunFolder
-from panoptic3d.engine.training.report import Progress, StepLog, final_report
+from panoptic3d.engine.training.report import Progress, StepLog, duration, final_report
 from panoptic3d.engine.training.signals import EXIT_TO_BE_RESTARTED, StopRequest, stop_on_signals
 from panoptic3d.engine.training.stages import Stage, check_parts, stages_of
 from panoptic3d.engine.training.starting import start_from
@@ -147,9 +147,11 @@ class _Run:
                 if self.trainer.stage.name != stage.name:
                     self.trainer.enter(stage)
                 _LOG.info("stage %s: steps %d to %d", stage.name, self.trainer.step, stage.end)
+                start_s = time.monotonic()
                 if self._run_stage(stage):
                     _LOG.info("asked to stop: saved at step %d, exit code %d", self.trainer.step, EXIT_TO_BE_RESTARTED)
                     return EXIT_TO_BE_RESTARTED
+                _LOG.info("stage %s took %s", stage.name, duration(time.monotonic() - start_s))
             if self._close_step(must_stop=False):
                 return EXIT_TO_BE_RESTARTED
             self._finish()

@@ -70,6 +70,7 @@ def test_a_run_leaves_its_records_and_a_stopped_one_goes_on_to_the_bit(
     assert {"seconds/data", "seconds/forward.depth", "seconds/backward", "seconds/step"} <= records[-1].keys()
     log = (tmp_path / "run" / "train.log").read_text()
     assert "joint 3/3, loss " in log
+    assert "stage 2d took " in log
     assert f"--checkpoint {tmp_path / 'run' / 'checkpoints' / 'best'}" in log
     assert "train/classes" in (tmp_path / "run" / "curves.html").read_text()
 
