@@ -2,23 +2,26 @@
 
 python -m eval.fusion.confidence --data ROOT --rooms 20 [--checkpoint tiny] [--views 8] [--fit] [--json FILE]
 A voxel at a predicted surface is right if there is a true surface of its class within a voxel along every axis. `--fit`
-finds the weights (`ConfidenceConfig`); use validation rooms for it.
+finds the weights (`ConfidenceConfig`); use validation rooms for it. `--predictions DIR` scores scenes that another
+measurement has kept (`eval.fusion.table`), and keeps those that it lacks.
 """
 
 import argparse
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from jaxtyping import Bool, Float, Float64
+from jaxtyping import Bool, Float, Float64, Int64
 from scipy.ndimage import maximum_filter
 from torch import Tensor
 
+from eval.fusion.predicted import PredictedViews
 from panoptic3d.data.roots import open_root
 from panoptic3d.errors import InputError
 from panoptic3d.metrics.calibration import auroc, expected_calibration_error, sparsification_error
@@ -28,6 +31,7 @@ from panoptic3d.models.clearview.confidence import confidence_of
 from panoptic3d.models.clearview.config import ConfidenceConfig
 from panoptic3d.models.clearview.decode import SeedDecode
 from panoptic3d.models.pipeline import Pipeline
+from panoptic3d.structures.ray_confidence import ray_confidence
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
 
@@ -49,15 +53,16 @@ class Recording(SeedDecode):
 class Voxels:
     """Some of those at the predicted surfaces, inside of the frustum."""
 
-    evidence: Float64[np.ndarray, "n 3"]
+    evidence: Float64[np.ndarray, "n k"]
     is_place: Bool[np.ndarray, " n"]  # a true surface is there
     is_right: Bool[np.ndarray, " n"]  # and it has the same class
 
     @classmethod
-    def of(cls, scene: PanopticScene, evidence: Tensor, sample: Sample, seed: int) -> "Voxels":
+    def of(
+        cls, scene: PanopticScene, evidence_at: Callable[[Int64[Tensor, "n 3"]], Tensor], sample: Sample, seed: int
+    ) -> "Voxels":
         truth = sample.truth
         assert truth is not None
-        assert scene.confidence is not None
         at = ((scene.distance_vox < 1) & (scene.semantic > 0) & truth.frustum_mask).nonzero()
         if len(at) > _MOST_VOXELS:
             at = at[torch.randperm(len(at), generator=torch.Generator().manual_seed(seed))[:_MOST_VOXELS]]
@@ -67,8 +72,7 @@ class Voxels:
         for class_id in np.unique(predicted):
             own = predicted == class_id
             is_right[own] = maximum_filter(true == class_id, 3)[tuple(axis[own] for axis in index)]
-        rows = scene.confidence[tuple(at.T)].long() - 1
-        return cls(evidence[rows].double().numpy(), maximum_filter(true > 0, 3)[index], is_right)
+        return cls(evidence_at(at).double().numpy(), maximum_filter(true > 0, 3)[index], is_right)
 
     @classmethod
     def joined(cls, parts: Sequence["Voxels"]) -> "Voxels":
@@ -117,8 +121,26 @@ def predicted_voxels(network: Pipeline, samples: Iterable[Sample]) -> Voxels:
     parts = []
     for number, sample in enumerate(samples):
         (scene,) = network.infer(sample.image[None], (sample.camera,))
-        parts.append(Voxels.of(scene, decode.evidence, sample, number))
+        parts.append(Voxels.of(scene, partial(_evidence_at, scene, decode.evidence), sample, number))
     return Voxels.joined(parts)
+
+
+def _evidence_at(scene: PanopticScene, evidence: Tensor, at: Int64[Tensor, "n 3"]) -> Tensor:
+    assert scene.confidence is not None
+    return evidence[scene.confidence[tuple(at.T)].long() - 1]
+
+
+def kept_voxels(views: PredictedViews, samples: Iterable[Sample]) -> Voxels:
+    """What finished scenes say: their confidence, and exp(-spread) of the ray."""
+    scenes = ((views.scene(sample), sample) for sample in samples)
+    return Voxels.joined([Voxels.of(s, partial(_told_at, s), sample, n) for n, (s, sample) in enumerate(scenes)])
+
+
+def _told_at(scene: PanopticScene, at: Int64[Tensor, "n 3"]) -> Tensor:
+    assert scene.confidence is not None
+    assert scene.depth_map is not None
+    rays = ray_confidence(scene.depth_map, scene.camera, scene.grid.camera_from_index(at.double()), 1.0, 0.0)
+    return torch.stack((scene.confidence[tuple(at.T)].double(), rays.double()), dim=1)
 
 
 def product_of(evidence: Float64[np.ndarray, "n 3"]) -> Float64[np.ndarray, " n"]:
@@ -144,6 +166,30 @@ def table(rows: dict[str, dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def _rows_of_network(checkpoint: Path, samples: Iterable[Sample], fits: bool) -> dict[str, dict[str, Any]]:
+    network = load_network(checkpoint)
+    if not isinstance(network.decode, SeedDecode):
+        raise InputError(f"{checkpoint.name} predicts no confidence; give a checkpoint of clearview.")
+    config = network.decode.config.confidence
+    network.decode = Recording(network.decode.config, network.decode.truncation_vox, network.decode.taxonomy)
+    voxels = predicted_voxels(network, samples)
+    if fits:
+        config = fitted(voxels)
+        print(f"fitted: {config}\n")
+    return {
+        "confidence": scores(voxels, confidence_of(torch.from_numpy(voxels.evidence), config).numpy()),
+        "P(occupied) x exp(-spread)": scores(voxels, product_of(voxels.evidence)),
+        "exp(-spread) alone": scores(voxels, ray_of(voxels.evidence)),
+    }
+
+
+def _rows_of_scenes(voxels: Voxels) -> dict[str, dict[str, Any]]:
+    return {
+        name: scores(voxels, voxels.evidence[:, column])
+        for column, name in enumerate(("confidence", "exp(-spread) alone"))
+    }
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--data", required=True)
@@ -157,23 +203,16 @@ def main() -> None:
     parser.add_argument("--json", type=Path)
     arguments = parser.parse_args()
     data, checkpoint = open_root(arguments.data), find_checkpoint(arguments.checkpoint)
-    network = load_network(checkpoint)
-    if not isinstance(network.decode, SeedDecode):
-        raise InputError(f"{checkpoint.name} predicts no confidence; give a checkpoint of clearview.")
-    config = network.decode.config.confidence
-    network.decode = Recording(network.decode.config, network.decode.truncation_vox, network.decode.taxonomy)
     rooms = sorted({key.partition("/")[0] for key in data.split(None).keys})[: arguments.rooms]
     own = {room: [key for key in data.split(None).keys if key.startswith(f"{room}/")] for room in rooms}
     keys = [key for room in rooms for key in own[room][: arguments.views]]
-    voxels = predicted_voxels(network, (data.read(key) for key in keys))
-    if arguments.fit:
-        config = fitted(voxels)
-        print(f"fitted: {config}\n")
-    rows = {
-        "confidence": scores(voxels, confidence_of(torch.from_numpy(voxels.evidence), config).numpy()),
-        "P(occupied) x exp(-spread)": scores(voxels, product_of(voxels.evidence)),
-        "exp(-spread) alone": scores(voxels, ray_of(voxels.evidence)),
-    }
+    samples = (data.read(key) for key in keys)
+    if arguments.predictions is not None:
+        if arguments.fit:
+            raise InputError("--fit needs what a network says beside its scenes; leave --predictions out.")
+        rows = _rows_of_scenes(kept_voxels(PredictedViews(checkpoint, arguments.predictions), samples))
+    else:
+        rows = _rows_of_network(checkpoint, samples, arguments.fit)
     print(table(rows))
     if arguments.json:
         facts = {"checkpoint": checkpoint.name, "num_rooms": len(rooms), "views": arguments.views, "rows": rows}

@@ -191,6 +191,14 @@ def _mesh(node: GltfNode, buffer: GltfBuffer, ruler: _Ruler, photo: GltfPhoto | 
     return {"name": part.name, "primitives": primitives}
 
 
+def vertices_in_file(part: SegmentMesh, has_photo: bool) -> Float[Tensor, "n 3"]:
+    """Those of the primitives, in their order. A node without faces has none."""
+    faces, vertices = part.mesh.faces, part.mesh.vertices
+    num, num_faces = (part.num_seen_vertices, part.num_seen_faces) if has_photo else (0, 0)
+    seen = vertices[: num if num_faces else 0]
+    return torch.cat((seen, vertices[num:] if len(faces) > num_faces else vertices[:0]))
+
+
 def _in_photo(points_m: Float[Tensor, "n 3"], camera: Camera) -> Float[Tensor, "n 2"]:
     """0 to 1 from the upper left corner of the photo."""
     x, y, depth = points_m.double().unbind(1)

@@ -12,9 +12,10 @@ from torch import Tensor
 
 from panoptic3d.data.predictions import prediction_bytes
 from panoptic3d.errors import InputError, printable
+from panoptic3d.export.confidence import confidence_at
 from panoptic3d.export.facts import unsure_below
 from panoptic3d.export.folder import check_place, output_error, write_folder_atomically
-from panoptic3d.export.gltf import GltfPhoto, glb_bytes
+from panoptic3d.export.gltf import GltfPhoto, glb_bytes, vertices_in_file
 from panoptic3d.export.ply_obj import obj_bytes, ply_bytes
 from panoptic3d.export.usd import ENDINGS as USD_ENDINGS
 from panoptic3d.export.usd import usd_bytes
@@ -89,8 +90,16 @@ def _page(built: BuiltScene, title: str, glb: bytes, picture: UInt8[Tensor, "3 h
         _focus_m(built),
         unsure_below(built.facts["segments"]),
         [None if view.photo is None else jpeg_of_image(_small(view.photo), 80) for view in built.scene.views],
+        _confidence_bytes(built),
     )
     return page.encode()
+
+
+def _confidence_bytes(built: BuiltScene) -> bytes:
+    """Of each vertex in the order of the GLB."""
+    has_photo = built.scene.photo is not None
+    told = [confidence_at(built.scene, vertices_in_file(node.part, has_photo)) for node in built.nodes]
+    return b"".join((own * 255).round().byte().numpy().tobytes() for own in told if own is not None)
 
 
 def _small(photo: UInt8[Tensor, "3 h w"]) -> Image.Image:

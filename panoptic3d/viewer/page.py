@@ -26,10 +26,12 @@ def scene_page(
     focus_m: list[float],
     unsure_below: float,
     view_pictures: Sequence[bytes | None] = (),
+    confidence: bytes = b"",
 ) -> str:
     """`facts` is what scene.json holds; `preview` is a JPEG for browsers without WebGL; `picture` one in place of a photo
     that the GLB lacks. `focus_m` is a point of the scene, camera frame. Things that score below `unsure_below` are marked,
-    and those far below are hidden at first. `view_pictures` are small JPEGs of `facts["views"]`.
+    and those far below are hidden at first. `view_pictures` are small JPEGs of `facts["views"]`,
+    `confidence` has a byte for every vertex of the GLB, or none.
     """
     x, y, z = facts["up"]
     shown = {"camera": facts["camera"], "focus_m": focus_m, "up": [x, -y, -z], "unsure_below": unsure_below}
@@ -44,10 +46,15 @@ def scene_page(
             "photo": _jpeg(picture) if picture is not None else _NO_PICTURE,
             "preview": _jpeg(preview),
             "facts": json.dumps(shown, allow_nan=False).replace("<", "\\u003c"),
-            "glb": base64.b64encode(gzip.compress(glb, _LEVEL, mtime=0)).decode(),
+            "glb": _packed(glb),
+            "confidence": _packed(confidence) if confidence else "",
             "script": _asset("page.js"),
         },
     )
+
+
+def _packed(data: bytes) -> str:
+    return base64.b64encode(gzip.compress(data, _LEVEL, mtime=0)).decode()
 
 
 def _photos(facts: Mapping[str, Any], pictures: Sequence[bytes | None]) -> dict[str, Any]:

@@ -318,6 +318,7 @@ def test_everything_goes_by_the_keyboard(page: Browser) -> None:
 
 @pytest.mark.slow
 def test_colours_the_guess_and_themes(page: Browser) -> None:
+    assert "confidence" not in page.evaluate("[...document.getElementById('colors').options].map((one) => one.value)")
     for mode in ("class", "instance", "height", "photo"):
         page.evaluate(f"panoptic3d.colorBy('{mode}')")
         assert page.evaluate("document.body.dataset.colors") == mode

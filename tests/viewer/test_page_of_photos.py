@@ -1,17 +1,21 @@
 """The page of a scene of several photos: where they were taken, and what each shows."""
 
 import base64
+import gzip
 import io
 import json
 import re
+import time
 from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
 
+from eval.looks.read_glb import read_primitives
 from panoptic3d.predictor.scene_folder import scene_files
 from panoptic3d.structures.scene import PanopticScene, View
 from tests.export.tiny import CAMERA, make_tiny_scene
@@ -34,7 +38,8 @@ def scene_of_photos() -> PanopticScene:
     scene = make_tiny_scene()
     assert scene.photo is not None
     views = (View(CAMERA, _ASIDE, 255 - scene.photo), View(CAMERA, torch.eye(4).double(), scene.photo))
-    return replace(scene, views=views, provenance={"fusion": {"photos": ["a</script>.jpg", "b.jpg"]}})
+    sure = torch.where(scene.instance > 0, 0.9, 0.3) * (scene.distance_vox < 1.5)
+    return replace(scene, views=views, confidence=sure, provenance={"fusion": {"photos": ["a</script>.jpg", "b.jpg"]}})
 
 
 @pytest.fixture(scope="module")
@@ -65,6 +70,32 @@ def test_the_facts_name_the_photos_and_the_page_has_their_pictures(files: dict[s
     assert facts["first_photo"] == 1
     picture = facts["photos"][0]["picture"].removeprefix("data:image/jpeg;base64,")
     assert Image.open(io.BytesIO(base64.b64decode(picture))).size == (64, 48)
+
+
+@pytest.mark.slow
+def test_every_vertex_of_the_glb_has_its_confidence(files: dict[str, bytes], tmp_path: Path) -> None:
+    packed = re.search(r'id="confidence">(.*?)</script>', files["index.html"].decode())
+    assert packed is not None
+    told = gzip.decompress(base64.b64decode(packed[1]))
+    (tmp_path / "scene.glb").write_bytes(files["scene.glb"])
+    start = 0
+    for primitive in read_primitives(tmp_path / "scene.glb"):
+        own = np.frombuffer(told, np.uint8)[start : start + len(primitive.vertices_m)]
+        start += len(own)
+        wanted = 0.9 if primitive.node == "sofa-7" else 0.3
+        assert np.median(own) == round(255 * wanted)
+    assert start == len(told)
+
+
+@pytest.mark.slow
+def test_colours_by_confidence(page: Browser) -> None:
+    before = page.screenshot()
+    page.evaluate("panoptic3d.colorBy('confidence')")
+    time.sleep(0.3)
+    assert page.screenshot() != before
+    assert page.evaluate("getComputedStyle(document.getElementById('ramp')).display") == "flex"
+    page.evaluate("panoptic3d.colorBy('photo')")
+    assert page.errors == []
 
 
 @pytest.mark.slow

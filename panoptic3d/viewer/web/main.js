@@ -445,8 +445,10 @@ async function start() {
   if (!isFramed && location.protocol.startsWith("http") && location.pathname.split("/").length > 2) $("back").hidden = false;
   makeRenderer();
   const glb = await bytesOf("glb");
-  await model.load(glb);
+  const hasConfidence = $("confidence").textContent.trim() !== "";
+  await model.load(glb, hasConfidence ? new Uint8Array(await bytesOf("confidence")) : null);
   if (model.photo) firstUrl = URL.createObjectURL(model.photo);
+  if (!hasConfidence) $("colors").querySelector("[value=confidence]").remove();
   fillPhotos();
   showPhoto(photos.first);
   panel.fill();

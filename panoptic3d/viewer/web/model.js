@@ -3,6 +3,7 @@ import * as THREE from "three";
 import { GLTFLoader } from "three/examples/jsm/loaders/GLTFLoader.js";
 
 const HATCH = { value: 0 };
+const RAMP = ["#3b0f70", "#b73779", "#fe9f6d", "#fcfdbf"].map((color) => new THREE.Color(color)); // from 0 to 1
 const STRIPES = "#include <color_fragment>\nif (hatch > 0.5 && mod(gl_FragCoord.x + gl_FragCoord.y, 9.0) < 3.0) diffuseColor.rgb *= 0.6;";
 
 const srgb = ([r, g, b]) => new THREE.Color().setRGB(r / 255, g / 255, b / 255, THREE.SRGBColorSpace);
@@ -28,7 +29,7 @@ function layerOf(mesh, extras, world) {
   mesh.userData = { segment: extras.name, isSeen };
   mesh.material = photo;
   world.add(mesh);
-  return { mesh, isSeen, photo, flat, own, height: null };
+  return { mesh, isSeen, photo, flat, own, height: null, confidence: null };
 }
 
 export class Model {
@@ -41,9 +42,12 @@ export class Model {
     this.scale = 1; // of what is shown to what was predicted
   }
 
-  async load(bytes) {
+  // `confidences` has a byte for every vertex, in the order of the file, or is null.
+  async load(bytes, confidences) {
     const gltf = await new GLTFLoader().parseAsync(bytes, "");
     gltf.scene.updateMatrixWorld(true);
+    let start = 0;
+    const taken = (num) => confidences.subarray(start, (start += num));
     for (const node of [...gltf.scene.children]) {
       if (node.isCamera || !node.userData.name) continue;
       const extras = node.userData;
@@ -51,6 +55,7 @@ export class Model {
       node.traverse((one) => one.isMesh && meshes.push(one));
       for (const mesh of meshes) mesh.geometry.applyMatrix4(flattened(mesh));
       const layers = meshes.map((mesh) => layerOf(mesh, extras, this.world));
+      if (confidences) for (const layer of layers) layer.confidence = taken(layer.mesh.geometry.getAttribute("position").count);
       this.parts.set(extras.name, { extras, layers, isShown: true });
       for (const { mesh } of layers) this.box.union(new THREE.Box3().setFromBufferAttribute(mesh.geometry.getAttribute("position")));
     }
@@ -104,10 +109,9 @@ export class Model {
     this.mode = mode;
     for (const { extras, layers } of this.parts.values())
       for (const layer of layers) {
-        const byVertex = mode === "height" || (mode === "photo" && !layer.isSeen);
+        const byVertex = ["height", "confidence"].includes(mode) || (mode === "photo" && !layer.isSeen);
         const material = mode === "photo" ? layer.photo : layer.flat;
-        if (mode === "height" && !layer.height) layer.height = heights(layer.mesh.geometry, this.box.min.y, this.box.max.y);
-        if (byVertex) layer.mesh.geometry.setAttribute("color", mode === "height" ? layer.height : layer.own ?? white(layer.mesh.geometry));
+        if (byVertex) layer.mesh.geometry.setAttribute("color", this.shades(layer, mode) ?? layer.own ?? white(layer.mesh.geometry));
         if (material.vertexColors !== byVertex) material.needsUpdate = true;
         material.vertexColors = byVertex;
         if (material.map) material.vertexColors = false;
@@ -115,6 +119,13 @@ export class Model {
         layer.mesh.material = material;
       }
     this.mark(this.marked ?? null);
+  }
+
+  // Colours of vertices, made when they are first shown.
+  shades(layer, mode) {
+    if (mode === "height") layer.height ??= heights(layer.mesh.geometry, this.box.min.y, this.box.max.y);
+    if (mode === "confidence") layer.ramp ??= ramped(layer.confidence);
+    return { height: layer.height, confidence: layer.ramp }[mode] ?? null;
   }
 
   mark(name) {
@@ -200,6 +211,17 @@ function flattened(mesh) {
 }
 
 const white = (geometry) => new THREE.BufferAttribute(new Float32Array(geometry.getAttribute("position").count * 3).fill(1), 3);
+
+function ramped(confidences) {
+  const colors = new Float32Array(confidences.length * 3);
+  const color = new THREE.Color();
+  for (let i = 0; i < confidences.length; i++) {
+    const at = (confidences[i] / 255) * (RAMP.length - 1);
+    const low = Math.min(Math.floor(at), RAMP.length - 2);
+    color.lerpColors(RAMP[low], RAMP[low + 1], at - low).toArray(colors, 3 * i);
+  }
+  return new THREE.BufferAttribute(colors, 3);
+}
 
 function heights(geometry, low, high) {
   const position = geometry.getAttribute("position");
