@@ -10,8 +10,8 @@ from panoptic3d.structures.scene import PanopticScene
 
 
 def confidence_at(scene: PanopticScene, points_m: Float[Tensor, "v 3"]) -> Float[Tensor, " v"] | None:
-    """That of the most confident voxel among the nearest one and its neighbours, because a vertex lies between voxels, and planes
-    were fitted to walls. 0 where nothing was predicted; None for a scene without confidence.
+    """The highest among the nearest voxel and its neighbours, because a vertex lies between voxels, and planes were fitted to
+    walls. 0 where nothing was predicted; None for a scene without confidence.
     """
     if scene.confidence is None:
         return None
