@@ -1,7 +1,8 @@
 """The interface between a method and the training loop: a module whose forward is the objective, and scenes to evaluate."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from types import MappingProxyType
 from typing import ClassVar
 
@@ -42,3 +43,15 @@ class Method(nn.Module, ABC):
     @abstractmethod
     def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
         """Decided scenes, one a sample, from the photo and the camera alone."""
+
+
+@contextmanager
+def evaluating(module: nn.Module) -> Iterator[None]:
+    """Evaluation mode for a while; every part then has the mode that it had."""
+    modes = {part: part.training for part in module.modules()}
+    module.eval()
+    try:
+        yield
+    finally:
+        for part, mode in modes.items():
+            part.training = mode

@@ -10,7 +10,7 @@ from panoptic3d import distributed
 from panoptic3d.data.dataset import FailedSample, SampleDataset
 from panoptic3d.data.loader import evaluation_samples
 from panoptic3d.data.splits import split_of_keys
-from panoptic3d.engine.methods.base import Method
+from panoptic3d.engine.methods.base import Method, evaluating
 from panoptic3d.engine.training.config import ValidationConfig
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.metrics.prq_metric import PanopticReconstructionQuality
@@ -63,25 +63,23 @@ def validate(
     must_stop: Callable[[], bool] = lambda: False,
 ) -> Validated | None:
     """None where any rank was asked to stop. Leaves the random streams and the modes of the modules as they were."""
-    random, modes = capture_random_state(), {module: module.training for module in method.modules()}
-    method.eval()
+    random = capture_random_state()
     metric = PanopticReconstructionQuality(config.protocol, sync_on_compute=False)
     bad: dict[str, str] = {}
     shown: list[tuple[str, PanopticScene]] = []
     try:
-        for item in evaluation_samples(dataset, on_bad="hand on"):
-            if must_stop():
-                break
-            if isinstance(item, FailedSample):
-                bad[item.key] = str(item.error)
-                continue
-            (scene,) = method.scenes(collate([item]).to(device))
-            metric.update(scene, item)
-            if len(shown) < config.num_scenes_shown and distributed.is_main():
-                shown.append((item.key, moved(replace(scene, photo=item.image), "cpu")))
+        with evaluating(method):
+            for item in evaluation_samples(dataset, on_bad="hand on"):
+                if must_stop():
+                    break
+                if isinstance(item, FailedSample):
+                    bad[item.key] = str(item.error)
+                    continue
+                (scene,) = method.scenes(collate([item]).to(device))
+                metric.update(scene, item)
+                if len(shown) < config.num_scenes_shown and distributed.is_main():
+                    shown.append((item.key, moved(replace(scene, photo=item.image), "cpu")))
     finally:
-        for module, mode in modes.items():
-            module.training = mode
         restore_random_state(random)
     distributed.wait_for_slow_ranks()
     stopped = torch.tensor([bool(must_stop())], dtype=torch.int64)

@@ -1,22 +1,21 @@
 """BUOL as a method that trains: its 2D stage, its 3D stage on a frozen 2D stage, or both at once."""
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.config import Config
 from panoptic3d.data.centre_targets import centres_at
-from panoptic3d.engine.methods.base import Method
+from panoptic3d.engine.methods.base import evaluating
 from panoptic3d.engine.methods.buol.config import BuolSettings
 from panoptic3d.engine.methods.buol.planes import PlaneTargets, plane_targets
 from panoptic3d.engine.methods.buol.truth import TRUE_LOGIT, PhotoTruth, class_logits, photo_truth
 from panoptic3d.engine.methods.buol.voxels import centres_in_space, voxel_terms
+from panoptic3d.engine.methods.two_stages import TwoStages, add_terms, mean_terms, no_panoptic
 from panoptic3d.errors import InputError
 from panoptic3d.losses.centre_terms import heat_term, offset_term, plane_term, weighted_class_term
 from panoptic3d.losses.depth_terms import depth_terms
@@ -33,18 +32,13 @@ from panoptic3d.models.slots import OccupancyLifted, Panoptic2D, RayEstimate, Se
 from panoptic3d.models.sparse_deeplab.net import SparseDeepLab
 from panoptic3d.models.up_projection.decoder import UpProjectionConfig
 from panoptic3d.structures.batch import Batch
-from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.prediction import CentreLevel, LevelPrediction, Levels
 from panoptic3d.structures.scene import PanopticScene
 
 Maps = Seen[Panoptic2D, RayEstimate]
 
 
-class BuolMethod(Method):
-    """A part trains if any of its parameters asks for a gradient, and only the terms of such parts are computed. The other
-    part then stays in evaluation mode, its norms included.
-    """
-
+class BuolMethod(TwoStages):
     settings_kind: ClassVar[type[Config]] = BuolSettings
     network: BuolPipeline
     network_config: BuolConfig
@@ -72,37 +66,23 @@ class BuolMethod(Method):
             planes = [self._plane_targets(batch, member, maps.rays, truth) for member, truth in enumerate(truths)]
         samples: list[dict[str, Tensor]] = [{} for _ in truths]
         if self.trains("2d"):
-            _add(samples, self._image_terms(maps, size, truths, planes))
+            add_terms(samples, self._image_terms(maps, size, truths, planes))
         if self.trains("3d"):
             given = self._true_maps(maps, truths, planes) if is_given else maps
-            _add(samples, self._voxel_terms(batch, given, truths))
-        return {name: torch.stack([terms[name] for terms in samples]).mean() for name in samples[0]}
-
-    def parts(self) -> Mapping[str, Sequence[nn.Module]]:
-        slots = dict(self.network.named_children())
-        return {"2d": (slots["trunk"], slots["panoptic"], slots["rays"]), "3d": (slots["voxel_net"],)}
-
-    def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
-        with _evaluating(self):
-            return self.network.infer(batch.image, batch.cameras)
+            add_terms(samples, self._voxel_terms(batch, given, truths))
+        return mean_terms(samples)
 
     @torch.inference_mode()
     def scenes_given_image_truth(self, batch: Batch) -> Sequence[PanopticScene]:
         """With true maps in place of the 2D stage: what the 3D stage is worth by itself."""
-        with _evaluating(self):
-            seen = self.network.see(batch.image, batch.cameras, panoptic=_nobody)
+        with evaluating(self):
+            seen = self.network.see(batch.image, batch.cameras, panoptic=no_panoptic)
             size = (seen.fitted.pixels.shape[2], seen.fitted.pixels.shape[3])
             truths = self._photo_truths(batch, size, seen.rays)
             planes = [self._plane_targets(batch, member, seen.rays, truth) for member, truth in enumerate(truths)]
             given = self._true_maps(seen, truths, planes)
             scenes = self.network.decode(self.network.complete(given))
         return tuple(replace(scene, camera=camera) for scene, camera in zip(scenes, batch.cameras, strict=True))
-
-    def train(self, mode: bool = True) -> "BuolMethod":
-        super().train(mode)
-        for module in (module for part, modules in self.parts().items() if not self.trains(part) for module in modules):
-            module.eval()
-        return self
 
     def _photo_truths(self, batch: Batch, size: tuple[int, int], rays: RayEstimate) -> tuple[PhotoTruth, ...]:
         small = (rays.depth_m.shape[1], rays.depth_m.shape[2])
@@ -188,24 +168,3 @@ class BuolMethod(Method):
             occupancy_logits=torch.where(occupied, TRUE_LOGIT, -TRUE_LOGIT),
         )
         return replace(seen, panoptic=Panoptic2D(stage.instances(maps, rays.cameras), maps), rays=true_rays)
-
-
-def _nobody(pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
-    """In place of the panoptic stage, whose maps the truth brings."""
-    return Panoptic2D(())
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-
-
-def _add(samples: list[dict[str, Tensor]], more: list[dict[str, Tensor]]) -> None:
-    for sample, terms in zip(samples, more, strict=True):
-        sample |= terms

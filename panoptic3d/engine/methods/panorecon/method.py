@@ -1,18 +1,17 @@
 """PanoRecon as a method that trains: its 2D stage, its 3D stage on a frozen 2D stage, or both at once."""
 
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from typing import ClassVar
 
 import torch
 from jaxtyping import Float
-from torch import Tensor, nn
+from torch import Tensor
 
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.config import Config
-from panoptic3d.engine.methods.base import Method
+from panoptic3d.engine.methods.base import evaluating
 from panoptic3d.engine.methods.panorecon.config import PanoReconSettings
 from panoptic3d.engine.methods.panorecon.detection import detection_terms
 from panoptic3d.engine.methods.panorecon.image_truth import (
@@ -25,6 +24,7 @@ from panoptic3d.engine.methods.panorecon.image_truth import (
 )
 from panoptic3d.engine.methods.panorecon.planes import plane_terms, with_true_planes
 from panoptic3d.engine.methods.panorecon.voxels import voxel_terms_of_samples
+from panoptic3d.engine.methods.two_stages import TwoStages, add_terms, mean_terms, no_panoptic
 from panoptic3d.errors import InputError
 from panoptic3d.losses.depth_terms import depth_terms
 from panoptic3d.losses.voxel_objective import finest_stride
@@ -36,18 +36,13 @@ from panoptic3d.models.pipeline import needed
 from panoptic3d.models.slots import Panoptic2D, RayEstimate, Seen
 from panoptic3d.randomness import torch_generator
 from panoptic3d.structures.batch import Batch
-from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.instances import Instances2D
 from panoptic3d.structures.scene import PanopticScene
 
 PanoReconSeen = Seen[Panoptic2D, RayEstimate]
 
 
-class PanoReconMethod(Method):
-    """A part trains if any of its parameters asks for a gradient, and only the terms of such parts are computed. The other
-    part then stays in evaluation mode, its norms included.
-    """
-
+class PanoReconMethod(TwoStages):
     settings_kind: ClassVar[type[Config]] = PanoReconSettings
     network: PanoReconPipeline
     network_config: PanoReconConfig
@@ -62,45 +57,31 @@ class PanoReconMethod(Method):
 
     def forward(self, batch: Batch, step: int) -> Mapping[str, Tensor]:
         with torch.set_grad_enabled(torch.is_grad_enabled() and self.trains("2d")):
-            seen = self.network.see(batch.image, batch.cameras, panoptic=_nobody)
+            seen = self.network.see(batch.image, batch.cameras, panoptic=no_panoptic)
         truths = self._image_truths(batch, seen)
         samples: list[dict[str, Tensor]] = [{} for _ in truths]
         if self.trains("2d"):
-            _add(samples, self._image_terms(batch, step, seen, truths))
+            add_terms(samples, self._image_terms(batch, step, seen, truths))
         if self.trains("3d"):
-            _add(samples, self._voxel_terms(batch, step, seen, truths))
-        return {name: torch.stack([terms[name] for terms in samples]).mean() for name in samples[0]}
-
-    def parts(self) -> Mapping[str, Sequence[nn.Module]]:
-        slots = dict(self.network.named_children())
-        return {"2d": (slots["trunk"], slots["panoptic"], slots["rays"]), "3d": (slots["voxel_net"],)}
-
-    def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
-        with _evaluating(self):
-            return self.network.infer(batch.image, batch.cameras)
+            add_terms(samples, self._voxel_terms(batch, step, seen, truths))
+        return mean_terms(samples)
 
     @torch.inference_mode()
     def scenes_given_image_truth(self, batch: Batch) -> Sequence[PanopticScene]:
         """With true depth and true masks in place of the 2D stage: what the 3D stage is worth by itself."""
-        with _evaluating(self):
+        with evaluating(self):
             scenes = self.network.decode(self.network.complete(self.given_image_truth(batch)))
         return tuple(replace(scene, camera=camera) for scene, camera in zip(scenes, batch.cameras, strict=True))
 
     @torch.no_grad()
     def given_image_truth(self, batch: Batch) -> PanoReconSeen:
         """What is lifted then."""
-        seen = self.network.see(batch.image, batch.cameras, panoptic=_nobody)
+        seen = self.network.see(batch.image, batch.cameras, panoptic=no_panoptic)
         truths = self._image_truths(batch, seen)
         found = tuple(self._true_instances(truth, truth.things.numbers()) for truth in truths)
         rays = replace(seen.rays, depth_m=torch.stack([truth.depth_m for truth in truths]))
         rays = with_true_planes(batch, rays, truths, self.settings.network)
         return replace(seen, rays=rays, panoptic=Panoptic2D(found))
-
-    def train(self, mode: bool = True) -> "PanoReconMethod":
-        super().train(mode)
-        for module in (module for part, modules in self.parts().items() if not self.trains(part) for module in modules):
-            module.eval()
-        return self
 
     def _image_truths(self, batch: Batch, seen: PanoReconSeen) -> tuple[ImageTruth, ...]:
         supply = self.settings.supply
@@ -154,7 +135,7 @@ class PanoReconMethod(Method):
     @torch.no_grad()
     def _detected(self, pyramid: Pyramid, truths: Sequence[ImageTruth]) -> tuple[Instances2D, ...]:
         """As in evaluation, whatever else the detector is doing."""
-        with _evaluating(self._detector):
+        with evaluating(self._detector):
             return self._detector(pyramid, tuple(truth.camera for truth in truths)).instances
 
     def _matched(self, found: Instances2D, truth: ImageTruth, numbers: Mapping[int, int]) -> Instances2D:
@@ -184,24 +165,3 @@ class PanoReconMethod(Method):
 
     def _stream(self, batch: Batch, step: int, what: str, member: int) -> torch.Generator:
         return torch_generator(self.settings.seed, what, step, batch.keys[member])
-
-
-def _nobody(pyramid: Pyramid, cameras: tuple[Camera, ...]) -> Panoptic2D:
-    """In place of the detector, whose training looks at single parts of it."""
-    return Panoptic2D(())
-
-
-@contextmanager
-def _evaluating(module: nn.Module) -> Iterator[None]:
-    modes = {part: part.training for part in module.modules()}
-    module.eval()
-    try:
-        yield
-    finally:
-        for part, mode in modes.items():
-            part.training = mode
-
-
-def _add(samples: list[dict[str, Tensor]], more: list[dict[str, Tensor]]) -> None:
-    for sample, terms in zip(samples, more, strict=True):
-        sample |= terms

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.config import Config
 from panoptic3d.distributed import sum_over_ranks, world_size
-from panoptic3d.engine.methods.base import Method
+from panoptic3d.engine.methods.base import Method, evaluating
 from panoptic3d.engine.methods.uni3d.config import Uni3dSettings
 from panoptic3d.engine.methods.uni3d.image_terms import Pairs, matched_pairs, query_terms
 from panoptic3d.engine.methods.uni3d.truth import SegmentTruth, segment_truth
@@ -68,13 +68,8 @@ class Uni3dMethod(Method):
         }
 
     def scenes(self, batch: Batch) -> Sequence[PanopticScene]:
-        modes = {module: module.training for module in self.modules()}
-        self.network.eval()
-        try:
+        with evaluating(self):
             return self.network.infer(batch.image, batch.cameras)
-        finally:
-            for module, mode in modes.items():
-                module.training = mode
 
     def train(self, mode: bool = True) -> "Uni3dMethod":
         """Parts that do not learn stay in evaluation mode."""
