@@ -23,7 +23,7 @@ _SCENE = "scene"  # the folder of a job's files, beside its upload
 
 @dataclass(frozen=True)
 class Order:
-    """What a request asks for; it was checked when it came."""
+    """A request for a scene, whose values were checked on arrival."""
 
     photo: Path
     name: str  # of the photo, for the page
@@ -126,7 +126,7 @@ class Jobs:
         shutil.rmtree(self._root / job_id, ignore_errors=True)
 
     def close(self) -> None:
-        """What waits is dropped, and what runs is ended."""
+        """Drop the waiting jobs and end the running one."""
         with self._lock:
             self._jobs = {job_id: job for job_id, job in self._jobs.items() if job.state != "queued"}
         self._waiting.put(None)

@@ -93,7 +93,7 @@ def _kept(upload: PlainUploadFile, path: Path) -> Path:
 
 
 def _checked_photo(path: Path, given: GivenCamera, max_pixels: int) -> CameraChoice:
-    """What the command line would say of the photo and of its camera. Its size is looked at before it is unpacked."""
+    """Check a photo as the command line does, and choose its camera. The size is checked before the photo is decoded."""
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow's remarks on odd files are not the server's

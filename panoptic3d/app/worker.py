@@ -93,7 +93,7 @@ def _serve(connection: Connection, device: str) -> None:
 
 
 def make_scene(predictor: Any, order: Order, folder: Path, tell: Callable[[float], None]) -> None:
-    """What both the process and the tests do with an order."""
+    """Predict and save the scene of an order. The worker process and the tests share this function."""
     tell(_LOADED)
     known = {"depth": order.depth, "camera_height_m": order.camera_height_m, "known_length": order.known_length}
     scene = predictor(order.photo, fov_deg=order.fov_deg, **known)

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from panoptic3d.config import Config
 
-# What the weights of a trunk were trained on: values in [0, 1] less ImageNet's mean, over its deviation; or in [-1, 1].
+# Input range of a trunk's weights: values in [0, 1], normalised by ImageNet's mean and deviation; or values in [-1, 1].
 PixelRange = Literal["imagenet", "signed"]
 
 
@@ -53,7 +53,7 @@ class PretrainedTrunk(Trunk, Protocol):
 
 
 class TrunkConfig(Config):
-    """What a method must know of its trunk before it is built. The trunk's class has `config_kind` and `built(config)`."""
+    """Properties of a trunk that a method needs before building it. A trunk's class has `config_kind` and `built(config)`."""
 
     name: str
 

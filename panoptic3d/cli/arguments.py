@@ -63,7 +63,7 @@ def number_in(environment: Mapping[str, str], name: str) -> int:
 
 
 def add_depth_arguments(parser: argparse.ArgumentParser) -> None:
-    """What the numbers of depth files mean."""
+    """Add the options that say what the numbers in depth files mean."""
     kinds = ("metric", "scale", "affine", "disparity")
     told = "metres; metres times a factor; up to scale and shift, of depth or of 1 by depth (metric)"
     parser.add_argument("--depth-kind", choices=kinds, default="metric", help=told)

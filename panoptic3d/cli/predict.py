@@ -100,7 +100,7 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 def camera_place(arguments: argparse.Namespace) -> "CameraPlace":
-    """What the options of the call say of the cameras."""
+    """The cameras that the options of the call give."""
     from panoptic3d.predictor.camera_files import CameraPlace, read_camera_file
     from panoptic3d.predictor.cameras import GivenCamera, parse_intrinsics
 

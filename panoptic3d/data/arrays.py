@@ -30,7 +30,7 @@ PathLike = str | os.PathLike[str]
 
 @dataclass(frozen=True)
 class Expected:
-    """What the place of an array promises. A `None` in the shape stands for any size."""
+    """Required type and shape of an array. A `None` in the shape allows any size."""
 
     shape: tuple[int | None, ...]
     dtypes: tuple[str, ...]
@@ -155,7 +155,7 @@ def _read_header(
 
 
 def _native(array: np.ndarray) -> np.ndarray:
-    """What looks at the bits of values must not meet another machine's."""
+    """Convert to native byte order, because later code reads the bits of values."""
     return array.astype(array.dtype.newbyteorder("="), copy=False)
 
 

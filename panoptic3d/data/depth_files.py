@@ -43,7 +43,7 @@ def read_depth_file(path: PathLike, unit_m: float | None = None) -> Float32[np.n
 
 
 def depth_array(values: np.ndarray, name: str, unit_m: float | None = None) -> Float32[np.ndarray, "h w"]:
-    """What is in memory already, by the same rules."""
+    """Depth from an array in memory, by the same rules as from a file."""
     if values.ndim == 3 and 1 in (values.shape[0], values.shape[2]):
         values = values[0] if values.shape[0] == 1 else values[:, :, 0]
     if values.ndim != 2 or values.dtype.name not in _NUMBERS:

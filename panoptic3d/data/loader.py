@@ -38,7 +38,7 @@ class LoaderConfig(Config):
         default=20, ge=0
     )  # distinct ones before training gives up; `train` counts over all ranks
     pin_memory: bool = False
-    # What is done to the samples of training; validation sees them as they are.
+    # Augmentation of training samples; validation samples are never augmented.
     augment: AugmentConfig | SsdAugmentConfig | None = None
 
 
@@ -105,7 +105,7 @@ class TrainingLoader:
                 yield parts, position
 
     def epoch(self, position: Position) -> Iterator[tuple[Batch, ...]]:
-        """What is left of one epoch. `batch_size` samples at a time, in one batch for each size of their photos."""
+        """The remaining steps of one epoch: `batch_size` samples each, in one batch per image size."""
         self._order.position = position
         for parts, replacements in self._loader:
             self._count(replacements)

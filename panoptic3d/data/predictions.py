@@ -44,7 +44,7 @@ class PredictedVoxels:
 
     @classmethod
     def nothing(cls, shape: Shape) -> "PredictedVoxels":
-        """What a method that failed has predicted."""
+        """An empty prediction, which stands for a method that failed."""
         none = np.zeros(0, np.int32)
         return cls(shape, none, none.astype(np.float32), none.astype(np.uint8), none)
 

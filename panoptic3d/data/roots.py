@@ -124,7 +124,7 @@ def _split(root: PathLike) -> tuple[str | None, str]:
 
 
 def check_manifest(root: Path) -> dict:
-    """What the packer wrote about this root."""
+    """Read and check the manifest that the packer wrote."""
     path = root / MANIFEST
     with reading(path, "the manifest of a packed data set"):
         manifest = json.loads(read_file(path))

@@ -1,4 +1,4 @@
-"""What sensors do to depth: holes at edges and on glass, coarse steps, a wrong scale, blur, a border without values."""
+"""Simulate faults of depth sensors: holes at edges and on glass, coarse steps, a wrong scale, blur, an empty border."""
 
 import torch
 import torch.nn.functional as F

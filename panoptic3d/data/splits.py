@@ -61,7 +61,7 @@ def _published_split(root: Path, name: str) -> Split:
 
 
 def split_names(root: PathLike) -> list[str]:
-    """What lies in ROOT/splits; without that folder, the text files of the root, as the releases are unpacked."""
+    """Names of the splits in ROOT/splits, or without that folder of the text files in ROOT, as in the releases."""
     folder = Path(root) / "splits"
     folders = (folder,) if folder.is_dir() else (Path(root),)
     return sorted({path.stem for folder in folders for path in folder.glob("*.txt")})

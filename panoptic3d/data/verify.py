@@ -26,7 +26,7 @@ class Finding:
 
 
 def verify_root(root: DataRoot, limits: Limits) -> list[Finding]:
-    """What is wrong with the files that every sample shares."""
+    """Problems of the files that all samples share."""
     parts = shared_parts(root)
     findings = list(_read_parts(root, "", parts))
     if findings or (shared := shared_mask(root)) is None:

@@ -129,7 +129,7 @@ def _check_distance(path: PathLike, values: np.ndarray, is_signed: bool) -> None
 def _sparse(
     slabs: Iterator[tuple[int, np.ndarray]], shape: Shape, fill: float | int, orientation: Orientation
 ) -> Sparse:
-    """What is not the fill, in camera-aligned order."""
+    """The values that differ from `fill`, in camera-aligned order."""
     indices, values = [], []
     for i, slab in slabs:
         within = np.flatnonzero(slab != fill)

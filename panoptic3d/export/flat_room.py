@@ -52,7 +52,7 @@ class FlatRoom:
     def inside(
         self, depth_m: Float32[np.ndarray, "h w"], segment: Int64[np.ndarray, "h w"], is_thing: Bool[np.ndarray, " s"]
     ) -> Float32[np.ndarray, "h w"]:
-        """What would stand a little behind the end of the room stands at it, and what hangs flat before it lies on it."""
+        """Pull depth from just behind the room's end onto it, and push things that hang flat in front of a wall onto it."""
         result = depth_m.copy()
         for number in np.flatnonzero(is_thing):
             mask = (segment == number) & np.isfinite(depth_m)

@@ -27,7 +27,7 @@ _MOST_POINTS = 4000  # of a segment, whose colours are continued
 
 @dataclass(frozen=True, eq=False)
 class Sight:
-    """What the photo's camera sees of each pixel of the mesh: nothing is known where the depth is not finite."""
+    """Visible depth at the pixels of the photo's mesh; unknown where it is not finite."""
 
     camera: Camera
     depth_m: Float[np.ndarray, "h w"]

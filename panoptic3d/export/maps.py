@@ -1,4 +1,4 @@
-"""What the photo shows, pixel by pixel, for tools of the field: COCO panoptic, and points with colours (`predict --maps`)."""
+"""Per-pixel results for other tools: depth, COCO panoptic, and points with colours (`predict --maps`)."""
 
 import json
 from collections.abc import Sequence

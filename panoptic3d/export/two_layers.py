@@ -163,7 +163,7 @@ def _both(
     faces: Int64[np.ndarray, "f 3"],
     normals: Float32[Tensor, "v 3"],
 ) -> SegmentMesh:
-    """What the photo shows of a part, then the guess."""
+    """Join the two layers of a part: the visible surface from the photo, then the guess."""
     front, front_faces = _used(shown.faces[shown.face_segment == number], shown.vertices_m)
     front_mesh = Mesh(torch.from_numpy(front.astype(np.float32)), torch.from_numpy(front_faces))
     used, numbers = np.unique(faces, return_inverse=True)
@@ -186,7 +186,7 @@ def _used(faces: np.ndarray, vertices: np.ndarray) -> tuple[np.ndarray, np.ndarr
 def _with_views(
     colors: list[VertexColors], meshes: list[SegmentMesh], scene: PanopticScene, rasterize: Rasterize
 ) -> list[VertexColors]:
-    """What the scene's own photo does not show has the colour that another photo has of it."""
+    """Colour surfaces that the scene's own photo does not show from the other photos."""
     vertices, faces, _ = _joined(meshes)
     normals = torch.cat([torch.zeros(0, 3), *(mesh.normals for mesh in meshes)])
     of_views, is_found = colors_from_views(

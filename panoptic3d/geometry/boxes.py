@@ -29,7 +29,7 @@ def clip(boxes: Float[Tensor, "*n 4"], width: int, height: int) -> Float[Tensor,
 def encode(
     boxes: Float[Tensor, "n 4"], anchors: Float[Tensor, "n 4"], weights: tuple[float, float, float, float]
 ) -> Float[Tensor, "n 4"]:
-    """What a regression must say at each anchor to give the box."""
+    """Regression targets at each anchor for its box."""
     size, anchor_size = boxes[:, 2:] - boxes[:, :2] + 1, anchors[:, 2:] - anchors[:, :2] + 1
     centre, anchor_centre = boxes[:, :2] + 0.5 * size, anchors[:, :2] + 0.5 * anchor_size
     code = torch.cat(((centre - anchor_centre) / anchor_size, (size / anchor_size).log()), dim=1)

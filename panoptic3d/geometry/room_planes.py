@@ -19,7 +19,7 @@ _REFINEMENTS = 4
 
 @dataclass(frozen=True)
 class PlaneRules:
-    """What counts as a plane of a room."""
+    """Thresholds for planes of a room."""
 
     band_m: float = 0.05  # evidence so near to a plane is of that plane
     least_points: int = 300

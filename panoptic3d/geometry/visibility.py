@@ -1,4 +1,4 @@
-"""What lies behind the visible surface."""
+"""Which voxels lie behind the visible surface."""
 
 import torch
 from jaxtyping import Bool, Float

@@ -1,1 +1,1 @@
-"""What training minimises: pure functions, each with the name under which it is logged. No network is imported here."""
+"""Loss terms as pure functions, named as in the log. No network is imported here."""

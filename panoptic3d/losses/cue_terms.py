@@ -19,7 +19,7 @@ _STEPS_PX = (1, 2, 4, 8)
 def cue_error(
     depth_m: Float[Tensor, "h w"], cue: Float[Tensor, "h w"], is_known: Bool[Tensor, "h w"], kind: DepthKind
 ) -> Float[Tensor, "h w"]:
-    """What is left between a depth and a cue after the fit that its kind allows; 0 where nothing is known."""
+    """Residual between depth and cue after the fit that the cue's kind allows; 0 where the cue is unknown."""
     weight = is_known.to(depth_m).flatten()
     if kind in ("metric", "scale"):
         gap = torch.where(is_known, depth_m.log() - torch.where(is_known, cue, 1.0).log(), 0.0)

@@ -23,7 +23,7 @@ def matching_cost(
     is_inside: Float[Tensor, "t points"],
     config: QueryMatchingConfig,
 ) -> Float[Tensor, "q t"]:
-    """What it costs to give a query a target: improbable class, different mask. Masks are values at the same points."""
+    """Cost of assigning a target to a query, from its class and its mask. Masks are values at the same points."""
     probability = class_logits.softmax(dim=1)[:, class_ids]
     num_points = mask_logits.shape[1]
     inside, outside = F.softplus(-mask_logits), F.softplus(mask_logits)

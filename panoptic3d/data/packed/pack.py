@@ -39,7 +39,7 @@ _WORKER_SHARE = contextlib.ExitStack()  # held until the process ends
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of one sample."""
+    """The result of packing one sample."""
 
     key: str
     state: Literal["packed", "already packed", "checked", "failed"]

@@ -39,7 +39,7 @@ _LOG = logging.getLogger(__name__)
 
 @dataclass(frozen=True, eq=False)
 class Checkpoint:
-    """What is kept of a run. `weights` are those to predict with."""
+    """The saved state of a run. `weights` are those for prediction."""
 
     step: int
     weights: Mapping[str, Tensor]
@@ -112,7 +112,7 @@ def newest_intact(folder: Path) -> Path | None:
 
 
 def damage_of(path: Path) -> str | None:
-    """What is wrong with a checkpoint, None where nothing is."""
+    """The problem of a damaged checkpoint; None for an intact one."""
     try:
         with reading(path, "a checkpoint", advice="take another"):
             sums = json.loads(read_file(path / CHECKSUMS))

@@ -1,4 +1,4 @@
-"""What a training run is, as one tree. A method's own part of it, `settings`, is validated by that method's config."""
+"""The config of a training run. `settings` belongs to the method, whose config class validates it."""
 
 from typing import Annotated, Literal
 

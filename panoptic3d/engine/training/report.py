@@ -94,7 +94,7 @@ class StepLog:
 
     @staticmethod
     def _line(trainer: Trainer, standing: Standing, terms: Mapping[str, float], seconds: Mapping[str, float]) -> str:
-        """What one wants to see go by; every term and every part's time is in metrics.jsonl."""
+        """The short line of the log. metrics.jsonl has every loss term and the time of every part."""
         stage = trainer.stage
         whole = sum(value for name, value in seconds.items() if "." not in name)
         loss = f"loss {sum(terms.values()):.4g}" if terms else "no finite step"

@@ -83,7 +83,7 @@ def train(
 
 
 def dry_run(config: TrainingConfig) -> list[str]:
-    """What `train` would do, in lines; writes nothing."""
+    """Lines that describe what `train` would do; writes nothing."""
     device = choose_device(config)
     _settle(config)
     assert config.folder is not None, "the command line gives one"

@@ -18,7 +18,7 @@ class StopRequest:
         return self.signal is not None
 
     def note(self, number: int, frame: FrameType | None = None) -> None:
-        """Whoever presses Ctrl-C twice does not want to wait for the end of the step."""
+        """Remember the request to stop. A second Ctrl-C ends the process at once, without waiting for the end of the step."""
         if number == signal.SIGINT and self.signal == signal.SIGINT:
             raise KeyboardInterrupt
         self.signal = number

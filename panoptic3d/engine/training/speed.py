@@ -26,7 +26,7 @@ _DATA_BOUND_ABOVE = 0.2  # share of a step's time that is spent on waiting for d
 
 @dataclass(frozen=True)
 class Case:
-    """What is measured: a stage of a config at its last step, where a curriculum asks for most."""
+    """A measurement: a stage of a config at its last step, where a curriculum needs most."""
 
     config: str
     stage: str

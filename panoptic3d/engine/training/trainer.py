@@ -30,7 +30,7 @@ _NO_CAP = 1 << 62
 
 
 class Objective(nn.Module):
-    """What DDP wraps. It finds tensors in a dict and in no other mapping."""
+    """The module that DDP wraps. It returns a dict, because DDP finds no tensors in other mappings."""
 
     def __init__(self, method: Method) -> None:
         super().__init__()
@@ -42,7 +42,7 @@ class Objective(nn.Module):
 
 @dataclass(frozen=True)
 class StepReport:
-    """What one step did, on this rank."""
+    """Result of one step on this rank."""
 
     terms: Mapping[str, float]  # means over its batches; empty where the step was given up
     num_samples: int

@@ -24,7 +24,7 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 @dataclass(frozen=True, eq=False)
 class Validated:
-    """What all ranks know after a validation; scenes are those of this rank."""
+    """Result of a validation, the same on all ranks, except for the scenes, which are those of this rank."""
 
     scores: Scores
     num_samples: int

@@ -33,7 +33,7 @@ _MEAN, _STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)  # normalisation of t
 
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What these models say, under one set of names. Masks and features have stride 4."""
+    """Outputs of these models under common names. Masks and features have stride 4."""
 
     class_logits: Float[Tensor, "b q labels"]  # "no object" last
     mask_logits: Float[Tensor, "b q h4 w4"]

@@ -58,5 +58,5 @@ CORRECTED = {"lift": {"frame": "released"}, "voxel_net": {"frame": "released"}}
 
 
 def config_for_published_weights(mode: Mode) -> BuolConfig:
-    """What runs imported weights, with their quirks or without them."""
+    """Config for imported weights, with the quirks of the released code or without them."""
     return BuolConfig.model_validate(FAITHFUL if mode == "faithful" else CORRECTED)

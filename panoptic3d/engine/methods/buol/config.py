@@ -1,4 +1,4 @@
-"""What may be set of BUOL's training (sections 3, 7 and 8 of its specification)."""
+"""Settings of BUOL's training (sections 3, 7 and 8 of its specification)."""
 
 from typing import Literal
 
@@ -33,7 +33,7 @@ class BuolObjectiveConfig(Config):
 
 
 class SupplyConfig(Config):
-    """What the 3D stage is given in place of photos of the wide world: the network's own maps, or true ones."""
+    """Inputs of the 3D stage in training: the network's own maps, or true ones."""
 
     maps: Literal["network", "truth"] = "network"
 

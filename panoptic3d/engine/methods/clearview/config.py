@@ -50,8 +50,8 @@ class ClearviewTrainingConfig(Config):
     true_depth_steps: int = Field(default=3000, ge=1)
     depth_jitter: float = Field(default=0.02, ge=0)  # relative, one for an image
     helps_with_things: bool = False  # those samples read true classes, votes and stance as well
-    # What sensors do to depth, done to the true depth of those samples: voxels learn to trust what is good and to repair what
-    # is not. Not given: the true depth is whole.
+    # Faults of a sensor, applied to the true depth of those samples: the voxel net learns to trust good depth and to repair
+    # bad depth. None: the true depth has no faults.
     sensor: SensorFaults | None = None
     seed_jitter_cells: float = Field(default=0.6, ge=0)
     extra_seeds: int = Field(default=4, ge=0)  # strong places without a thing, which voxels must learn to refuse

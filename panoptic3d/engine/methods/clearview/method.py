@@ -240,7 +240,7 @@ class ClearviewMethod(Method):
         return with_sensor_faults(depth_m, faults, torch_generator(self.config.seed, "sensor", step, key))
 
     def _help(self, step: int, key: str) -> float | None:
-        """What the true depth of a sample is multiplied by; None: its voxels read the network's own maps."""
+        """Factor of the true depth that a sample's voxels read; None if they read the network's own maps."""
         config = self.config
         first, last = config.true_depth
         share = first + (last - first) * min(self._volume_step(step) / config.true_depth_steps, 1.0)

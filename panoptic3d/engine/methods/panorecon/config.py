@@ -1,4 +1,4 @@
-"""What may be set of PanoRecon's training (section 4 of its specification)."""
+"""Settings of PanoRecon's training (section 4 of its specification)."""
 
 from typing import Literal
 
@@ -30,7 +30,7 @@ class ImageObjectiveConfig(Config):
 
 
 class SupplyConfig(Config):
-    """What the 3D stage is given in place of photos of the wide world."""
+    """Inputs of the 3D stage in training: the network's own predictions, or true ones."""
 
     depth: Literal["network", "truth"] = "network"
     # Of rays that have planes (a lift by occupancy reads them): the network's own, or those of the volume.

@@ -75,7 +75,7 @@ class PanoReconMethod(TwoStages):
 
     @torch.no_grad()
     def given_image_truth(self, batch: Batch) -> PanoReconSeen:
-        """What is lifted then."""
+        """The 2D stage's output with true depth and true instances, and true planes if the rays have planes."""
         seen = self.network.see(batch.image, batch.cameras, panoptic=no_panoptic)
         truths = self._image_truths(batch, seen)
         found = tuple(self._true_instances(truth, truth.things.numbers()) for truth in truths)

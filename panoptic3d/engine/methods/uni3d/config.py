@@ -1,4 +1,4 @@
-"""What may be set of Uni-3D's training (section 7 of its specification)."""
+"""Settings of Uni-3D's training (section 7 of its specification)."""
 
 from typing import Literal
 
@@ -53,7 +53,7 @@ class PooledQuerySettings(Config):
 
 
 class Uni3dSettings(Config):
-    """What is trained is the business of the stages of a run: see `Uni3dMethod`."""
+    """Settings of `Uni3dMethod`. The stages of a run choose which parts train."""
 
     network: Uni3dConfig = Uni3dConfig()
     image_terms: QueryTermsConfig = QueryTermsConfig()

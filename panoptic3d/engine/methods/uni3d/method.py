@@ -34,7 +34,7 @@ from panoptic3d.structures.scene import PanopticScene
 
 @dataclass(frozen=True, eq=False)
 class Seen2d:
-    """What the 2D stage sees in a batch, and what there is to be seen."""
+    """Predictions of the 2D stage for a batch, and their ground truth."""
 
     fitted: FittedImage
     pyramid: Pyramid

@@ -1,4 +1,4 @@
-"""What the queries of an image are trained towards: its segments, in the picture and in the volume."""
+"""Training targets of an image's queries: its segments, in the image and in the volume."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
