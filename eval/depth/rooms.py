@@ -4,7 +4,8 @@
 
 Columns: `photo`; `given` (the row marked with a dagger in races: true depth in place of the network's, all else left alone);
 `truth` (`evaluate --depth truth`); `sensor` (with the faults of a calibrated sensor, whose scale is right within 1 %);
-`faults` (all that a training draws, a scale of 0.9 to 1.1 among them). OUT/rooms.json has scores, gains and their intervals
+`faults` (all that a training draws, a scale of 0.9 to 1.1 among them); `unscaled` (the same, told as depth of unknown scale,
+`--depth-kind scale`: the network's own depth says how large it is). OUT/rooms.json has scores, gains and their intervals
 (paired, over scenes). Records are kept in OUT: a second call scores nothing again.
 """
 
@@ -31,7 +32,7 @@ from panoptic3d.machine import describe_machine
 from panoptic3d.metrics.protocol import load_protocol
 from panoptic3d.models.checkpoints.find import find_checkpoint
 
-COLUMNS = ("photo", "given", "truth", "sensor", "faults")
+COLUMNS = ("photo", "given", "truth", "sensor", "faults", "unscaled")
 CALIBRATED = SensorFaults(scale=(0.99, 1.01))
 _PROTOCOL = "strict"
 
@@ -47,8 +48,10 @@ def predictions_of(column: str, checkpoint: Path) -> NetworkPredictions:
             return NetworkPredictions(checkpoint, device, TrueDepth())
         case "sensor":
             return NetworkPredictions(checkpoint, device, TrueDepth(CALIBRATED))
-        case _:
+        case "faults":
             return NetworkPredictions(checkpoint, device, TrueDepth(SensorFaults()))
+        case _:
+            return NetworkPredictions(checkpoint, device, TrueDepth(SensorFaults(), kind="scale"))
 
 
 def measured(data: str, split_name: str, out: Path, checkpoint: str, columns: Sequence[str]) -> dict[str, Any]:

@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -37,6 +38,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="another network's: the JSON beside its ONNX file, or package.module:function",
     )
     add_depth_arguments(parser)
+    parser.add_argument(
+        "--depth-unchecked", action="store_true", help="believe the depth even if it looks like that of another photo"
+    )
     scale = parser.add_mutually_exclusive_group()
     scale.add_argument("--camera-height-m", type=float, metavar="H", help="above the floor: gives the scene its scale")
     scale.add_argument(
@@ -127,15 +131,17 @@ def depth_place(arguments: argparse.Namespace) -> "DepthPlace | None":
     """Where depth comes from, by the options of the call."""
     from panoptic3d.data.given_depths import DepthOptions, DepthPlace
 
-    options = depth_options(arguments)
+    options = replace(depth_options(arguments), is_unchecked=arguments.depth_unchecked)
     if arguments.depth is None:
         is_of_function = arguments.depth_model is not None and ":" in arguments.depth_model
-        if is_of_function and (options.unit_m is not None or options.intrinsics is not None):
+        if is_of_function and (options.unit_m is not None or options.intrinsics is not None or options.is_unchecked):
             raise InputError(
-                "a function says depth of the whole photo in metres; leave --depth-unit and -intrinsics out."
+                "a function says depth of the whole photo in metres; leave --depth-unit, -intrinsics and -unchecked out."
             )
         if options != DepthOptions() and not is_of_function:
-            raise InputError("--depth-kind, -along, -unit and -intrinsics say what --depth holds; give that, too.")
+            raise InputError(
+                "--depth-kind, -along, -unit, -intrinsics and -unchecked are about --depth; give that, too."
+            )
         return None
     place = Path(arguments.depth)
     if not place.exists():

@@ -34,6 +34,7 @@ class DepthOptions:
     along: Literal["axis", "ray"] = "axis"
     unit_m: float | None = None  # none: whole numbers are millimetres, floats metres
     intrinsics: tuple[float, float, float, float] | None = None  # fx, fy, cx, cy in pixels of the depth
+    is_unchecked: bool = False  # believe it even if it looks like the depth of another photo
 
     def __post_init__(self) -> None:
         if self.kind not in DEPTH_KINDS:
@@ -106,7 +107,8 @@ def placed_depth(loaded: LoadedDepth, camera: Camera) -> GivenDepth:
     if loaded.options.along == "ray":
         values = values / _ray_length(own)
     way = PixelMap.resized((camera.width, camera.height), (width, height))
-    return GivenDepth(values, way, loaded.options.kind, loaded.log_spread)
+    is_checked = loaded.log_spread is not None and not loaded.options.is_unchecked
+    return GivenDepth(values, way, loaded.options.kind, loaded.log_spread, is_checked)
 
 
 def _ray_length(camera: Camera) -> Tensor:

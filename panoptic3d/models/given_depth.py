@@ -12,6 +12,7 @@ from panoptic3d.errors import InputError
 from panoptic3d.geometry.affine_depth import median_log_ratio, robust_affine_fit
 from panoptic3d.geometry.hole_filling import filled
 from panoptic3d.geometry.room_planes import PlaneRules
+from panoptic3d.models.depth_agreement import agreement, refuse_another_photo
 from panoptic3d.models.seen_floor import measured_floor
 from panoptic3d.models.slots import Seen
 from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth
@@ -50,7 +51,10 @@ def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any
     """
     own_m = seen.rays.depth_m[0]
     fit = fitted_depth(at_map(seen, given), own_m, given.kind)
-    facts = fit.facts(given.kind)
+    found = agreement(fit.depth_m, own_m, fit.is_measured)
+    if given.is_checked:
+        refuse_another_photo(found)
+    facts = fit.facts(given.kind) | ({} if found is None else {"agreement": _short(found.correlation)})
     if given.kind == "metric":
         factor = float(median_log_ratio(own_m[fit.is_measured].double(), fit.depth_m[fit.is_measured].double()).exp())
         seen, facts = seen.scaled(factor), facts | {"scale_of_own": _short(factor)}

@@ -27,6 +27,7 @@ class GivenDepth:
     kind: DepthKind = "metric"
     # How sure it is: the scale of a Laplace distribution of the log depth. None: as far as it is from the network's own.
     log_spread: float | None = MEASURED_LOG_SPREAD
+    is_checked: bool = False  # refuse it if it looks like the depth of another photo
 
     def seen_from(self, before: PixelMap) -> "GivenDepth":
         """The same depth for an image from which `before` leads to the one that it was given for."""

@@ -207,3 +207,22 @@ def test_no_floor_is_believed_that_has_something_below_or_was_not_measured(seen:
         out, facts = with_given_depth(scene, _given(values))
         assert "floor_m" not in facts
         torch.testing.assert_close(out.rays.stance.down, scene.rays.stance.down)
+
+
+def test_a_depth_that_goes_against_the_photo_is_refused_unless_it_is_not_checked(seen: Seen) -> None:
+    own_m = seen.rays.depth_m[0]
+    mirrored = replace(_given(own_m.flip(-1)), is_checked=True)
+    with pytest.raises(InputError, match="another photo"):
+        with_given_depth(seen, mirrored)
+    assert with_given_depth(seen, replace(mirrored, is_checked=False))[1]["agreement"] == pytest.approx(-1, abs=0.03)
+    for right in (own_m, 0.7 * own_m, own_m.clamp(max=3.0)):
+        assert with_given_depth(seen, replace(_given(right), is_checked=True))[1]["agreement"] > 0.8
+
+
+def test_a_wall_from_the_front_or_a_few_pixels_say_nothing_about_the_photo(seen: Seen) -> None:
+    height, width = seen.rays.depth_m.shape[1:]
+    wall = torch.full((height, width), 2.0) + 0.01 * torch.rand(height, width)
+    few = torch.full((height, width), NAN)
+    few[:3, :30] = seen.rays.depth_m[0].flip(-1)[:3, :30]
+    for values in (wall, few):
+        assert "agreement" not in with_given_depth(seen, replace(_given(values), is_checked=True))[1]

@@ -5,9 +5,13 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+from PIL import Image
 from safetensors import safe_open
 
+from panoptic3d.cli.main import main
+from panoptic3d.data.roots import open_root
 from panoptic3d.models.checkpoints.find import find_checkpoint, shipped_checkpoints
 from panoptic3d.predictor.predictor import Predictor
 
@@ -64,3 +68,18 @@ def test_what_is_shipped_is_small_and_says_what_it_is(name: str) -> None:
     card = (folder / "MODEL_CARD.md").read_text()
     assert all(word in card for word in ("rooms-v", "Apache-2.0", "strict", "Limits"))
     assert json.loads((folder / "origin.json").read_text())["budget"]["samples_seen"] > 0
+
+
+@pytest.mark.slow
+def test_the_depth_of_another_room_is_refused_before_anything_is_written(
+    repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture
+) -> None:
+    rooms = open_root(repository / "data" / "rooms-sample")
+    photo, other = (rooms.read(f"room-3000000{number}/0000", has_voxels=False) for number in (1, 4))
+    Image.fromarray(photo.image.permute(1, 2, 0).numpy()).save(tmp_path / "photo.png")
+    words = ["predict", str(tmp_path / "photo.png"), "--out", str(tmp_path / "out"), "--depth"]
+    for sample, code in ((other, 2), (photo, 0)):
+        np.save(tmp_path / "depth.npy", sample.depth_m.numpy())
+        assert main([*words, str(tmp_path / "depth.npy")]) == code
+        assert (tmp_path / "out").exists() == (code == 0)
+        assert ("another photo" in capsys.readouterr().err) == (code == 2)

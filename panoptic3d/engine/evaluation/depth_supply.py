@@ -13,7 +13,7 @@ from panoptic3d.data.given_depths import DepthOptions, DepthPlace, LoadedDepth, 
 from panoptic3d.data.sensor_faults import SensorFaults, with_sensor_faults
 from panoptic3d.errors import InputError
 from panoptic3d.randomness import torch_generator
-from panoptic3d.structures.given_depth import GivenDepth
+from panoptic3d.structures.given_depth import DepthKind, GivenDepth
 from panoptic3d.structures.sample import Sample
 from panoptic3d.teachers.onnx_depth import open_teacher
 from panoptic3d.teachers.teacher import DepthTeacher
@@ -35,17 +35,19 @@ class TrueDepth:
 
     faults: SensorFaults | None = None
     seed: int = 0
+    kind: DepthKind = "metric"  # what the network is told
 
     @property
     def facts(self) -> dict[str, Any]:
-        return {"source": "truth", **({} if self.faults is None else {"faults": self.faults.model_dump(mode="json")})}
+        faults = {} if self.faults is None else {"faults": self.faults.model_dump(mode="json")}
+        return {"source": "truth", **faults, **DepthOptions(self.kind).facts()}
 
     def of(self, sample: Sample) -> GivenDepth:
         depth_m = sample.depth_m
         if self.faults is not None:
             depth_m = with_sensor_faults(depth_m, self.faults, torch_generator(self.seed, "sensor", sample.key))
         values = torch.where(depth_m > 0, depth_m, torch.nan)
-        return placed_depth(LoadedDepth(values.numpy(), DepthOptions()), sample.camera)
+        return placed_depth(LoadedDepth(values.numpy(), DepthOptions(self.kind)), sample.camera)
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,7 @@
 """Predict with a checkpoint during an evaluation, from each sample's photo and camera, without files in between."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -52,7 +52,9 @@ class NetworkPredictions:
         """On the CPU."""
 
         def exchange(seen: Seen, _: int) -> Seen:
-            return seen if self.depth is None else with_given_depth(seen, self.depth.of(sample))[0]
+            if self.depth is None:
+                return seen
+            return with_given_depth(seen, replace(self.depth.of(sample), is_checked=False))[0]
 
         (scene,) = self.network.infer(sample.image[None].to(self.device), (sample.camera,), exchange=exchange)
         return moved(scene, "cpu")
