@@ -10,6 +10,7 @@ from torch import Tensor
 from panoptic3d.geometry.voxels import linear_index
 from panoptic3d.models.clearview.confidence import confidence_of, evidence_of
 from panoptic3d.models.clearview.config import DecodeConfig
+from panoptic3d.models.clearview.flat_floor import Decided, with_flat_floor
 from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction, SeededLevel, ThingSeeds
 from panoptic3d.structures.scene import PanopticScene
@@ -49,20 +50,25 @@ class SeedDecode:
         coords = finest.voxels.coords[rows, 1:]
         occupied = finest.occupancy_logit[finest.is_kept][rows].sigmoid()
         confidence = self.confidence_of(evidence_of(prediction, member, coords.long(), occupied))
-        cells = linear_index(coords, grid.shape)
+        said = Decided(coords, distance.float(), semantic.to(torch.uint8), joined.int(), confidence)
+        if self.config.flat_floor:
+            floor = self.taxonomy.id_of("floor")
+            otherwise = self._stuff(probabilities, but=floor).to(torch.uint8)
+            said = with_flat_floor(said, grid, floor, otherwise, self.truncation_vox)
+        cells = linear_index(said.coords, grid.shape)
 
         def volume(values: Tensor, fill: float | int) -> Tensor:
             return values.new_full((grid.num_points,), fill).index_copy_(0, cells, values).view(grid.shape)
 
         return PanopticScene(
-            distance_vox=volume(distance.float(), self.truncation_vox),
-            semantic=volume(semantic.to(torch.uint8), 0),
-            instance=volume(joined.int(), 0),
+            distance_vox=volume(said.distance_vox, self.truncation_vox),
+            semantic=volume(said.semantic, 0),
+            instance=volume(said.instance, 0),
             camera=prediction.cameras[member],
             grid=grid,
             taxonomy=self.taxonomy,
             scores={number: float(score) for number, score in enumerate(scores.tolist(), start=1) if score > 0},
-            confidence=volume(confidence, 0.0),
+            confidence=volume(said.confidence, 0.0),
         )
 
     def confidence_of(self, evidence: Float[Tensor, "n 3"]) -> Float[Tensor, " n"]:
@@ -97,9 +103,9 @@ class SeedDecode:
         classes = torch.cat((kept.new_zeros(1), torch.where(is_class, votes, -1.0).argmax(dim=1)))
         return number_of[chosen], classes, seeds.scores[kept - 1]
 
-    def _stuff(self, probabilities: Float[Tensor, "n classes"]) -> Int64[Tensor, " n"]:
-        """The likeliest class of stuff."""
-        stuff = torch.tensor(self.taxonomy.stuff_ids, device=probabilities.device)
+    def _stuff(self, probabilities: Float[Tensor, "n classes"], but: int | None = None) -> Int64[Tensor, " n"]:
+        """The likeliest class of stuff, `but` left out."""
+        stuff = torch.tensor([c for c in self.taxonomy.stuff_ids if c != but], device=probabilities.device)
         return stuff[probabilities[:, stuff].argmax(dim=1)]
 
 
