@@ -55,7 +55,7 @@ def write_bytes_atomically(path: str | os.PathLike[str], data: bytes) -> None:
 
 
 def write_text_atomically(path: str | os.PathLike[str], text: str) -> None:
-    """UTF-8. Names of files that are not keep their bytes (`surrogateescape`)."""
+    """Write text as UTF-8. File names that are not valid UTF-8 keep their bytes (`surrogateescape`)."""
     write_bytes_atomically(path, text.encode(errors="surrogateescape"))
 
 

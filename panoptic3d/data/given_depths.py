@@ -22,8 +22,8 @@ from panoptic3d.structures.pixel_map import PixelMap
 
 AnyDepth = str | os.PathLike[str] | np.ndarray | Tensor
 _PHOTO_WORDS = ("rgb", "color", "colour", "image", "photo", "frame")  # cameras write color_0001 beside depth_0001
-_PLAUSIBLE_M = (0.05, 200.0)  # the median of metric depth of rooms
-_SAME_LENS = 0.01  # relative, of focal lengths and of the size for the principal point
+_PLAUSIBLE_M = (0.05, 200.0)  # plausible range for the median of a metric depth map
+_SAME_LENS = 0.01  # largest relative difference of focal lengths, and of principal points relative to the size
 
 
 @dataclass(frozen=True)

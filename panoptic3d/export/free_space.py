@@ -109,7 +109,7 @@ def neighbour_steps() -> tuple[Int64[np.ndarray, "3"], ...]:
 def _regions(
     field: Float32[np.ndarray, "x y z"], known: Bool[np.ndarray, "x y z"]
 ) -> tuple[Int32[np.ndarray, "x y z"], Int64[np.ndarray, " regions"]]:
-    """Parted where nothing but distance counts, at `_CORE_VOX`, and grown from there to the shell; so noise opens no ways."""
+    """Connected regions of voxels farther than `_CORE_VOX` from surfaces, grown to the shell; so noise opens no passages."""
     region = np.zeros(field.shape, np.int32)
     ndimage.label(known & (field >= _CORE_VOX), output=region)
     rim = np.flatnonzero(known & (field >= SHELL_VOX) & (field < _CORE_VOX))

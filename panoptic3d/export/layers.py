@@ -12,7 +12,7 @@ from panoptic3d.export.rows import directions, dots, lengths, of_corners
 from panoptic3d.export.shell import Shell
 
 _BEHIND_VOX = SHELL_VOX + 0.8  # so far behind a surface without thickness there is free space again
-_THIN_SHARE = 0.4  # of that way: what is thinner is a sheet, what is thicker has two sides
+_THIN_SHARE = 0.4  # fraction of that distance: thinner parts are one sheet, thicker parts have two sides
 _NEAR_STEPS = 3  # grid points around a surface within which a region is on its other side, or beside its end
 _GRAZING = 0.15  # cosine; sheets seen so flatly turn one way, whatever the view: noise would turn each quad by itself
 _ONE_WAY = np.array([0.36, -0.8, -0.48])

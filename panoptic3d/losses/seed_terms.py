@@ -1,4 +1,4 @@
-"""Terms of seeds in the volume, of what voxels say of them, and of the distance field as the score counts it."""
+"""Loss terms for seeds in the volume, for votes and membership of voxels, and for the shells that PRQ compares."""
 
 import torch
 import torch.nn.functional as F

@@ -16,7 +16,7 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 @dataclass(frozen=True)
 class ProtocolRecord:
-    """What one protocol saw in one image."""
+    """The record of one protocol for one image."""
 
     fingerprint: str
     score: SampleScore

@@ -111,7 +111,7 @@ class Pipeline(nn.Module, Generic[PanopticT, RaysT, LiftedT, LevelsT]):
         dtype_2d: torch.dtype = torch.float32,
         exchange: Callable[[Seen[PanopticT, RaysT], int], Seen[PanopticT, RaysT]] | None = None,
     ) -> tuple[PanopticScene, ...]:
-        """Decided scenes, one an image, with the cameras of the images that were given.
+        """Predict and decode: one scene per image, in the camera of the given image.
 
         The images go through one by one: a sum over the rows of a batch rounds otherwise than one over an image's own, and
         a voxel net multiplies that. So the scene of a photo has the same bits whatever stands beside it, and the voxels of

@@ -49,7 +49,7 @@ class ThingSeeds:
 
 @dataclass(frozen=True, eq=False, kw_only=True)
 class LevelPrediction:
-    """The answer at one resolution: occupancy of the candidates. A subclass says more, of the voxels that were kept.
+    """Predictions at one resolution: occupancy of the candidate voxels. Subclasses add those of the kept voxels.
 
     `voxels` need not be a subset of `candidates`: a skip connection may bring voxels that nobody asked about. Every tensor
     that a subclass adds has the rows of `voxels`.

@@ -104,7 +104,7 @@ def _votes(own: ViewThings, other: ViewThings, total: np.ndarray) -> Float64[np.
     value = own.weight_at[rows].astype(np.float64) * other.weight_at[rows] / total[rows]
     num, num_other = len(own.class_id), len(other.class_id)
     key = own.thing_local[is_thing] * num_other + local_there[is_thing]
-    votes = np.bincount(key, value, minlength=num * num_other).astype(np.float64)  # of nothing it counts in integers
+    votes = np.bincount(key, value, minlength=num * num_other).astype(np.float64)  # an empty bincount has integers
     return votes.reshape(num, num_other)
 
 
