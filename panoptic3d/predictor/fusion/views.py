@@ -127,6 +127,7 @@ def _weight(
     weight = ray_weight(scene, points_m, config)
     if scene.confidence is None:
         return weight
+    weight = np.where(is_near, weight, config.free_weight * weight)
     sure = nearest_value(scene.confidence.float().cpu().numpy(), own_index)
     return np.where(is_near & (sure > 0), sure, weight).astype(np.float32)
 

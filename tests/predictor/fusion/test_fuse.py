@@ -171,6 +171,32 @@ def test_a_ray_of_which_the_network_is_unsure_makes_no_sure_voxel(
     assert confidence(MEASURED_LOG_SPREAD + 2) == pytest.approx(np.exp(-2))
 
 
+def _predicted(boxes: tuple[Box, ...], pose: Tensor) -> PanopticScene:
+    """With confidences as a network has them."""
+    scene, far = perfect_scene(boxes, pose), torch.full((48, 64), 9.0)
+    rays = DepthMap(far, PixelMap((1.0, 1.0), (0.0, 0.0)), torch.full_like(far, MEASURED_LOG_SPREAD + 1.6))
+    return replace(scene, depth_map=rays, confidence=torch.where(scene.distance_vox < 1.5, 0.3, 0.0))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("free_weight", "stays"), [(1.0, True), (4.0, False)])
+def test_what_one_view_makes_up_goes_where_another_one_looks_through_it(free_weight: float, stays: bool) -> None:
+    pose = around(4)[0]
+    scenes = [_predicted(_BOXES, pose), _predicted(_BOXES[:2], pose)]
+    config = FusionConfig(free_weight=free_weight)
+
+    def num_above_the_floor(given: list[PanopticScene]) -> int:
+        """Surface voxels of the third box."""
+        fused = panoptic3d.fuse(given, [pose] * len(given), config)
+        at = fused.grid.camera_from_index((fused.distance_vox < 1).nonzero().double())
+        world = at.numpy() @ pose[:3, :3].numpy().T + pose[:3, 3].numpy()
+        return int(((_BOXES[2].distance_m(world) < 0.06) & (world[:, 1] < 0.75)).sum())
+
+    assert num_above_the_floor(scenes[:1]) > 20  # alone it is believed
+    assert (num_above_the_floor(scenes) > 20) == stays
+    assert stays or num_above_the_floor(scenes) == 0
+
+
 def _far(metres: float) -> Tensor:
     pose = torch.eye(4, dtype=torch.float64)
     pose[:3, 3] = metres
