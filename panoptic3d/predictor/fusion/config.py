@@ -13,8 +13,8 @@ class FusionConfig(Config):
     occupied_above: float = Field(default=0.5, gt=0, lt=1)  # share of the views' weight that makes a voxel surface
     softness_vox: float = Field(default=0.25, gt=0)  # of a view's opinion around one voxel from its surface
     behind: float = Field(default=0.3, ge=0, le=1)  # weight of a view's votes behind its own visible surface
-    # Near its surfaces a predicted view weighs as much as the voxel's confidence, the chance that it is right. Where it has no
-    # surface near, it is right more often than the spread of the ray says: its weight is multiplied by this.
+    # Near its surfaces a predicted view weighs as much as the voxel's confidence, the chance that it is right. Where it has
+    # no surface near, it is right more often than the spread of the ray says: its weight is multiplied by this.
     free_weight: float = Field(default=4.0, gt=0)
     behind_margin_m: float = Field(default=0.09, ge=0)
     reach_vox: float = Field(default=2.5, gt=1, le=3)  # voxels so near to any view's surface are looked at
