@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 from jaxtyping import Bool, Float, Float32, Int64
+from scipy import ndimage
 
 from panoptic3d.export.mesh import Mesh
 from panoptic3d.export.photo_depth import pieces
@@ -23,6 +24,9 @@ _FLAT, _MOST_OF_IT = 0.06, 0.9  # of depth: a thing of which so much is so near 
 _APART, _SMALL_SHARE = 0.03, 0.25  # of depth; of all pixels of the class
 _BEHIND, _FARTHEST = 1.01, 1.1  # factors of the depth of the thing in front, and of the farthest visible depth
 _REACH_M = 0.15  # of guessed surface, which then goes onto the plane too
+_PATCH, _LIKE, _RING_PX = 0.03, 0.08, 4  # of the picture; of colours from 0 to 1, summed; how far around it is compared
+_OFF_PATCH = 0.02  # of depth, from its plane
+_SPECK = 0.015  # of the picture: smaller is no view into another room
 _STEP_PX = 2  # every second pixel is evidence enough
 
 
@@ -34,10 +38,13 @@ class FlatRoom:
     rays: RoomRays
 
     def depth(
-        self, depth_m: Float32[np.ndarray, "h w"], class_masks: Mapping[str, np.ndarray]
+        self,
+        depth_m: Float32[np.ndarray, "h w"],
+        class_masks: Mapping[str, np.ndarray],
+        guide: Float32[np.ndarray, "h w 3"],
     ) -> Float32[np.ndarray, "h w"]:
         """What is far from every plane (a window's reveal, another room behind a door) stays as it is, and between the two
-        there is no step.
+        there is no step. `guide` is the photo at the same pixels, 0 to 1.
         """
         result, piece = depth_m.copy(), pieces(depth_m)
         is_small = (np.bincount(piece.ravel()) < _SMALL * depth_m.size)[piece]
@@ -47,6 +54,28 @@ class FlatRoom:
             is_error = (drawn > end) & (is_small[mask] | (drawn < end * (1 + OFF_BEYOND)))
             inner = np.where(is_error, end, drawn)
             result[mask] = np.where(_stands_apart(piece[mask], before), depth_m[mask], inner)
+            result = self._without_patches(name, result, mask, guide)
+        return result
+
+    def _without_patches(
+        self, name: str, depth_m: Float32[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"], guide: np.ndarray
+    ) -> Float32[np.ndarray, "h w"]:
+        """A patch of a wall that stands off its plane and has no colour of its own is an error of the depth."""
+        plane = np.minimum(self.rays.nearest(name, depth_m), self._end(depth_m))
+        is_off = mask & np.isfinite(plane)
+        is_off[is_off] = np.abs(plane[is_off] / depth_m[is_off] - 1) > _OFF_PATCH
+        is_flat = mask & np.isfinite(plane) & ~is_off
+        patch, _ = ndimage.label(is_off)
+        result = depth_m.copy()
+        for number, box in enumerate(ndimage.find_objects(patch), start=1):
+            place = tuple(slice(max(0, side.start - _RING_PX), side.stop + _RING_PX) for side in box)
+            own = patch[place] == number
+            ring = ndimage.binary_dilation(own, iterations=_RING_PX) & is_flat[place]
+            if own.sum() > _PATCH * mask.size or not ring.any():
+                continue
+            colors = guide[place]
+            if np.abs(np.median(colors[own], axis=0) - np.median(colors[ring], axis=0)).sum() < _LIKE:
+                result[place][own] = plane[place][own]
         return result
 
     def inside(
@@ -61,25 +90,36 @@ class FlatRoom:
             is_flat = len(own) > 0 and (off < _FLAT).mean() >= _MOST_OF_IT
             moves = (off > -OFF_BEYOND) & (off < (_FLAT if is_flat else 0.0))
             result[mask] = np.where(moves, np.where(moves, end, 0) * (1 - _LEANS), own)
-        return result
+        return self._without_specks(result)
+
+    def _without_specks(self, depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
+        """What seems to be far behind the end of the room, and is small, is at that end."""
+        end = self._end(depth_m)
+        speck, _ = ndimage.label(np.isfinite(depth_m) & (depth_m > end * _BEHIND))
+        size = np.bincount(speck.ravel())
+        size[0] = depth_m.size
+        return np.where((size < _SPECK * depth_m.size)[speck], end, depth_m).astype(np.float32)
 
     def behind(
         self, depth_m: Float32[np.ndarray, "h w"], number_of: Mapping[str, int], is_hiding: np.ndarray
     ) -> tuple[Float[np.ndarray, "h w"], Int64[np.ndarray, "h w"]]:
-        """Where the room goes on behind things: depth (infinite where it is not known to) and the number of the class. Of all
-        planes that a ray meets the first one bounds the room; where a thing stands behind that, evidence says otherwise.
+        """Where the room goes on behind things: depth (infinite where it is not known to) and the number of the class. The
+        first plane behind the thing bounds the room; one before it has ended, or is open, or the thing would not be seen.
         """
         first, number = np.full(depth_m.shape, np.inf), np.full(depth_m.shape, -1)
         for name, depth in zip(self.rays.names, self.rays.depth_m, strict=True):
-            is_first = depth < first
+            is_first = (depth > depth_m * _BEHIND) & (depth < first)
             first, number = np.where(is_first, depth, first), np.where(is_first, number_of.get(name, -1), number)
-        is_known = is_hiding & (number >= 0) & (first > depth_m * _BEHIND) & (first < _FARTHEST * np.nanmax(depth_m))
+        is_known = is_hiding & (number >= 0) & (first < _FARTHEST * np.nanmax(depth_m))
         return np.where(is_known, first, np.inf), np.where(is_known, number, -1)
 
     def end_m(self, depth_m: Float32[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
         """Depth where the room ends; infinite if unknown, or if the photo shows something farther away."""
-        end = self.rays.first(np.ones(depth_m.shape, np.bool_)).reshape(depth_m.shape)
+        end = self._end(depth_m)
         return np.where(np.nan_to_num(depth_m, posinf=0) < end * _BEHIND, end, np.inf)
+
+    def _end(self, depth_m: Float32[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+        return self.rays.first(np.ones(depth_m.shape, np.bool_)).reshape(depth_m.shape)
 
     def straightened(self, part: SegmentMesh, taxonomy: Taxonomy) -> SegmentMesh:
         """A part of stuff, on the planes of its class where it lies near them."""

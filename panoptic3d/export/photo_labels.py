@@ -18,6 +18,7 @@ _STEPS_VOX = (
 )  # along the ray: depth and voxels differ a little
 _COST_OF_STEP = 0.4  # voxels of distance to the surface that a step along the ray is worth
 _VOTE_STEPS = (-4, -2, 0, 2, 4)  # pixels: the window in which pixels of one colour and depth agree on a segment
+_LEAST_ISLAND = 0.0015  # of the picture
 _COLOR, _NEARNESS = 0.08, 0.04  # what still is one colour (of 1) and one depth (of its logarithm)
 
 
@@ -87,4 +88,19 @@ def _agreed(labels: np.ndarray, num: int, log_depth: np.ndarray, guide: np.ndarr
             gap = np.abs(wide_depth[window] - log_depth)
             weight = 1 / (1 + (color / (3 * _COLOR)) ** 2) / (1 + (gap / _NEARNESS) ** 2)
             votes[wide_label[window].ravel(), pixel] += weight.ravel()
-    return votes.argmax(axis=0).reshape(height, width)
+    return _without_islands(votes.argmax(axis=0).reshape(height, width), num)
+
+
+def _without_islands(labels: Int64[np.ndarray, "h w"], num: int) -> Int64[np.ndarray, "h w"]:
+    """Specks of a segment take the label of the nearest pixel that is in no speck."""
+    is_speck = np.zeros(labels.shape, np.bool_)
+    for number in range(num):
+        piece, count = ndimage.label(labels == number)
+        if count:
+            is_small = np.bincount(piece.ravel()) < _LEAST_ISLAND * labels.size
+            is_small[0] = False
+            is_speck |= is_small[piece]
+    if is_speck.all() or not is_speck.any():
+        return labels
+    place = ndimage.distance_transform_edt(is_speck, return_distances=False, return_indices=True)
+    return labels[tuple(np.asarray(place))]

@@ -1,7 +1,8 @@
 """Visible surfaces of things without the ripples of a depth map: docs/adr/0012-looks.md.
 
 Over the picture the nearness (1 by depth) of a plane is affine. So around each pixel an affine function is fitted to the
-nearness of the pixels of the same surface, robustly: planes stay planes at any angle, and what hangs off them comes back.
+nearness of the pixels of the same surface, robustly: planes stay planes, and what hangs off them comes back. Thin parts, of
+which a window says little, turn towards the camera.
 """
 
 from collections.abc import Iterator
@@ -18,7 +19,9 @@ _LEAST_SHARE = 0.04  # of the segment: the same
 _WINDOW = 0.13  # of the square root of a surface's pixels: half the window's side
 _LEAST_PX, _MOST_PX = 3, 14
 _ERRORS = (0.06, 0.025, 0.012)  # of nearness: at which a pixel counts half, round by round
-_RIDGE = 1e-3
+# Thin parts turn towards the camera where the window says little of a slope: across the picture, where a slope that is steep
+# is an edge spread by a network; less so down the picture, where tables and beds are seen at flat angles.
+_RIDGE_ACROSS, _RIDGE_DOWN = 0.3, 1e-3
 
 
 def settled(
@@ -93,8 +96,8 @@ def _affine(near: np.ndarray, weight: np.ndarray, half: int) -> Float[np.ndarray
     total = mean(weight)
     safe = np.maximum(total, 1e-12)
     mx, my, mz = mean(weight * x) / safe, mean(weight * y) / safe, mean(weight * near) / safe
-    xx = mean(weight * x * x) / safe - mx * mx + _RIDGE
-    yy = mean(weight * y * y) / safe - my * my + _RIDGE
+    xx = mean(weight * x * x) / safe - mx * mx + _RIDGE_ACROSS
+    yy = mean(weight * y * y) / safe - my * my + _RIDGE_DOWN
     xy = mean(weight * x * y) / safe - mx * my
     xz = mean(weight * x * near) / safe - mx * mz
     yz = mean(weight * y * near) / safe - my * mz

@@ -52,6 +52,16 @@ class RoomRays:
         moved = depth_m + np.where(share > 0, share * (np.where(share > 0, best, 0) - depth_m), 0)
         return moved.astype(np.float32), np.where(is_beyond, 0.0, gap)
 
+    def nearest(self, name: str, depth_m: Float32[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
+        """Depth at the plane of a class that is nearest along each ray; infinite without one."""
+        rows = np.array([own == name for own in self.names], np.bool_)
+        if not rows.any():
+            return np.full(depth_m.shape, np.inf)
+        planes = self.depth_m[rows]
+        with np.errstate(invalid="ignore"):
+            gap = np.nan_to_num(np.abs(planes - depth_m), nan=np.inf)
+        return np.take_along_axis(planes, gap.argmin(axis=0)[None], axis=0)[0]
+
     def first(self, mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, " n"]:
         """Depth at which the room ends along each ray; infinite without a plane."""
         return self._first_there(np.ones(len(self.names), np.bool_), mask)

@@ -64,6 +64,8 @@ def layered(scene: PanopticScene, simplify_vox: float, rasterize: Rasterize, in_
     end_m = room.end_m(sight.depth_m) + margin_m
     stays &= ~_is_replaced(vertices, faces, owner, sight, hidden_segment, is_stuff, margin_m)
     stays &= ~_is_outside(vertices, faces, sight, end_m)
+    if not scene.views:
+        stays &= ~_is_beside(vertices, faces, sight, is_stuff[owner])
     vertices = smoothed(vertices, faces[stays], scene.grid.voxel_size_m)
     behind_m = _BEHIND_VOX * scene.grid.voxel_size_m
     rows = np.flatnonzero(stays)
@@ -89,7 +91,7 @@ def _sight(
     masks = masks_of_stuff(labels, segments, scene.taxonomy)
     room = fit_flat_room(depth, masks, camera)
     is_thing = np.array([segment.is_thing for segment in segments], np.bool_)
-    depth = settled(room.depth(depth, masks), labels, is_thing)
+    depth = settled(room.depth(depth, masks, guide), labels, is_thing)
     return Sight(camera, room.inside(depth, labels, is_thing), labels), room
 
 
@@ -143,6 +145,16 @@ def _is_outside(
     """Faces that reach out of the room."""
     pixel, is_inside = sight.pixels_of(vertices)
     return np.asarray((is_inside & (vertices[:, 2] > end_m.ravel()[pixel]))[faces].any(axis=1))
+
+
+def _is_beside(
+    vertices: np.ndarray, faces: np.ndarray, sight: Sight, is_stuff: Bool[np.ndarray, " f"]
+) -> Bool[np.ndarray, " f"]:
+    """Walls, floor and ceiling beside the picture: a ragged strip as wide as the volume's margin, of which nothing is known.
+    The room ends where the photo does.
+    """
+    _, is_inside = sight.pixels_of(vertices)
+    return is_stuff & ~is_inside[faces].any(axis=1)
 
 
 def _with_hidden_room(

@@ -42,11 +42,16 @@ def preview(built: BuiltScene, picture: UInt8[Tensor, "3 h w"]) -> Image.Image:
     depth_m, label_color = _as_seen(built)
     nodes = sorted(built.nodes, key=lambda node: -node.extras["num_voxels"])
     legend = [(node.part.name, tuple(node.extras["instance_color"])) for node in nodes]
-    least = unsure_below(built.facts["segments"])
-    unsure = [n.part.name for n in nodes if n.extras["score"] is not None and n.extras["score"] < least]
+    unsure = [node.part.name for node in nodes if node.part.name in _unsure(built)]
     mesh = drawable(built, picture)
     x, y, z = built.facts["up"]
     return preview_sheet(mesh, depth_m, label_color, (x, y, z), _plan_labels(built), legend, unsure)
+
+
+def _unsure(built: BuiltScene) -> set[str]:
+    """Names of the segments of which the network is not sure."""
+    least = unsure_below(built.facts["segments"])
+    return {n.part.name for n in built.nodes if n.extras["score"] is not None and n.extras["score"] < least}
 
 
 def _as_seen(built: BuiltScene) -> tuple[Float32[Tensor, "h w"], UInt8[Tensor, "h w 3"]]:
@@ -74,14 +79,17 @@ def drawable(built: BuiltScene, picture: UInt8[Tensor, "3 h w"]) -> Drawable:
     parts = [node.part for node in built.nodes]
     is_seen = [torch.arange(len(p.mesh.faces)) < p.num_seen_faces for p in parts]
     names = [node.extras["class"] for node in built.nodes]
+    is_seen = torch.cat([torch.zeros(0, dtype=torch.bool), *is_seen])
+    unsure = _unsure(built)
     return Drawable(
         vertices_m=built.vertices_m,
         normals=torch.cat([torch.zeros(0, 3), *(part.normals for part in parts)]),
         colors=torch.cat([torch.zeros(0, 3, dtype=torch.uint8), *(node.colors.color for node in built.nodes)]),
         faces=built.faces,
-        is_seen=torch.cat([torch.zeros(0, dtype=torch.bool), *is_seen]),
+        is_seen=is_seen,
         is_stuff=each([not node.extras["is_thing"] for node in built.nodes], torch.bool),
         is_ceiling=each([name == "ceiling" for name in names], torch.bool),
+        is_doubtful=each([part.name in unsure for part in parts], torch.bool) & ~is_seen,
         photo=picture,
         camera=built.scene.camera,
     )
@@ -89,10 +97,10 @@ def drawable(built: BuiltScene, picture: UInt8[Tensor, "3 h w"]) -> Drawable:
 
 def _plan_labels(built: BuiltScene) -> list[PlanLabel]:
     """Things of which the network is sure, the larger ones first."""
-    labels, least = [], unsure_below(built.facts["segments"])
+    labels, unsure = [], _unsure(built)
     for node in sorted(built.nodes, key=lambda node: -node.extras["num_voxels"]):
         extras = node.extras
-        if extras["is_thing"] and extras["size_m"] and not (extras["score"] is not None and extras["score"] < least):
+        if extras["is_thing"] and extras["size_m"] and node.part.name not in unsure:
             low, high = extras["box_min_m"], extras["box_max_m"]
             x, y, z = ((a + b) / 2 for a, b in zip(low, high, strict=True))
             labels.append(PlanLabel(extras["class"], (x, y, z), (extras["size_m"][0], extras["size_m"][2])))

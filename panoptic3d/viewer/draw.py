@@ -24,6 +24,7 @@ class Drawable:
     is_seen: Bool[Tensor, " f"]
     is_stuff: Bool[Tensor, " f"]
     is_ceiling: Bool[Tensor, " f"]
+    is_doubtful: Bool[Tensor, " f"]  # the guess of a thing of which the network is not sure
     photo: UInt8[Tensor, "3 h w"]
     camera: Camera
 
@@ -36,6 +37,7 @@ class Drawable:
             self.is_seen[mask],
             self.is_stuff[mask],
             self.is_ceiling[mask],
+            self.is_doubtful[mask],
             self.photo,
             self.camera,
         )

@@ -17,10 +17,10 @@ from panoptic3d.viewer.sheet import LegendEntry, Panel, draw_sheet
 
 PANEL_WIDTH = 480
 _OVERLAY = 0.55
-_MARGIN = 1.05
+_MARGIN = 1.06
 _VIEW_FOV_DEG, _PLAN_FOV_DEG = 45.0, 6.0  # a plan is nearly parallel
 _MOST_POINTS = 4000
-_OUTLIERS = 0.001  # of the points at each end of an axis: a speck far away must not make the room small
+_OUTLIERS = 0.0005  # of the surface at each end of an axis: a speck far away must not make the room small
 _INK, _HALO = (20, 20, 20), (255, 255, 255)
 
 
@@ -89,7 +89,7 @@ def _three_quarter(mesh: Drawable, up: Float32[Tensor, "3"], width: int, height:
     ahead = _ahead(up)
     right = torch.linalg.cross(ahead, up)
     forward = ahead * 0.72 - up * 0.62 - right * 0.3
-    mesh = mesh.chosen(~mesh.is_ceiling)
+    mesh = mesh.chosen(~mesh.is_ceiling & ~mesh.is_doubtful)
     camera = Camera.from_fov(_VIEW_FOV_DEG, width, height)
     pose = fitted(mesh, forward, up, camera)
     return draw(mesh.chosen(facing(mesh, pose, is_parallel=False)), camera, pose)
@@ -98,7 +98,7 @@ def _three_quarter(mesh: Drawable, up: Float32[Tensor, "3"], width: int, height:
 def _plan(
     mesh: Drawable, up: Float32[Tensor, "3"], labels: Sequence[PlanLabel], width: int, height: int
 ) -> UInt8[Tensor, "h w 3"]:
-    mesh = mesh.chosen(~mesh.is_ceiling)
+    mesh = mesh.chosen(~mesh.is_ceiling & ~mesh.is_doubtful)
     camera = Camera.from_fov(_PLAN_FOV_DEG, width, height)
     pose = fitted(mesh, -up, _ahead(up), camera)
     image = Image.fromarray(draw(mesh.chosen(facing(mesh, pose, is_parallel=True)), camera, pose).numpy())
@@ -124,7 +124,14 @@ def fitted(mesh: Drawable, forward: Float[Tensor, "3"], up: Float[Tensor, "3"], 
 
 
 def _shown_points(mesh: Drawable) -> Float32[Tensor, "n 3"]:
-    return mesh.vertices_m[mesh.faces[:: max(1, len(mesh.faces) // _MOST_POINTS), 0]]
+    """Corners of faces that are drawn evenly from the surface: a wall has few faces, and its corners count all the same."""
+    if not len(mesh.faces):
+        return mesh.vertices_m[:0]
+    a, b, c = mesh.vertices_m[mesh.faces].double().unbind(1)
+    area = torch.linalg.cross(b - a, c - a).norm(dim=1).cumsum(0)
+    places = (torch.arange(_MOST_POINTS, dtype=torch.float64) + 0.5) / _MOST_POINTS * area[-1]
+    chosen = torch.searchsorted(area, places).clamp(max=len(area) - 1)
+    return mesh.vertices_m[mesh.faces[chosen].flatten()]
 
 
 def _write_sizes(image: Image.Image, mesh: Drawable, pose: Pose, camera: Camera, labels: Sequence[PlanLabel]) -> None:

@@ -56,3 +56,12 @@ def test_open_pixels_and_small_things_are_no_trouble() -> None:
     result = settled(depth, segment, np.array([True, False, True]))
     np.testing.assert_array_equal(np.isinf(result), np.isinf(depth))
     assert result[0, 0] == depth[0, 0]
+
+
+def test_a_thin_part_turns_towards_the_camera_instead_of_into_the_wall() -> None:
+    depth, segment = np.full((HEIGHT, WIDTH), 3.0, np.float32), np.full((HEIGHT, WIDTH), 1)
+    segment[5:55, 30:35] = 0
+    depth[5:55, 30:35] = np.linspace(1.5, 1.8, 5)  # a leg of a chair, smeared towards what is behind it
+    leg = settled(depth, segment, np.array([True, False]))[5:55, 30:35]
+    assert np.ptp(leg, axis=1).max() < 0.08
+    assert 1.5 < leg.min() <= leg.max() < 1.8
