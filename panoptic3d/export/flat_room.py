@@ -9,7 +9,7 @@ from jaxtyping import Bool, Float, Float32, Int64
 from scipy import ndimage
 
 from panoptic3d.export.mesh import Mesh
-from panoptic3d.export.photo_depth import pieces
+from panoptic3d.export.photo_depth import islands, pieces
 from panoptic3d.export.rays import ray_slopes
 from panoptic3d.export.room_rays import OFF_BEYOND, RoomRays, meet
 from panoptic3d.export.segments import SegmentMesh, vertex_normals
@@ -65,12 +65,12 @@ class FlatRoom:
         is_off = mask & np.isfinite(plane)
         is_off[is_off] = np.abs(plane[is_off] / depth_m[is_off] - 1) > _OFF_PATCH
         is_flat = mask & np.isfinite(plane) & ~is_off
-        patch, _ = ndimage.label(is_off)
+        patch = islands(is_off)
         result = depth_m.copy()
         for number, box in enumerate(ndimage.find_objects(patch), start=1):
             place = tuple(slice(max(0, side.start - _RING_PX), side.stop + _RING_PX) for side in box)
             own = patch[place] == number
-            ring = ndimage.binary_dilation(own, iterations=_RING_PX) & is_flat[place]
+            ring = np.asarray(ndimage.binary_dilation(own, iterations=_RING_PX)) & is_flat[place]
             if own.sum() > _PATCH * mask.size or not ring.any():
                 continue
             colors = guide[place]
@@ -95,7 +95,7 @@ class FlatRoom:
     def _without_specks(self, depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         """What seems to be far behind the end of the room, and is small, is at that end."""
         end = self._end(depth_m)
-        speck, _ = ndimage.label(np.isfinite(depth_m) & (depth_m > end * _BEHIND))
+        speck = islands(np.isfinite(depth_m) & (depth_m > end * _BEHIND))
         size = np.bincount(speck.ravel())
         size[0] = depth_m.size
         return np.where((size < _SPECK * depth_m.size)[speck], end, depth_m).astype(np.float32)

@@ -5,7 +5,7 @@ Each pixel of a ramp goes to one of its two sides, by its colour and its place o
 """
 
 import numpy as np
-from jaxtyping import Bool, Float, Float32, Int64
+from jaxtyping import Bool, Float, Float32, Int32, Int64
 from scipy import ndimage
 from scipy.sparse import coo_matrix
 from scipy.sparse.csgraph import connected_components
@@ -70,6 +70,13 @@ def pieces(depth_m: Float32[np.ndarray, "h w"]) -> Int64[np.ndarray, "h w"]:
     other = np.concatenate((number[:, 1:][across], number[1:][down]))
     _, piece = connected_components(coo_matrix((np.ones(len(one), np.bool_), (one, other)), (near.size,) * 2))
     return piece.astype(np.int64).reshape(near.shape)
+
+
+def islands(mask: Bool[np.ndarray, "h w"]) -> Int32[np.ndarray, "h w"]:
+    """The number of the connected patch of the mask that each pixel is part of; 0 outside."""
+    number = np.zeros(mask.shape, np.int32)
+    ndimage.label(mask, output=number)
+    return number
 
 
 def without_flakes(depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:

@@ -4,6 +4,7 @@ import numpy as np
 from jaxtyping import Float, Float32, Int64
 from scipy import ndimage
 
+from panoptic3d.export.photo_depth import islands
 from panoptic3d.structures.scene import PanopticScene, Segment
 
 _STEPS_VOX = (
@@ -95,11 +96,10 @@ def _without_islands(labels: Int64[np.ndarray, "h w"], num: int) -> Int64[np.nda
     """Specks of a segment take the label of the nearest pixel that is in no speck."""
     is_speck = np.zeros(labels.shape, np.bool_)
     for number in range(num):
-        piece, count = ndimage.label(labels == number)
-        if count:
-            is_small = np.bincount(piece.ravel()) < _LEAST_ISLAND * labels.size
-            is_small[0] = False
-            is_speck |= is_small[piece]
+        piece = islands(labels == number)
+        is_small = np.bincount(piece.ravel()) < _LEAST_ISLAND * labels.size
+        is_small[0] = False
+        is_speck |= is_small[piece]
     if is_speck.all() or not is_speck.any():
         return labels
     place = ndimage.distance_transform_edt(is_speck, return_distances=False, return_indices=True)
