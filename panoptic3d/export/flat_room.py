@@ -70,7 +70,9 @@ class FlatRoom:
         for number, box in enumerate(ndimage.find_objects(patch), start=1):
             place = tuple(slice(max(0, side.start - _RING_PX), side.stop + _RING_PX) for side in box)
             own = patch[place] == number
-            ring = np.asarray(ndimage.binary_dilation(own, iterations=_RING_PX)) & is_flat[place]
+            ring = np.zeros(own.shape, np.bool_)
+            ndimage.binary_dilation(own, iterations=_RING_PX, output=ring)
+            ring &= is_flat[place]
             if own.sum() > _PATCH * mask.size or not ring.any():
                 continue
             colors = guide[place]
