@@ -26,6 +26,7 @@ from panoptic3d.structures.scene import PanopticScene
 GUESS_TINT = 0.35  # share of white in the colours of guessed surface
 _OUTSIDE_VOX = 2.0  # so far behind a wall is outside of the room
 _BEHIND_VOX = 0.15  # a guess comes no nearer to the visible surface: it would show between its pixels
+_HIDDEN = 1.002  # so much farther than the plane that the photo shows: where the two meet, the photo's is in front
 InFront = Callable[[Tensor, Tensor, Camera, Tensor], Bool[Tensor, " f"]]  # faces with a pixel nearer than a depth
 
 
@@ -161,7 +162,7 @@ def _with_hidden_room(
     vertices: np.ndarray, faces: np.ndarray, owner: np.ndarray, hidden: PhotoMesh
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray, Tensor]:
     """The guess of the volume and that of the planes as one."""
-    vertices, num = np.concatenate((vertices, hidden.vertices_m)), len(vertices)
+    vertices, num = np.concatenate((vertices, hidden.vertices_m * _HIDDEN)), len(vertices)
     faces = np.concatenate((faces, hidden.faces + num))
     mesh = Mesh(torch.from_numpy(vertices.astype(np.float32)), torch.from_numpy(faces))
     return vertices, faces, np.concatenate((owner, hidden.face_segment)), vertex_normals(mesh)

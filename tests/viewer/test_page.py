@@ -6,6 +6,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shlex
 import shutil
 import subprocess
@@ -317,12 +318,32 @@ def test_everything_goes_by_the_keyboard(page: Browser) -> None:
 
 
 @pytest.mark.slow
+def test_the_guess_of_unsure_things_is_there_on_demand(page: Browser, tmp_path: Path) -> None:
+    assert "sofa-7" in page.evaluate("panoptic3d.guessed()")
+    html = scene_files(make_tiny_scene(), "tiny")["index.html"].decode()
+    told = re.search(r'"unsure_below": ?[0-9.]+', html)
+    assert told is not None
+    unsure = tmp_path / "unsure.html"
+    unsure.write_text(html.replace(told.group(), '"unsure_below": 0.9'))
+    with Browser(str(find_chromium()), tmp_path) as browser:
+        browser.open(unsure.as_uri())
+        browser.wait_for("window.panoptic3d && window.panoptic3d.ready")
+        assert "sofa-7" not in browser.evaluate("panoptic3d.guessed()")
+        assert "sofa-7" in browser.evaluate("panoptic3d.visible()")
+        browser.evaluate("document.getElementById('unsure-guess').click()")
+        assert "sofa-7" in browser.evaluate("panoptic3d.guessed()")
+        browser.evaluate("document.getElementById('guess').click()")
+        assert browser.evaluate("panoptic3d.guessed()") == []
+        assert browser.errors == []
+
+
+@pytest.mark.slow
 def test_colours_the_guess_and_themes(page: Browser) -> None:
     assert "confidence" not in page.evaluate("[...document.getElementById('colors').options].map((one) => one.value)")
     for mode in ("class", "instance", "height", "photo"):
         page.evaluate(f"panoptic3d.colorBy('{mode}')")
         assert page.evaluate("document.body.dataset.colors") == mode
-    for box in ("guess", "hatch", "frustum"):
+    for box in ("guess", "unsure-guess", "hatch", "frustum"):
         page.evaluate(f"document.getElementById('{box}').click()")
         time.sleep(0.1)
         page.evaluate(f"document.getElementById('{box}').click()")

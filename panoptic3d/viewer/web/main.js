@@ -3,7 +3,7 @@ import * as THREE from "three";
 import { scaledGlb } from "./glb.js";
 import { Model } from "./model.js";
 import { Overlay } from "./overlay.js";
-import { element, Panel } from "./panel.js";
+import { element, isUnsure, Panel } from "./panel.js";
 import { Photos } from "./photos.js";
 import { TrueLength } from "./true_length.js";
 import { Views } from "./views.js";
@@ -352,10 +352,7 @@ function listen(glb) {
     model.hatch(event.target.checked);
     draw();
   });
-  $("guess").addEventListener("change", (event) => {
-    model.hideGuess(!event.target.checked);
-    draw();
-  });
+  for (const id of ["guess", "unsure-guess"]) $(id).addEventListener("change", showGuess);
   $("frustum").addEventListener("change", (event) => {
     photos.world.visible = event.target.checked;
     draw();
@@ -401,11 +398,17 @@ function renderedPixels(name, step = 12) {
   return found;
 }
 
+function showGuess() {
+  model.hideGuess(!$("guess").checked, !$("unsure-guess").checked);
+  draw();
+}
+
 // For tests and for whoever scripts the page: what is drawn, by name.
 window.panoptic3d = {
   ready: false,
   names: () => model.names(),
   visible: () => model.visible(),
+  guessed: () => model.guessed(),
   selected: () => selected,
   pick,
   pickInPhoto,
@@ -446,7 +449,7 @@ async function start() {
   makeRenderer();
   const glb = await bytesOf("glb");
   const hasConfidence = $("confidence").textContent.trim() !== "";
-  await model.load(glb, hasConfidence ? new Uint8Array(await bytesOf("confidence")) : null);
+  await model.load(glb, hasConfidence ? new Uint8Array(await bytesOf("confidence")) : null, isUnsure);
   if (model.photo) firstUrl = URL.createObjectURL(model.photo);
   if (!hasConfidence) $("colors").querySelector("[value=confidence]").remove();
   fillPhotos();
@@ -454,6 +457,7 @@ async function start() {
   panel.fill();
   listen(glb);
   colorBy("photo");
+  showGuess();
   showSure(Math.floor(10 * facts.unsure_below) / 20); // half of what is unsure, in steps of the slider
   resize();
   look("overview");

@@ -39,11 +39,13 @@ export class Model {
     this.box = new THREE.Box3();
     this.mode = "photo";
     this.photo = null;
+    this.hidesGuess = false;
+    this.hidesUnsureGuess = true;
     this.scale = 1; // of what is shown to what was predicted
   }
 
   // `confidences` has a byte for every vertex, in the order of the file, or is null.
-  async load(bytes, confidences) {
+  async load(bytes, confidences, isUnsure) {
     const gltf = await new GLTFLoader().parseAsync(bytes, "");
     gltf.scene.updateMatrixWorld(true);
     let start = 0;
@@ -56,7 +58,7 @@ export class Model {
       for (const mesh of meshes) mesh.geometry.applyMatrix4(flattened(mesh));
       const layers = meshes.map((mesh) => layerOf(mesh, extras, this.world));
       if (confidences) for (const layer of layers) layer.confidence = taken(layer.mesh.geometry.getAttribute("position").count);
-      this.parts.set(extras.name, { extras, layers, isShown: true });
+      this.parts.set(extras.name, { extras, layers, isShown: true, isUnsure: isUnsure(extras) });
       for (const { mesh } of layers) this.box.union(new THREE.Box3().setFromBufferAttribute(mesh.geometry.getAttribute("position")));
     }
     const image = gltf.parser.json.images?.[0];
@@ -86,6 +88,10 @@ export class Model {
     return [...this.parts].filter(([, part]) => part.isShown && part.layers.length).map(([name]) => name);
   }
 
+  guessed() {
+    return [...this.parts].filter(([, part]) => part.layers.some(({ mesh, isSeen }) => mesh.visible && !isSeen)).map(([name]) => name);
+  }
+
   show(name, isShown) {
     const part = this.parts.get(name);
     part.isShown = isShown;
@@ -93,11 +99,14 @@ export class Model {
   }
 
   refresh(part) {
-    for (const { mesh, isSeen } of part.layers) mesh.visible = part.isShown && (isSeen || !this.hidesGuess);
+    const hasGuess = !this.hidesGuess && !(part.isUnsure && this.hidesUnsureGuess);
+    for (const { mesh, isSeen } of part.layers) mesh.visible = part.isShown && (isSeen || hasGuess);
   }
 
-  hideGuess(hides) {
+  // All of the guess, and that of things of which the network was not sure.
+  hideGuess(hides, hidesUnsure) {
     this.hidesGuess = hides;
+    this.hidesUnsureGuess = hidesUnsure;
     for (const part of this.parts.values()) this.refresh(part);
   }
 

@@ -9,7 +9,7 @@ export function element(tag, properties, ...children) {
 }
 
 const percent = (score) => (score === null ? "" : `${Math.round(100 * score)} %`);
-const isUnsure = ({ score, is_thing }) => is_thing && score !== null && score < FACTS.unsure_below;
+export const isUnsure = ({ score, is_thing }) => is_thing && score !== null && score < FACTS.unsure_below;
 
 export class Panel {
   constructor(model, act) {

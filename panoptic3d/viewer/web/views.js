@@ -42,7 +42,7 @@ export class Views {
     if (kind === "photo") this.lookAsPhoto();
     else if (kind === "walk") this.stand(ahead);
     else if (kind === "plan") this.fit(up.clone().negate().addScaledVector(ahead, 0.001), 12);
-    else this.fit(ahead.clone().multiplyScalar(0.72).addScaledVector(up, -0.62).addScaledVector(right, -0.3), 42);
+    else this.fit(ahead.clone().multiplyScalar(0.82).addScaledVector(up, -0.45).addScaledVector(right, -0.25), 42);
     this.draw();
   }
 
