@@ -32,6 +32,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="S",
         help="metres of a unit of the poses, or auto: by the photos' depth (1; auto for colmap, whose units are arbitrary)",
     )
+    parser.add_argument(
+        "--photo-weights",
+        choices=("equal", "learned"),
+        default="equal",
+        help="learned: believe a photo less where it shows what the others do not, such as a chair that was moved (equal)",
+    )
     parser.add_argument("--checkpoint", metavar="NAME_OR_PATH", help="for photos; default: the shipped one")
     add_trust(parser)
     parser.add_argument("--fov-deg", type=float, metavar="F", help="of photos whose poses come without a camera")
@@ -56,6 +62,7 @@ def run(arguments: argparse.Namespace) -> int:
 def _fuse_root(arguments: argparse.Namespace) -> int:
     from panoptic3d.cli.progress import with_progress
     from panoptic3d.data.roots import open_root
+    from panoptic3d.predictor.fusion.config import FusionConfig
     from panoptic3d.predictor.fusion.roots import fuse_root, num_rooms
     from panoptic3d.predictor.fusion.sources import Opened
 
@@ -68,7 +75,8 @@ def _fuse_root(arguments: argparse.Namespace) -> int:
     data = open_root(arguments.data)
     split, opened = data.split(arguments.split), Opened(arguments.checkpoint, arguments.device, arguments.trust)
     total = num_rooms(split, arguments.views)
-    rooms = fuse_root(data, split, arguments.views, Path(arguments.out), lambda: opened().network)
+    config = FusionConfig(photo_weights=arguments.photo_weights)
+    rooms = fuse_root(data, split, arguments.views, Path(arguments.out), lambda: opened().network, config)
     done = sum(1 for _ in with_progress(rooms, total, "rooms"))
     print(f"{printable(arguments.out)}: {done} rooms fused from {arguments.views} views each")
     return 0
@@ -79,7 +87,9 @@ def _fuse_folder(arguments: argparse.Namespace) -> int:
     from panoptic3d.cli.progress import with_progress
     from panoptic3d.export.folder import check_place
     from panoptic3d.predictor.cameras import GivenCamera
+    from panoptic3d.predictor.fusion.config import FusionConfig
     from panoptic3d.predictor.fusion.posed import fuse_posed
+    from panoptic3d.predictor.fusion.roots import features_of
     from panoptic3d.predictor.fusion.sources import FOUND, Opened, list_sources, parse_scale, posed_sources, scene_of
 
     folder, out = Path(arguments.folder), Path(arguments.out)
@@ -96,7 +106,10 @@ def _fuse_folder(arguments: argparse.Namespace) -> int:
     opened = Opened(arguments.checkpoint, arguments.device, arguments.trust)
     making = (scene_of(source, pose, opened, given) for source, pose in pairs)
     scenes = list(with_progress(making, len(pairs), "photos"))
-    fused = fuse_posed(scenes, [pose for _, pose in pairs], [source.name for source, _ in pairs], scale)
+    config = FusionConfig(photo_weights=arguments.photo_weights)
+    features = features_of(scenes, config, lambda: opened().network)
+    names = [source.name for source, _ in pairs]
+    fused = fuse_posed(scenes, [pose for _, pose in pairs], names, scale, config, features)
     fused.save(out, overwrite=arguments.overwrite)
     things = sum(segment.is_thing for segment in fused.segments)
     print(f"{printable(str(out))}: {things} things of {len(pairs)} photos, {len(fused.segments)} segments")
@@ -112,6 +125,8 @@ def _refuse_options_of_photos(arguments: argparse.Namespace, sources: "Sequence[
         "--trust": bool(arguments.trust),
     }
     given = [option for option, is_given in options.items() if is_given]
+    if arguments.photo_weights == "learned":  # features come from the trunk of a checkpoint
+        given = [option for option in given if option == "--fov-deg"]
     if given and any(source.is_scene for source in sources):
         raise InputError(
             f"{arguments.folder} holds scenes, which are predicted already; leave {', '.join(given)} out, or give the folder "

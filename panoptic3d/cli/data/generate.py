@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from panoptic3d.cli.arguments import at_least, number_in
 from panoptic3d.errors import InputError
 
-_FIXED_BY_A_RECIPE = ("seed", "renderer", "format", "views", "camera", "extra_truth", "config", "rooms")
+_FIXED_BY_A_RECIPE = ("seed", "renderer", "format", "views", "camera", "extra_truth", "transients", "config", "rooms")
 
 if TYPE_CHECKING:
     from panoptic3d.engine.generation.plan import GenerationPlan, Shard
@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--camera", choices=("released", "varied", "level", "mixed", "any"), help="default: released")
     parser.add_argument(
         "--extra-truth", action="store_true", help="normals, albedo, amodal masks, layout depth, room plan"
+    )
+    parser.add_argument(
+        "--transients",
+        type=float,
+        metavar="SHARE",
+        help="of a room's photos that show one more piece of furniture, which is not in the truth; implies --extra-truth",
     )
     parser.add_argument(
         "--recipe", metavar="NAME_OR_FILE", help="a benchmark such as rooms-v1 instead of the options above"
@@ -74,14 +80,14 @@ def _plan(arguments: argparse.Namespace) -> "GenerationPlan":
         return load_recipe(arguments.recipe).plan(arguments.split, arguments.num)
     if arguments.split is not None or arguments.check:
         raise InputError("--split and --check belong to a recipe; give --recipe rooms-v1 with them.")
-    cameras = {"released": "release", "varied": "varied", "mixed": "mixed", None: None}
     chosen = {
         "renderer": arguments.renderer,
         "format": arguments.format,
         "views": arguments.views,
         "rooms": arguments.rooms,
-        "extra_truth": "true" if arguments.extra_truth else None,
-        "layout.camera": cameras[arguments.camera],
+        "extra_truth": "true" if arguments.extra_truth or arguments.transients else None,
+        "transients": arguments.transients,
+        "layout.camera": "release" if arguments.camera == "released" else arguments.camera,
     }
     words = [word for name, value in chosen.items() if value is not None for word in (f"--{name}", str(value))]
     config = load_config(GenerationConfig, arguments.config, words)

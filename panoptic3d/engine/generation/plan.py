@@ -7,9 +7,9 @@ they belong to follows from the plan alone; so every shard knows it without aski
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
-from pydantic import Field
+from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
 
 from panoptic3d.config import Config, fingerprint, load_config
 from panoptic3d.errors import InputError
@@ -32,6 +32,23 @@ class GenerationConfig(Config):
     extra_truth: bool = False
     photo_samples: int = Field(default=16, ge=1)  # paths a pixel of the `photo` renderer
     layout: LayoutConfig = LayoutConfig()
+    transients: float = Field(
+        default=0.0, ge=0, le=1
+    )  # share of a room's photos with a piece that the truth does not have
+
+    @model_validator(mode="after")
+    def _transients_have_masks(self) -> "GenerationConfig":
+        if self.transients and not self.extra_truth:
+            raise ValueError("transients have their masks in the extra truth; set extra_truth: true.")
+        return self
+
+    @model_serializer(mode="wrap")
+    def _without_absent_transients(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Published fingerprints of rooms without transients are older than this key."""
+        values = handler(self)
+        if not self.transients:
+            del values["transients"]
+        return values
 
     def layout_of_views(self) -> LayoutConfig:
         return self.layout.model_copy(update={"num_views": self.views})

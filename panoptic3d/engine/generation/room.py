@@ -2,6 +2,7 @@
 
 import io
 import time
+from dataclasses import dataclass
 from functools import lru_cache
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +18,7 @@ from panoptic3d.data.packed.sample import encode_sample
 from panoptic3d.engine.generation.facts import facts_of
 from panoptic3d.engine.generation.plan import GenerationConfig, RoomJob
 from panoptic3d.engine.generation.sample import sample_of_view
+from panoptic3d.engine.generation.transients import Transient, TransientDraw, with_transient
 from panoptic3d.errors import InputError, Panoptic3dError
 from panoptic3d.files import sha256_of_file, write_bytes_atomically
 from panoptic3d.randomness import numpy_generator
@@ -26,7 +28,7 @@ from panoptic3d.rooms.render.film import Film
 from panoptic3d.rooms.render.raycast import Caster
 from panoptic3d.rooms.scene import RoomScene, View
 from panoptic3d.rooms.truth.extra import extra_truth_bytes
-from panoptic3d.rooms.truth.pixels import frustum_truth, pixel_truth
+from panoptic3d.rooms.truth.pixels import PixelTruth, frustum_truth, pixel_truth
 from panoptic3d.stopwatch import Stopwatch
 from panoptic3d.structures.camera import FRONT3D_CAMERA, Camera
 from panoptic3d.structures.grid import FRONT3D_GRID, VoxelGrid, released_grid
@@ -66,30 +68,60 @@ def make_room_samples(out: Path, job: RoomJob, config: GenerationConfig) -> list
     if config.extra_truth:
         write_bytes_atomically(out / job.scene / "room.json", _room_json(scene))
     records = []
+    seen = [pixel_truth(soup, caster, view) for view in views]
+    transients = TransientDraw.of(scene, len(views), config.transients).placed(scene, seen) if config.transients else {}
+    watch.lap("rays")
     for number, (key, view) in enumerate(zip(job.keys, views, strict=True)):
         film = _film(job.seed, number, config)
-        records.append(_make_sample(out, key, number, view, soup, caster, painter, config, watch, film))
+        transient = transients.get(number)
+        shot = (
+            _Shot(painter, seen[number], film)
+            if transient is None
+            else _shot_with(scene, view, transient, config, film)
+        )
+        image = shot.jpeg(view, number)
+        watch.lap("picture")
+        mask = _mask_of(transient, view) if config.transients else None
+        records.append(_make_sample(out, key, view, soup, seen[number], image, mask, config, watch))
         watch = Stopwatch(time.process_time)
     return records
+
+
+@dataclass(frozen=True, eq=False)
+class _Shot:
+    """What one photo is taken of."""
+
+    painter: Any
+    pixels: PixelTruth
+    film: Film | None
+
+    def jpeg(self, view: View, number: int) -> bytes:
+        return _jpeg(self.painter.photo(view, self.pixels.hits, number, self.film))
+
+
+def _shot_with(
+    scene: RoomScene, view: View, transient: Transient, config: GenerationConfig, film: Film | None
+) -> _Shot:
+    there, soup, caster = with_transient(scene, transient)
+    return _Shot(_painter(there, soup, caster, config), pixel_truth(soup, caster, view), film)
+
+
+def _mask_of(transient: Transient | None, view: View) -> np.ndarray:
+    return np.zeros((view.camera.height, view.camera.width), np.bool_) if transient is None else transient.mask
 
 
 def _make_sample(
     out: Path,
     key: str,
-    number: int,
     view: View,
     soup: TriangleSoup,
-    caster: Caster,
-    painter: Any,
+    pixels: PixelTruth,
+    jpeg: bytes,
+    transient: np.ndarray | None,
     config: GenerationConfig,
     watch: Stopwatch,
-    film: Film | None,
 ) -> dict[str, Any]:
-    pixels = pixel_truth(soup, caster, view)
-    watch.lap("rays")
-    jpeg = _jpeg(painter.photo(view, pixels.hits, number, film))
     image = np.asarray(Image.open(io.BytesIO(jpeg)))
-    watch.lap("picture")
     grid = grid_of(view.camera)
     truth = frustum_truth(soup, view, grid, pixels)
     watch.lap("volume")
@@ -99,7 +131,7 @@ def _make_sample(
     watch.lap("write")
     if config.extra_truth:
         path = out / sample.scene / f"extra_{sample.frame}.npz"
-        write_bytes_atomically(path, extra_truth_bytes(soup, view, pixels))
+        write_bytes_atomically(path, extra_truth_bytes(soup, view, pixels, transient))
         paths.append(path)
         watch.lap("extra truth")
     hashes = {path.relative_to(out).as_posix(): sha256_of_file(path) for path in paths}

@@ -9,6 +9,18 @@ from pydantic import Field
 from panoptic3d.config import Config
 
 
+class BetaConfig(Config):
+    """Of the uncertainty that is learned for the pixels of each photo."""
+
+    num_rounds: int = Field(default=2, ge=1)
+    class_weight: float = Field(default=0.1, ge=0)  # of a pixel whose class the other photos do not confirm
+    log_weight: float = Field(default=0.1, gt=0)  # lambda: beta settles at sqrt(error / lambda)
+    variance_weight: float = Field(default=0.1, ge=0)
+    num_steps: int = Field(default=300, ge=1)
+    batch_size: int = Field(default=1024, ge=1)
+    learning_rate: float = Field(default=3e-3, gt=0)
+
+
 class FusionConfig(Config):
     occupied_above: float = Field(default=0.5, gt=0, lt=1)  # share of the views' weight that makes a voxel surface
     softness_vox: float = Field(default=0.25, gt=0)  # of a view's opinion around one voxel from its surface
@@ -28,5 +40,8 @@ class FusionConfig(Config):
     # A thing that wins less than this share of the voxels that name it is dropped: other views say otherwise there.
     kept_above: float = Field(default=0.4, ge=0, le=1)
     max_rounds: int = Field(default=3, ge=0)
+    # "learned": photos that show what the others do not are believed less there (photo_weights.py).
+    photo_weights: Literal["equal", "learned"] = "equal"
+    beta: BetaConfig = BetaConfig()
     near_m: float = Field(default=0.4, ge=0)
     far_m: float = Field(default=6.0, gt=0)

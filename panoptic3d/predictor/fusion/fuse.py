@@ -1,17 +1,19 @@
 """`panoptic3d.fuse`: the scenes of several photos and their poses -> one scene."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
 import torch
-from jaxtyping import Bool, Float64, Int64
+from jaxtyping import Bool, Float32, Float64, Int64
 from torch import Tensor
 
 from panoptic3d.errors import InputError
 from panoptic3d.predictor.fusion.config import FusionConfig
+from panoptic3d.predictor.fusion.gathered import GatheredViews
 from panoptic3d.predictor.fusion.ids import associated, unassociated
+from panoptic3d.predictor.fusion.photo_weights import beta_facts, learned_beta, weighted
 from panoptic3d.predictor.fusion.things import ViewThings
 from panoptic3d.predictor.fusion.views import PosedScene, ViewVotes, candidates_of, in_frustum, votes_of
 from panoptic3d.predictor.fusion.volume import FusedLabels, FusedSurface, fused_labels, fused_surface
@@ -30,27 +32,25 @@ def fuse(
     scenes: Sequence[PanopticScene],
     world_from_camera: Sequence[Tensor] | Float64[Tensor, "k 4 4"],
     config: FusionConfig | None = None,
+    features: Sequence[Float32[Tensor, "h w c"]] | None = None,
 ) -> PanopticScene:
     """One scene of all photos, with one id for each thing.
 
     `world_from_camera` are rigid motions in metres, of cameras with x right, y down and z forward, one a scene. The fused
     scene lies in the frame of the camera whose scene is the surest, which is its `camera`; `views` lists all cameras in
-    the order given. The order of the scenes and the names of their ids change nothing.
+    the order given. The order of the scenes and the names of their ids change nothing. `features` of each photo
+    (`trunk_features`) are for learned weights of its pixels.
     """
     chosen = config or FusionConfig()
-    return fused_scene(gathered_views(scenes, world_from_camera, chosen), chosen)
-
-
-@dataclass(frozen=True, eq=False)
-class GatheredViews:
-    """All views on one grid, the surest first: what ids and surfaces are made of."""
-
-    views: tuple[PosedScene, ...]
-    place_given: tuple[int, ...]  # of each view, as the caller had them
-    grid: VoxelGrid
-    candidates: Int64[np.ndarray, "n 3"]
-    votes: tuple[ViewVotes, ...]
-    things: tuple[ViewThings, ...]
+    gathered = gathered_views(scenes, world_from_camera, chosen)
+    if chosen.photo_weights == "equal":
+        return fused_scene(gathered, chosen)
+    if features is None or len(features) != len(scenes):
+        raise InputError("learned weights need the features of each photo; give trunk_features of every scene.")
+    beta = learned_beta(gathered, [features[place] for place in gathered.place_given], chosen)
+    fused = fused_scene(weighted(gathered, beta), chosen)
+    facts = beta_facts([beta[row] for row in np.argsort(gathered.place_given)])
+    return replace(fused, provenance={**fused.provenance, "fusion": {"beta": facts}})
 
 
 def gathered_views(

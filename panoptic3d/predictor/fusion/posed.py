@@ -5,6 +5,8 @@ from dataclasses import replace
 from typing import Any
 
 import torch
+from jaxtyping import Float32
+from torch import Tensor
 
 from panoptic3d.predictor.fusion.config import FusionConfig
 from panoptic3d.predictor.fusion.fuse import fuse
@@ -19,6 +21,7 @@ def fuse_posed(
     names: Sequence[str],
     scale: float | None,
     config: FusionConfig | None = None,
+    features: Sequence[Float32[Tensor, "h w c"]] | None = None,
 ) -> PanopticScene:
     """`scale` is the number of metres in a unit of the poses. None estimates it from the depth of the photos."""
     facts: dict[str, Any] = {"photos": list(names)}
@@ -36,5 +39,5 @@ def fuse_posed(
     matrices = [torch.from_numpy(pose.world_from_camera.copy()) for pose in poses]
     for matrix in matrices:
         matrix[:3, 3] *= scale
-    fused = fuse(scenes, matrices, config)
-    return replace(fused, provenance={**fused.provenance, "fusion": facts})
+    fused = fuse(scenes, matrices, config, features)
+    return replace(fused, provenance={**fused.provenance, "fusion": {**facts, **fused.provenance.get("fusion", {})}})

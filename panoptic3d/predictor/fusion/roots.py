@@ -13,6 +13,7 @@ from panoptic3d.data.splits import Split
 from panoptic3d.errors import InputError
 from panoptic3d.predictor.fusion.config import FusionConfig
 from panoptic3d.predictor.fusion.fuse import fuse
+from panoptic3d.predictor.fusion.photo_cells import trunk_features
 from panoptic3d.predictor.network import SceneNetwork
 from panoptic3d.structures.sample import Sample
 from panoptic3d.structures.scene import PanopticScene
@@ -46,12 +47,22 @@ def fuse_root(
             continue
         samples = [data.read(f"{name}/{frame}", has_voxels=False) for frame in frames[:num_views]]
         poses = [_pose(sample) for sample in samples]
-        fused = fuse([_predicted(sample, network()) for sample in samples], poses, config)
+        scenes = [_predicted(sample, network()) for sample in samples]
+        fused = fuse(scenes, poses, config, features_of(scenes, config, network))
         room = FusedRoom.of(name, fused, frames[:num_views], frames[num_views:], poses[0])
         write_fused_room(out, fused, room)
         done.append(room)
         write_fused_index(out, done, facts)
         yield name
+
+
+def features_of(
+    scenes: Sequence[PanopticScene], config: FusionConfig | None, network: Callable[[], SceneNetwork]
+) -> list[torch.Tensor] | None:
+    """What learned weights need. None without them."""
+    if config is None or config.photo_weights == "equal":
+        return None
+    return [trunk_features(scene, network()) for scene in scenes]
 
 
 def _begun(out: Path, facts: dict[str, Any]) -> dict[str, FusedRoom]:

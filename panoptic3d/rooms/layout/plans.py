@@ -74,13 +74,7 @@ class Plan:
         return [Wall(k, self.outline_m[k], steps[k] / lengths[k], float(lengths[k])) for k in range(len(lengths))]
 
     def contains(self, points_m: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
-        """Even-odd rule; points on the outline may fall to either side."""
-        x, y = points_m[:, 0, None], points_m[:, 1, None]
-        (x0, y0), (x1, y1) = self.outline_m.T, np.roll(self.outline_m, -1, axis=0).T
-        is_spanned = (y0 > y) != (y1 > y)
-        with np.errstate(divide="ignore", invalid="ignore"):
-            crossing = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
-        return (np.sum(is_spanned & (x < crossing), axis=1) % 2).astype(bool)
+        return is_within(self.outline_m, points_m)
 
     def distance_to_walls_m(self, points_m: Float[np.ndarray, "n 2"]) -> Float[np.ndarray, " n"]:
         a, b = self.outline_m, np.roll(self.outline_m, -1, axis=0)
@@ -165,3 +159,13 @@ def _with_notch(
         for s, d in ((start, 0), (start, deep), (start + size, deep), (start + size, 0))
     ]
     return np.concatenate([outline[: k + 1], points, outline[k + 1 :]])
+
+
+def is_within(outline_m: Float[np.ndarray, "p 2"], points_m: Float[np.ndarray, "n 2"]) -> Bool[np.ndarray, " n"]:
+    """Even-odd rule; points on the outline may fall to either side."""
+    x, y = points_m[:, 0, None], points_m[:, 1, None]
+    (x0, y0), (x1, y1) = outline_m.T, np.roll(outline_m, -1, axis=0).T
+    is_spanned = (y0 > y) != (y1 > y)
+    with np.errstate(divide="ignore", invalid="ignore"):
+        crossing = x0 + (y - y0) * (x1 - x0) / (y1 - y0)
+    return (np.sum(is_spanned & (x < crossing), axis=1) % 2).astype(bool)

@@ -3,6 +3,7 @@
 import io
 
 import numpy as np
+from jaxtyping import Bool
 
 from panoptic3d.rooms.meshes.soup import TriangleSoup
 from panoptic3d.rooms.render.light import facing_normals
@@ -14,13 +15,16 @@ from panoptic3d.rooms.truth.pixels import PixelTruth
 _NORMAL_SCALE = 127
 
 
-def extra_truth_bytes(soup: TriangleSoup, view: View, pixels: PixelTruth) -> bytes:
+def extra_truth_bytes(
+    soup: TriangleSoup, view: View, pixels: PixelTruth, transient: Bool[np.ndarray, "h w"] | None = None
+) -> bytes:
     """An npz file:
 
     - `normal` int8 [h, w, 3]: camera frame, towards the camera, times 127; 0 where nothing is seen
     - `albedo` uint8 [h, w, 3]: sRGB
     - `layout_depth_m` float16 [h, w]: of walls, floor and ceiling alone
     - `amodal_ids` int32 [n], `amodal` uint8 [n, h, w / 8]: the whole outline of each visible thing, as packed bits
+    - `transient` uint8 [h, w / 8], packed bits, where rooms have transients: pixels that show what the truth does not have
     """
     buffer = io.BytesIO()
     amodal = _amodal(soup, view, pixels)
@@ -31,6 +35,7 @@ def extra_truth_bytes(soup: TriangleSoup, view: View, pixels: PixelTruth) -> byt
         layout_depth_m=_layout_depth(soup, view),
         amodal_ids=amodal["amodal_ids"],
         amodal=amodal["amodal"],
+        **({} if transient is None else {"transient": np.packbits(transient, axis=1)}),
     )
     return buffer.getvalue()
 
