@@ -4,12 +4,12 @@ A room has one seed and several views, and a view is a sample. Which rooms there
 they belong to follows from the plan alone; so every shard knows it without asking the others.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from pydantic import Field, SerializerFunctionWrapHandler, model_serializer, model_validator
+from pydantic import Field, model_serializer, model_validator
 
 from panoptic3d.config import Config, fingerprint, load_config
 from panoptic3d.errors import InputError
@@ -32,9 +32,8 @@ class GenerationConfig(Config):
     extra_truth: bool = False
     photo_samples: int = Field(default=16, ge=1)  # paths a pixel of the `photo` renderer
     layout: LayoutConfig = LayoutConfig()
-    transients: float = Field(
-        default=0.0, ge=0, le=1
-    )  # share of a room's photos with a piece that the truth does not have
+    # Share of a room's photos with a piece that the truth does not have.
+    transients: float = Field(default=0.0, ge=0, le=1)
 
     @model_validator(mode="after")
     def _transients_have_masks(self) -> "GenerationConfig":
@@ -43,7 +42,7 @@ class GenerationConfig(Config):
         return self
 
     @model_serializer(mode="wrap")
-    def _without_absent_transients(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+    def _without_absent_transients(self, handler: Callable[["GenerationConfig"], dict[str, Any]]) -> dict[str, Any]:
         """Published fingerprints of rooms without transients are older than this key."""
         values = handler(self)
         if not self.transients:
