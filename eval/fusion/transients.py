@@ -37,7 +37,6 @@ from panoptic3d.structures.scene import PanopticScene
 
 _FAR_VOX = 2.0  # from every true surface: such a voxel is false
 _MOST, _LEAST = 0.9, 0.1  # share of a cell's pixels that show the transient: it is one, or it is not
-_MASKED = 1e-3  # weight of what the true masks cover
 _WAYS = ("equal weights", "free space once", "learned", "learned, shuffled", "true masks (†)")
 
 Maps = Sequence[Float32[np.ndarray, "h w"]]
@@ -73,16 +72,16 @@ def measured(
     order = gathered.place_given
     seen = [replace(room.scenes[place], photo=room.samples[place].image) for place in order]
     beta = learned_beta(gathered, [trunk_features(scene, network) for scene in seen], config)
-    weights = weights_of(beta)
+    own, weights = config.beta.free_share, weights_of(beta, config.beta)
     shares = [shown[place].share(PhotoCells.of(room.scenes[place].camera)) for place in order]
-    masks = [np.where(share > 0.5, _MASKED, 1.0).astype(np.float32) for share in shares]
+    masks = [np.where(share > 0, 0.0, 1.0).astype(np.float32) for share in shares]
     once = config.model_copy(update={"free_weight": 1.0})
     ways: dict[str, GatheredViews] = {
         "equal weights": gathered,
         "free space once": gathered_views(room.scenes, room.poses, once),
-        "learned": reweighted(gathered, weights),
-        "learned, shuffled": reweighted(gathered, _shuffled(weights)),
-        "true masks (†)": reweighted(gathered, masks),
+        "learned": reweighted(gathered, weights, own),
+        "learned, shuffled": reweighted(gathered, _shuffled(weights), own),
+        "true masks (†)": reweighted(gathered, masks, 0.0),
     }
     rows = {way: _scored(fused_scene(views, config), room, shown, protocol) for way, views in ways.items()}
     return {"room": room.name, "num_views": len(room.samples), "ways": rows, "auroc": _auroc(beta, shares)}

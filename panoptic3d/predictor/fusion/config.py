@@ -13,9 +13,15 @@ class BetaConfig(Config):
     """Of the uncertainty that is learned for the pixels of each photo."""
 
     num_rounds: int = Field(default=2, ge=1)
-    class_weight: float = Field(default=0.1, ge=0)  # of a pixel whose class the other photos do not confirm
-    log_weight: float = Field(default=0.1, gt=0)  # lambda: beta settles at sqrt(error / lambda)
+    class_weight: float = Field(default=0.05, ge=0)  # of a pixel whose class the other photos do not confirm
+    log_weight: float = Field(default=0.05, gt=0)  # lambda: beta settles at sqrt(error / lambda)
     variance_weight: float = Field(default=0.1, ge=0)
+    # The weight of a cell is (reference / beta)^power, and at most 1.
+    reference_quantile: float = Field(default=0.75, ge=0, le=1)
+    power: float = Field(default=4.0, gt=0)
+    free_share: float = Field(
+        default=0.5, ge=0, le=1
+    )  # of the weight that a vote for a surface loses: it votes for free space
     num_steps: int = Field(default=300, ge=1)
     batch_size: int = Field(default=1024, ge=1)
     learning_rate: float = Field(default=3e-3, gt=0)

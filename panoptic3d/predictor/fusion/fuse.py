@@ -48,8 +48,8 @@ def fuse(
     if features is None or len(features) != len(scenes):
         raise InputError("learned weights need the features of each photo; give trunk_features of every scene.")
     beta = learned_beta(gathered, [features[place] for place in gathered.place_given], chosen)
-    fused = fused_scene(weighted(gathered, beta), chosen)
-    facts = beta_facts([beta[row] for row in np.argsort(gathered.place_given)])
+    fused = fused_scene(weighted(gathered, beta, chosen.beta), chosen)
+    facts = beta_facts([beta[row] for row in np.argsort(gathered.place_given)], chosen.beta)
     return replace(fused, provenance={**fused.provenance, "fusion": {"beta": facts}})
 
 

@@ -1,8 +1,8 @@
 """Weights of the pixels of each photo, learned for one scene: photos that show what the others do not are believed less.
 
 A photo's own depth and classes are compared with those of the scene fused without it. From the differences a small MLP on
-the frozen trunk's features learns an uncertainty beta for every cell (NeRF On-the-go, CVPR 2024). Fusion weighs the votes of
-a cell by 1 / beta^2.
+the frozen trunk's features learns an uncertainty beta for every cell (NeRF On-the-go, CVPR 2024). Fusion weighs the
+surfaces that a cell shows by a power of 1 / beta.
 """
 
 from collections.abc import Sequence
@@ -34,33 +34,38 @@ def learned_beta(
     """
     beta: list[np.ndarray] = []
     for number in range(config.beta.num_rounds):
-        errors = disagreement(weighted(gathered, beta) if beta else gathered, config)
+        errors = disagreement(weighted(gathered, beta, config.beta) if beta else gathered, config)
         beta = _fitted(errors, features, config.beta, number)
     return beta
 
 
-def weighted(gathered: GatheredViews, beta: Sequence[Float32[np.ndarray, "h w"]]) -> GatheredViews:
-    """As if each vote had been cast with the weight of its cell."""
-    return reweighted(gathered, weights_of(beta))
+def weighted(gathered: GatheredViews, beta: Sequence[Float32[np.ndarray, "h w"]], config: BetaConfig) -> GatheredViews:
+    """As if each vote for a surface had been cast with the weight of its cell."""
+    return reweighted(gathered, weights_of(beta, config), config.free_share)
 
 
-def reweighted(gathered: GatheredViews, weights: Sequence[Float32[np.ndarray, "h w"]]) -> GatheredViews:
-    votes = [_weighted_votes(gathered, number, own) for number, own in enumerate(weights)]
+def reweighted(
+    gathered: GatheredViews, weights: Sequence[Float32[np.ndarray, "h w"]], free_share: float
+) -> GatheredViews:
+    """Votes for free space keep their weight: what a photo looks through is free whatever stands behind. Of the weight that a
+    vote for a surface loses, `free_share` votes for free space, so that a lie that nobody contradicts goes too.
+    """
+    votes = [_weighted_votes(gathered, number, own, free_share) for number, own in enumerate(weights)]
     things = [ViewThings.of(own, len(gathered.candidates)) for own in votes]
     return replace(gathered, votes=tuple(votes), things=tuple(things))
 
 
-def weights_of(beta: Sequence[Float32[np.ndarray, "h w"]]) -> list[Float32[np.ndarray, "h w"]]:
-    """(median beta / beta)^2 and at most 1: no cell counts for more than without, and the scale of the error cancels."""
-    middle = float(np.median(np.concatenate([own.ravel() for own in beta])))
-    return [np.minimum((middle / own) ** 2, 1.0).astype(np.float32) for own in beta]
+def weights_of(beta: Sequence[Float32[np.ndarray, "h w"]], config: BetaConfig) -> list[Float32[np.ndarray, "h w"]]:
+    """(reference / beta)^power and at most 1, where the reference is a quantile of beta: the scale of the error cancels."""
+    reference = float(np.quantile(np.concatenate([own.ravel() for own in beta]), config.reference_quantile))
+    return [np.minimum((reference / own) ** config.power, 1.0).astype(np.float32) for own in beta]
 
 
-def beta_facts(beta: Sequence[Float32[np.ndarray, "h w"]]) -> list[dict[str, float]]:
+def beta_facts(beta: Sequence[Float32[np.ndarray, "h w"]], config: BetaConfig) -> list[dict[str, float]]:
     """Of each photo, for scene.json."""
     return [
         {"median_beta": round(float(np.median(own)), 4), "mean_weight": round(float(weight.mean()), 4)}
-        for own, weight in zip(beta, weights_of(beta), strict=True)
+        for own, weight in zip(beta, weights_of(beta, config), strict=True)
     ]
 
 
@@ -188,8 +193,22 @@ def _fitted(
         return [network(own.flatten(0, 1)).view(own.shape[:2]).numpy() for own in features]
 
 
-def _weighted_votes(gathered: GatheredViews, number: int, weight: Float32[np.ndarray, "h w"]) -> ViewVotes:
+def _weighted_votes(
+    gathered: GatheredViews, number: int, weight: Float32[np.ndarray, "h w"], free_share: float
+) -> ViewVotes:
     view, votes = gathered.views[number], gathered.votes[number]
     points = view.points_m(gathered.candidates[votes.rows].astype(np.float64), gathered.grid)
     cell = PhotoCells.of(view.scene.camera).cell_of(points, view.scene.camera)
-    return replace(votes, weight=(votes.weight * weight.ravel()[cell]).astype(np.float32))
+    trust = np.where(votes.is_near, weight.ravel()[cell], np.float32(1))
+    left = trust + np.float32(free_share) * (1 - trust)
+    kept = left > 0  # a weight of 0 is no vote, as if the cell lay outside of the frustum
+    occupied = votes.occupied * trust / np.maximum(left, np.float32(1e-9))
+    return ViewVotes(
+        votes.rows[kept],
+        (votes.weight * left)[kept],
+        votes.is_near[kept],
+        occupied[kept],
+        votes.offset_vox[kept],
+        votes.semantic[kept],
+        votes.instance[kept],
+    )

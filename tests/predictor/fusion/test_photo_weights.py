@@ -87,10 +87,10 @@ def _same(one: GatheredViews, other: GatheredViews) -> bool:
 
 def test_weights_of_one_change_nothing(lying: tuple[list[PanopticScene], list[Tensor], list[Tensor]]) -> None:
     gathered = gathered_views(*lying[:2], FusionConfig())
-    ones = weights_of([np.full((48, 64), 0.37, np.float32)] * 2)
+    ones = weights_of([np.full((48, 64), 0.37, np.float32)] * 2, BetaConfig())
     assert all((own == 1).all() for own in ones)
-    assert _same(gathered, reweighted(gathered, ones))
-    assert not _same(gathered, reweighted(gathered, [ones[0], 0.01 * ones[1]]))
+    assert _same(gathered, reweighted(gathered, ones, 0.5))
+    assert not _same(gathered, reweighted(gathered, [ones[0], 0.01 * ones[1]], 0.5))
 
 
 def test_photos_that_agree_have_no_error_and_one_photo_is_told_nothing(
@@ -103,7 +103,7 @@ def test_photos_that_agree_have_no_error_and_one_photo_is_told_nothing(
     alone = gathered_views(scenes[:1], poses[:1], _ONCE)
     (told,) = disagreement(alone, _ONCE)
     assert not told.is_known.any()
-    assert (weights_of(learned_beta(alone, features[:1], _ONCE))[0] == 1).all()
+    assert (weights_of(learned_beta(alone, features[:1], _ONCE), BetaConfig())[0] == 1).all()
 
 
 def test_without_features_there_is_one_sentence(
