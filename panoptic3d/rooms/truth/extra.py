@@ -35,7 +35,7 @@ def extra_truth_bytes(
         layout_depth_m=_layout_depth(soup, view),
         amodal_ids=amodal["amodal_ids"],
         amodal=amodal["amodal"],
-        **({} if transient is None else {"transient": np.packbits(transient, axis=1)}),
+        **({} if transient is None else {"transient": np.packbits(transient, axis=1)}),  # pyright: ignore[reportArgumentType]
     )
     return buffer.getvalue()
 
