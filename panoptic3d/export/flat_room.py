@@ -50,7 +50,7 @@ class FlatRoom:
         is_small = (np.bincount(piece.ravel()) < _SMALL * depth_m.size)[piece]
         for name, mask in class_masks.items():
             drawn, before = self.rays.drawn(name, mask, depth_m[mask])
-            end = self.rays.first(mask)  # what is called floor behind a wall is the foot of that wall
+            end = self.rays.end_m[mask]  # what is called floor behind a wall is the foot of that wall
             is_error = (drawn > end) & (is_small[mask] | (drawn < end * (1 + OFF_BEYOND)))
             inner = np.where(is_error, end, drawn)
             result[mask] = np.where(_stands_apart(piece[mask], before), depth_m[mask], inner)
@@ -61,7 +61,7 @@ class FlatRoom:
         self, name: str, depth_m: Float32[np.ndarray, "h w"], mask: Bool[np.ndarray, "h w"], guide: np.ndarray
     ) -> Float32[np.ndarray, "h w"]:
         """A patch of a wall that stands off its plane and has no colour of its own is an error of the depth."""
-        plane = np.minimum(self.rays.nearest(name, depth_m), self._end(depth_m))
+        plane = np.minimum(self.rays.nearest(name, depth_m), self.rays.end_m)
         is_off = mask & np.isfinite(plane)
         is_off[is_off] = np.abs(plane[is_off] / depth_m[is_off] - 1) > _OFF_PATCH
         is_flat = mask & np.isfinite(plane) & ~is_off
@@ -87,7 +87,7 @@ class FlatRoom:
         result = depth_m.copy()
         for number in np.flatnonzero(is_thing):
             mask = (segment == number) & np.isfinite(depth_m)
-            own, end = depth_m[mask], self.rays.first(mask)
+            own, end = depth_m[mask], self.rays.end_m[mask]
             off = np.where(np.isfinite(end), 1 - own / np.where(np.isfinite(end), end, 1), 1.0)
             is_flat = len(own) > 0 and (off < _FLAT).mean() >= _MOST_OF_IT
             moves = (off > -OFF_BEYOND) & (off < (_FLAT if is_flat else 0.0))
@@ -96,7 +96,7 @@ class FlatRoom:
 
     def _without_specks(self, depth_m: Float32[np.ndarray, "h w"]) -> Float32[np.ndarray, "h w"]:
         """What seems to be far behind the end of the room, and is small, is at that end."""
-        end = self._end(depth_m)
+        end = self.rays.end_m
         speck = islands(np.isfinite(depth_m) & (depth_m > end * _BEHIND))
         size = np.bincount(speck.ravel())
         size[0] = depth_m.size
@@ -117,11 +117,8 @@ class FlatRoom:
 
     def end_m(self, depth_m: Float32[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
         """Depth where the room ends; infinite if unknown, or if the photo shows something farther away."""
-        end = self._end(depth_m)
+        end = self.rays.end_m
         return np.where(np.nan_to_num(depth_m, posinf=0) < end * _BEHIND, end, np.inf)
-
-    def _end(self, depth_m: Float32[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
-        return self.rays.first(np.ones(depth_m.shape, np.bool_)).reshape(depth_m.shape)
 
     def straightened(self, part: SegmentMesh, taxonomy: Taxonomy) -> SegmentMesh:
         """A part of stuff, on the planes of its class where it lies near them."""

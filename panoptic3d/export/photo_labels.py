@@ -78,18 +78,20 @@ def _agreed(labels: np.ndarray, num: int, log_depth: np.ndarray, guide: np.ndarr
     height, width = labels.shape
     reach = max(_VOTE_STEPS)
     pad = ((reach, reach), (reach, reach))
-    wide_label, wide_depth = np.pad(labels, pad, mode="edge"), np.pad(log_depth, pad, mode="edge")
-    wide_guide = np.pad(guide, (*pad, (0, 0)), mode="edge")
-    votes = np.zeros((num, height * width), np.float32)
+    first_vote, wide_depth = np.pad(labels * labels.size, pad, mode="edge"), np.pad(log_depth, pad, mode="edge")
+    channels = [np.ascontiguousarray(guide[..., k]) for k in range(3)]
+    wide_channels = [np.pad(channel, pad, mode="edge") for channel in channels]
+    votes = np.zeros(num * labels.size, np.float32)  # a row of pixels for each segment
     pixel = np.arange(height * width)
     for down in _VOTE_STEPS:
         for across in _VOTE_STEPS:
             window = slice(reach + down, reach + down + height), slice(reach + across, reach + across + width)
-            color = np.abs(wide_guide[window] - guide).sum(axis=-1)
+            red, green, blue = (np.abs(wide[window] - own) for wide, own in zip(wide_channels, channels, strict=True))
+            color = red + green + blue
             gap = np.abs(wide_depth[window] - log_depth)
             weight = 1 / (1 + (color / (3 * _COLOR)) ** 2) / (1 + (gap / _NEARNESS) ** 2)
-            votes[wide_label[window].ravel(), pixel] += weight.ravel()
-    return _without_islands(votes.argmax(axis=0).reshape(height, width), num)
+            votes[first_vote[window].ravel() + pixel] += weight.ravel()
+    return _without_islands(votes.reshape(num, -1).argmax(axis=0).reshape(height, width), num)
 
 
 def _without_islands(labels: Int64[np.ndarray, "h w"], num: int) -> Int64[np.ndarray, "h w"]:

@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -62,9 +63,10 @@ class RoomRays:
             gap = np.nan_to_num(np.abs(planes - depth_m), nan=np.inf)
         return np.take_along_axis(planes, gap.argmin(axis=0)[None], axis=0)[0]
 
-    def first(self, mask: Bool[np.ndarray, "h w"]) -> Float[np.ndarray, " n"]:
+    @cached_property
+    def end_m(self) -> Float[np.ndarray, "h w"]:
         """Depth at which the room ends along each ray; infinite without a plane."""
-        return self._first_there(np.ones(len(self.names), np.bool_), mask)
+        return np.where(self.is_there, self.depth_m, np.inf).min(axis=0, initial=np.inf)
 
 
 def meet(

@@ -72,10 +72,11 @@ def draw(mesh: Drawable, camera: Camera, pose: Pose, *, is_lit: bool = True) -> 
     shares = _shares(moved[corners], point)[..., None]
     color = (mesh.colors[corners].float() * shares).sum(dim=1)
     seen = mesh.is_seen[face]
-    color[seen] = _of_photo(mesh, (mesh.vertices_m[corners[seen]] * shares[seen]).sum(dim=1))
+    place = (mesh.vertices_m[corners] * shares).sum(dim=1)
+    color[seen] = _of_photo(mesh, place[seen])
     if is_lit:
         normal = torch.nn.functional.normalize((mesh.normals[corners] * shares).sum(dim=1), dim=1)
-        view = torch.nn.functional.normalize(pose.eye - (mesh.vertices_m[corners] * shares).sum(dim=1), dim=1)
+        view = torch.nn.functional.normalize(pose.eye - place, dim=1)
         facing = (normal * view).sum(dim=1).abs()
         weight = torch.where(seen, _LIGHT_OF_PHOTO, 0.6)
         color = color * (1 - weight + weight * facing)[:, None]

@@ -112,7 +112,7 @@ def fitted(mesh: Drawable, forward: Float[Tensor, "3"], up: Float[Tensor, "3"], 
     points = straight.of(_shown_points(mesh)).double()
     if not len(points):
         return straight
-    bounds = torch.stack([torch.quantile(points, share, dim=0) for share in (_OUTLIERS, 1 - _OUTLIERS)])
+    bounds = torch.quantile(points, torch.tensor([_OUTLIERS, 1 - _OUTLIERS], dtype=points.dtype), dim=0)
     points = points.minimum(bounds[1]).maximum(bounds[0])
     x, y, z = points.unbind(1)
     wide, tall = (camera.width / 2 / camera.fx_px) / _MARGIN, (camera.height / 2 / camera.fy_px) / _MARGIN
