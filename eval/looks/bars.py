@@ -15,6 +15,7 @@ _LIKE, _UNLIKE = 16, 24  # of 255: a pixel has the colour of its class, and its 
 _STEP = 0.06  # of the logarithm of depth, a pixel: surfaces do not slope so, save at a very flat angle
 SOFT_STEP = _STEP / 4  # a step that a network spreads over four pixels
 _NEAR_PX = 2.0
+_ALONG = float(np.sin(np.radians(10.0)))  # within ten degrees of the ray
 _OF_PLANE_M = 0.3
 
 
@@ -56,6 +57,18 @@ def share_near(edges: Bool[np.ndarray, "h w"], others: Bool[np.ndarray, "h w"]) 
         return 0.0
     distance_px = np.asarray(ndimage.distance_transform_edt(~others))
     return float((distance_px[edges] <= _NEAR_PX).mean())
+
+
+def share_of_spikes(primitives: Sequence[Primitive]) -> float | None:
+    """Of the area of things that the photo shows, what stands along the rays of the camera: shreds, seen from elsewhere."""
+    own = [p.vertices_m[p.faces] for p in primitives if p.extras.get("is_thing") and p.texture is not None]
+    if not own:
+        return None
+    a, b, c = np.concatenate(own).transpose(1, 0, 2)
+    normal, middle = np.cross(b - a, c - a), (a + b + c) / 3
+    area = np.linalg.norm(normal, axis=1)
+    cosine = np.abs((normal * middle).sum(axis=1)) / np.maximum(area * np.linalg.norm(middle, axis=1), 1e-12)
+    return float(area[cosine < _ALONG].sum() / area.sum())
 
 
 def bend_of_walls_deg(primitives: Sequence[Primitive]) -> float | None:

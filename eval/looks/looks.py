@@ -5,7 +5,9 @@
 
 Rays from each photo's own camera through its `scene.glb`, read as a stranger would read it. `edges kept` are the depth edges
 of the network's depth map that the render has within 2 pixels of the map; `edges true` those of the render that the map has,
-if only as a ramp. `wall bends` is the median angle, in degrees, between faces of walls and the planes that these lie on.
+if only as a ramp. Where a root knows the true depth, `real edges shown` are its edges that the render has, and `edges real`
+the opposite. `spikes` is the share of the visible area of things that stands within ten degrees of the camera's rays.
+`wall bends` is the median angle, in degrees, between faces of walls and the planes that these lie on.
 """
 
 import argparse
@@ -17,8 +19,18 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from jaxtyping import Float, Float32
+from torch import Tensor
 
-from eval.looks.bars import SOFT_STEP, bend_of_walls_deg, depth_edges, psnr_db, share_near, share_of_class_colors
+from eval.looks.bars import (
+    SOFT_STEP,
+    bend_of_walls_deg,
+    depth_edges,
+    psnr_db,
+    share_near,
+    share_of_class_colors,
+    share_of_spikes,
+)
 from eval.looks.read_glb import read_primitives
 from eval.looks.rendered import render
 from panoptic3d.data.roots import open_root, path_of
@@ -37,7 +49,10 @@ _MAX = {"class colours": 0.01, "no surface": 0.03, "wall bends": 3.0, "page MB":
 _MIN = {"PSNR dB": 24.0, "edges kept": 0.95, "edges true": 0.95}
 
 
-def measure(scene: PanopticScene, folder: Path) -> dict[str, float | None]:
+def measure(
+    scene: PanopticScene, folder: Path, true_depth_m: Float32[Tensor, "h w"] | None = None
+) -> dict[str, float | None]:
+    """`true_depth_m`, at the size of the photo, says which depth edges are there."""
     save_scene(scene, folder, overwrite=True)
     primitives = read_primitives(folder / "scene.glb")
     assert scene.photo is not None
@@ -52,10 +67,19 @@ def measure(scene: PanopticScene, folder: Path) -> dict[str, float | None]:
         "PSNR dB": psnr_db(rendered, picture),
         "edges kept": share_near(depth_edges(depth_m), shown),
         "edges true": share_near(shown, depth_edges(depth_m, SOFT_STEP)),
+        **_against_truth(rendered.depth_m, true_depth_m),
         "wall bends": bend_of_walls_deg(primitives),
+        "spikes": share_of_spikes(primitives),
         "glb MB": (folder / "scene.glb").stat().st_size / 1e6,
         "page MB": (folder / "index.html").stat().st_size / 1e6,
     }
+
+
+def _against_truth(shown_m: Float[np.ndarray, "h w"], true_m: Float32[Tensor, "h w"] | None) -> dict[str, float | None]:
+    if true_m is None:
+        return {}
+    real, shown = depth_edges(true_m.double().numpy()), depth_edges(shown_m)
+    return {"real edges shown": share_near(real, shown), "edges real": share_near(shown, real)}
 
 
 def _camera_of(depth_map: DepthMap, photo: Camera) -> Camera:
@@ -118,18 +142,20 @@ def _carried_out(asked: argparse.Namespace) -> dict[str, dict[str, float | None]
     predictor = Predictor(asked.checkpoint)
     with tempfile.TemporaryDirectory() as scratch:
         out = asked.keep or Path(scratch)
-        return {name: measure(scene, out / name) for name, scene in _scenes(asked, predictor, out)}
+        return {name: measure(scene, out / name, true) for name, scene, true in _scenes(asked, predictor, out)}
 
 
-def _scenes(asked: argparse.Namespace, predictor: Predictor, out: Path) -> Iterator[tuple[str, PanopticScene]]:
+def _scenes(
+    asked: argparse.Namespace, predictor: Predictor, out: Path
+) -> Iterator[tuple[str, PanopticScene, Tensor | None]]:
     if asked.photos:
         for order in list_orders(asked.photos, out):
-            yield str(order.scene), predictor(load_photo(order.photo))
+            yield str(order.scene), predictor(load_photo(order.photo)), None
         return
     data = open_root(asked.data)
     for key in find_split(path_of(asked.data), asked.split).keys[: asked.num]:
         sample = data.read(key, has_voxels=False)
-        yield key.replace("/", "-"), predictor(sample.image, camera=sample.camera)
+        yield key.replace("/", "-"), predictor(sample.image, camera=sample.camera), sample.depth_m
 
 
 if __name__ == "__main__":

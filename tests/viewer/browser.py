@@ -87,6 +87,9 @@ class Browser:
         for kind in ("mousePressed", "mouseReleased"):
             self._call("Input.dispatchMouseEvent", type=kind, x=x, y=y, button="left", clickCount=1)
 
+    def move_to(self, x: float, y: float) -> None:
+        self._call("Input.dispatchMouseEvent", type="mouseMoved", x=x, y=y)
+
     def press(self, key: str) -> None:
         """A key with its letter, or one of the named ones, such as ArrowLeft."""
         text = {"text": key} if len(key) == 1 else {}
