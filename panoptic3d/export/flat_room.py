@@ -27,6 +27,7 @@ _REACH_M = 0.15  # of guessed surface, which then goes onto the plane too
 _PATCH, _LIKE, _RING_PX = 0.03, 0.08, 4  # of the picture; of colours from 0 to 1, summed; how far around it is compared
 _OFF_PATCH = 0.02  # of depth, from its plane
 _SPECK = 0.015  # of the picture: smaller is no view into another room
+_LEAST_HIDDEN = 0.0015  # of the picture: smaller patches of the room behind things float in the air
 _STEP_PX = 2  # every second pixel is evidence enough
 
 
@@ -108,12 +109,18 @@ class FlatRoom:
         """Where the room goes on behind things: depth (infinite where it is not known to) and the number of the class. The
         first plane behind the thing bounds the room; one before it has ended, or is open, or the thing would not be seen.
         """
-        first, number = np.full(depth_m.shape, np.inf), np.full(depth_m.shape, -1)
-        for name, depth in zip(self.rays.names, self.rays.depth_m, strict=True):
+        first, plane = np.full(depth_m.shape, np.inf), np.full(depth_m.shape, -1)
+        for row, depth in enumerate(self.rays.depth_m):
             is_first = (depth > depth_m * _BEHIND) & (depth < first)
-            first, number = np.where(is_first, depth, first), np.where(is_first, number_of.get(name, -1), number)
-        is_known = is_hiding & (number >= 0) & (first < _FARTHEST * np.nanmax(depth_m))
-        return np.where(is_known, first, np.inf), np.where(is_known, number, -1)
+            first, plane = np.where(is_first, depth, first), np.where(is_first, row, plane)
+        is_near = is_hiding & (first < _FARTHEST * np.nanmax(depth_m))
+        number, is_known = np.full(depth_m.shape, -1), np.zeros(depth_m.shape, np.bool_)
+        for row, name in enumerate(self.rays.names):
+            if name in number_of:
+                shown = _without_crumbs(is_near & (plane == row))
+                is_known |= shown
+                number[shown] = number_of[name]
+        return np.where(is_known, first, np.inf), number
 
     def end_m(self, depth_m: Float32[np.ndarray, "h w"]) -> Float[np.ndarray, "h w"]:
         """Depth where the room ends; infinite if unknown, or if the photo shows something farther away."""
@@ -161,6 +168,13 @@ def fit_flat_room(
     planes: dict[str, tuple[Plane, ...]] = {name: () if plane is None else (plane,) for name, plane in level.items()}
     planes["wall"] = room.walls
     return FlatRoom(planes, meet(planes, room.up, depth_m, class_masks["wall"], camera))
+
+
+def _without_crumbs(mask: Bool[np.ndarray, "h w"]) -> Bool[np.ndarray, "h w"]:
+    patch = islands(mask)
+    size = np.bincount(patch.ravel())
+    size[0] = 0
+    return (size >= _LEAST_HIDDEN * mask.size)[patch]
 
 
 def _stands_apart(piece: Int64[np.ndarray, " n"], before: Float[np.ndarray, " n"]) -> Bool[np.ndarray, " n"]:

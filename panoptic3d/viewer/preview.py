@@ -1,6 +1,5 @@
 """preview.png: the picture of a scene for a paper or a chat."""
 
-import math
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
@@ -21,6 +20,7 @@ _MARGIN = 1.06
 _VIEW_FOV_DEG, _PLAN_FOV_DEG = 45.0, 6.0  # a plan is nearly parallel
 _MOST_POINTS = 4000
 _OUTLIERS = 0.0005  # of the surface at each end of an axis: a speck far away must not make the room small
+_LABEL_PX = 74, 30  # a name above its size
 _INK, _HALO = (20, 20, 20), (255, 255, 255)
 
 
@@ -156,7 +156,7 @@ def _write_sizes(image: Image.Image, mesh: Drawable, pose: Pose, camera: Camera,
     taken: list[tuple[float, float]] = []
     for one in labels:
         (x,), (y,) = at(torch.tensor([one.middle_m]))
-        is_free = all(math.hypot((x - a) / 2, y - b) > 22 for a, b in taken)
+        is_free = all(abs(x - a) > _LABEL_PX[0] or abs(y - b) > _LABEL_PX[1] for a, b in taken)
         if is_free and 30 < x < image.width - 30 and 14 < y < image.height - 24:
             write(x, y, f"{one.name}\n{one.size_m[0]:.1f} x {one.size_m[1]:.1f} m")
             taken.append((x, y))
