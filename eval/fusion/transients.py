@@ -3,7 +3,7 @@
 panoptic3d data generate --transients 0.3 --views 8 --seed 20000000 --num 32 --out ROOT
 python -m eval.fusion.transients --data ROOT --rooms 4 --json OUT.jsonl [--checkpoint tiny] > TABLE.md
 A room that is in OUT.jsonl already is not measured again, and `--predictions DIR` keeps what the network says of each view.
-Rooms without transients show what the weights cost there.
+Rooms without transients show what the weights cost there. Other settings of `FusionConfig` by `--beta.power 2` and the like.
 """
 
 import argparse
@@ -19,6 +19,7 @@ from jaxtyping import Bool, Float32
 
 from eval.fusion.predicted import PredictedViews
 from eval.fusion.rooms import Room, cut_to_views, read_room, view_sums
+from panoptic3d.config import load_config
 from panoptic3d.data.roots import DataRoot, open_root
 from panoptic3d.metrics.bootstrap import mean_scores, paired_test
 from panoptic3d.metrics.calibration import auroc
@@ -169,7 +170,8 @@ def main() -> None:
     )
     parser.add_argument("--json", type=Path, required=True)
     parser.add_argument("--protocol", default="strict")
-    arguments = parser.parse_args()
+    arguments, words = parser.parse_known_args()
+    config = load_config(FusionConfig, None, words)
     protocol, data = load_protocol(arguments.protocol), open_root(arguments.data)
     views = PredictedViews(find_checkpoint(arguments.checkpoint), arguments.predictions)
     network = PipelineNetwork(views.network, {}, torch.device("cpu"))
@@ -179,7 +181,7 @@ def main() -> None:
     names = sorted({key.partition("/")[0] for key in data.split(None).keys})[: arguments.rooms]
     for name in names:
         if name not in known:
-            known[name] = _measured_room(data, name, arguments, views, network, protocol)
+            known[name] = _measured_room(data, name, arguments, views, network, protocol, config)
             with arguments.json.open("a") as file:
                 file.write(json.dumps(known[name]) + "\n")
     print(table([known[name] for name in names]))
@@ -192,10 +194,11 @@ def _measured_room(
     views: PredictedViews,
     network: PipelineNetwork,
     protocol: Protocol,
+    config: FusionConfig,
 ) -> dict[str, Any]:
     room = read_room(data, name, arguments.views, views)
     shown = [Shown.read(arguments.data, sample) for sample in room.samples]
-    return measured(room, shown, network, protocol, FusionConfig())
+    return measured(room, shown, network, protocol, config)
 
 
 if __name__ == "__main__":

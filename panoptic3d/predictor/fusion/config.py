@@ -17,7 +17,7 @@ class BetaConfig(Config):
     log_weight: float = Field(default=0.05, gt=0)  # lambda: beta settles at sqrt(error / lambda)
     variance_weight: float = Field(default=0.1, ge=0)
     # The weight of a cell is (reference / beta)^power, and at most 1.
-    reference_quantile: float = Field(default=0.75, ge=0, le=1)
+    reference_quantile: float = Field(default=0.9, ge=0, le=1)
     power: float = Field(default=4.0, gt=0)
     free_share: float = Field(
         default=0.5, ge=0, le=1

@@ -22,7 +22,7 @@ from tests.predictor.fusion.worlds import CAMERA, Box, around, perfect_scene
 
 _BOXES = (Box((-0.9, 0.6, -0.3), (-0.3, 1.0, 0.3)), Box((0.3, 0.4, -0.4), (0.8, 1.0, 0.2)))
 _MOVED = Box((-0.3, 0.3, -1.0), (0.3, 1.0, -0.5))  # stands in the first photo only
-_ONCE = FusionConfig(free_weight=1.0, photo_weights="learned", beta=BetaConfig(num_steps=150))
+_ONCE = FusionConfig(free_weight=1.0, photo_weights="learned", beta=BetaConfig(num_steps=150, reference_quantile=0.75))
 
 
 def _predicted(boxes: tuple[Box, ...], pose: Tensor) -> PanopticScene:
