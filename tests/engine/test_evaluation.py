@@ -130,7 +130,7 @@ def test_records_alone_give_the_same_score_and_another_threshold(workshop: Works
     after = _result(workshop)
     assert {key for key in before if before[key] != after[key]} == {"source"}
     severe = tmp_path / "severe.yaml"
-    parent = Path(__file__).parents[2] / "eval" / "protocols" / "strict.yaml"
+    parent = Path(__file__).parents[2] / "panoptic3d" / "metrics" / "assets" / "protocols" / "strict.yaml"
     severe.write_text(f"extends: {parent}\nname: severe\nmatching: {{iou_above: 0.9}}\n")
     carry_out(workshop.order(**from_records, protocols=(str(severe),)))
     assert _result(workshop)["prq"] < before["prq"]

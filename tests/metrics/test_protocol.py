@@ -25,7 +25,7 @@ def test_no_two_protocols_are_the_same() -> None:
 
 def test_a_dialect_is_a_file_that_extends_another(repository: Path, tmp_path: Path) -> None:
     dialect = tmp_path / "thin.yaml"
-    parent = repository / "eval" / "protocols" / "strict.yaml"
+    parent = repository / "panoptic3d" / "metrics" / "assets" / "protocols" / "strict.yaml"
     dialect.write_text(f"extends: {parent}\nname: thin\nthickening: {{x: [0, 0], y: [0, 0], z: [0, 0]}}\n")
     protocol = load_protocol(dialect)
     assert protocol.thickening.ranges == ((0, 0),) * 3
