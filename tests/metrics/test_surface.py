@@ -1,7 +1,6 @@
 """Surface scores against closed forms: planes, spheres and boxes at known offsets under every preset."""
 
 import math
-from pathlib import Path
 
 import numpy as np
 import pytest
