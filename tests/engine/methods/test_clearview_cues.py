@@ -86,8 +86,9 @@ def test_an_input_that_says_where_depth_was_measured_begins_by_changing_nothing(
     seen += [with_given_depth(one, given)[0] for one in seen]
     made = [p.complete(one).levels for p, one in zip((small, large) * 2, seen, strict=True)]
     for one, other in ((made[0], made[1]), (made[2], made[3])):
-        assert torch.equal(one.coarse[0].occupancy_logit, other.coarse[0].occupancy_logit)
-        assert torch.equal(one.finest.distance_vox, other.finest.distance_vox)
+        # A column of zeros may change the order in which a matrix product sums, which depends on the processor.
+        assert torch.allclose(one.coarse[0].occupancy_logit, other.coarse[0].occupancy_logit, rtol=0, atol=1e-5)
+        assert torch.allclose(one.finest.distance_vox, other.finest.distance_vox, rtol=0, atol=1e-4)
     lifted = [large.lift(one.rays, one.panoptic).features[:, -1] for one in (seen[1], seen[3])]
     assert not bool(lifted[0].any())
     assert float(lifted[1].mean()) == pytest.approx(1.0)
