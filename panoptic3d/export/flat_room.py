@@ -26,7 +26,7 @@ _BEHIND, _FARTHEST = 1.01, 1.1  # factors of the depth of the thing in front, an
 _REACH_M = 0.15  # of guessed surface, which then goes onto the plane too
 _PATCH, _LIKE, _RING_PX = 0.03, 0.08, 4  # of the picture; of colours from 0 to 1, summed; how far around it is compared
 _OFF_PATCH = 0.02  # of depth, from its plane
-_SPECK = 0.015  # of the picture: smaller is no view into another room
+_SPECK = 0.015  # of the picture: a smaller patch is not taken for a view into another room
 _LEAST_HIDDEN = 0.0015  # of the picture: smaller patches of the room behind things float in the air
 _STEP_PX = 2  # every second pixel is evidence enough
 

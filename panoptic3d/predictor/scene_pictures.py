@@ -42,10 +42,9 @@ def preview(built: BuiltScene, picture: UInt8[Tensor, "3 h w"]) -> Image.Image:
     depth_m, label_color = _as_seen(built)
     nodes = sorted(built.nodes, key=lambda node: -node.extras["num_voxels"])
     legend = [(node.part.name, tuple(node.extras["instance_color"])) for node in nodes]
-    unsure = [node.part.name for node in nodes if node.part.name in _unsure(built)]
     mesh = drawable(built, picture)
     x, y, z = built.facts["up"]
-    return preview_sheet(mesh, depth_m, label_color, (x, y, z), _plan_labels(built), legend, unsure)
+    return preview_sheet(mesh, depth_m, label_color, (x, y, z), _plan_labels(built), legend, _unsure(built))
 
 
 def _unsure(built: BuiltScene) -> set[str]:

@@ -121,7 +121,7 @@ class DecodeConfig(DecodeSlot):
     min_shell_voxels: int = Field(default=20, ge=0)  # smaller segments are given back to the stuff around them
     # Voxels prefer seeds of their own class: this weight times the log of the class agreement is added to the membership.
     class_weight: float = Field(default=0.0, ge=0)
-    flat_floor: bool = False  # put onto one plane
+    flat_floor: bool = False  # moves the voxels of the floor onto the plane that fits them
     confidence: ConfidenceConfig = ConfidenceConfig()
 
 

@@ -11,9 +11,9 @@ from panoptic3d.geometry.room_planes import PlaneRules
 from panoptic3d.geometry.voxels import linear_index, nearest_voxels
 from panoptic3d.structures.grid import VoxelGrid
 
-_REACH_M = 0.15  # floor voxels farther from the plane are no floor
+_REACH_M = 0.15  # voxels of floor farther from the plane take another class
 _STEP_VOX = 0.5  # along the normal, from one side of the field to the other
-_EVIDENCE = 20_000  # voxels are enough for a plane; those beside the surface say more truly where it is than its shell
+_EVIDENCE = 20_000  # voxels that the plane is fitted to; the whole field, which locates it better than the shell alone
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +66,7 @@ def with_flat_floor(
 
 
 def _first_of_cells(index: Float[Tensor, "n 3"], grid: VoxelGrid) -> Int64[Tensor, " m"]:
-    """Of all points in one cell the first, for each cell of the grid that has any."""
+    """The first row of each occupied cell of the grid."""
     nearest, is_inside = nearest_voxels(index, grid.shape)
     rows = is_inside.nonzero()[:, 0]
     cells, number = linear_index(nearest[rows], grid.shape).unique(return_inverse=True)
@@ -74,7 +74,7 @@ def _first_of_cells(index: Float[Tensor, "n 3"], grid: VoxelGrid) -> Int64[Tenso
 
 
 def _nearer(one: Decided, other: Decided, grid: VoxelGrid) -> Decided:
-    """Of two voxels of one cell the one that is nearer to its surface."""
+    """Join both; where they share a cell, the voxel that is nearer to its surface stays."""
     cells, added = linear_index(one.coords, grid.shape), linear_index(other.coords, grid.shape)
     both = torch.cat((cells, added)).unique(return_inverse=True)[1]
     mine, theirs = both[: len(cells)], both[len(cells) :]

@@ -201,7 +201,7 @@ def _weighted_votes(
     cell = PhotoCells.of(view.scene.camera).cell_of(points, view.scene.camera)
     trust = np.where(votes.is_near, weight.ravel()[cell], np.float32(1))
     left = trust + np.float32(free_share) * (1 - trust)
-    kept = left > 0  # a weight of 0 is no vote, as if the cell lay outside of the frustum
+    kept = left > 0  # drop votes of weight 0, as if the cell lay outside of the frustum
     occupied = votes.occupied * trust / np.maximum(left, np.float32(1e-9))
     return ViewVotes(
         votes.rows[kept],

@@ -89,6 +89,10 @@ def test_an_input_that_says_where_depth_was_measured_begins_by_changing_nothing(
         # A column of zeros may change the order in which a matrix product sums, which depends on the processor.
         assert torch.allclose(one.coarse[0].occupancy_logit, other.coarse[0].occupancy_logit, rtol=0, atol=1e-5)
         assert torch.allclose(one.finest.distance_vox, other.finest.distance_vox, rtol=0, atol=1e-4)
+    marked = replace(seen[1], rays=replace(seen[1].rays, measured=torch.ones_like(seen[1].rays.depth_m)))
+    same = large.complete(marked).levels  # to the bit, whatever the input says: its weights are zeros
+    assert torch.equal(same.coarse[0].occupancy_logit, made[1].coarse[0].occupancy_logit)
+    assert torch.equal(same.finest.distance_vox, made[1].finest.distance_vox)
     lifted = [large.lift(one.rays, one.panoptic).features[:, -1] for one in (seen[1], seen[3])]
     assert not bool(lifted[0].any())
     assert float(lifted[1].mean()) == pytest.approx(1.0)

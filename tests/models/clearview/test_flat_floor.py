@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 import torch
 
+from eval.gpu.pretended_device import DEVICE, pretended_device
 from panoptic3d.models.clearview.flat_floor import Decided, with_flat_floor
 from panoptic3d.structures.grid import VoxelGrid
 
@@ -90,3 +91,13 @@ def test_voxels_of_a_thing_are_no_floor_whatever_their_class() -> None:
     said = rough_floor()
     said = replace(said, instance=torch.ones_like(said.instance))
     assert torch.equal(flat(said).coords, said.coords)
+
+
+def test_it_stays_on_the_device_of_the_voxels() -> None:
+    said = rough_floor()
+    with pretended_device() as device:
+        there = Decided(*(value.to(DEVICE) for value in vars(said).values()))
+        made = flat(there)
+        assert all(device.has(value) for value in vars(made).values())
+        found = [value.cpu() for value in vars(made).values()]
+    assert all(torch.equal(a, b) for a, b in zip(found, vars(flat(said)).values(), strict=True))
