@@ -1,10 +1,11 @@
-"""Robust planes of a room: gravity and floor first, then walls upright on it, in two directions at right angles.
+"""Robust planes of a room: gravity and floor first, then walls upright on it, in two directions at right angles. In the
+end all planes together are turned to where all of their evidence is.
 
 Points are metres in the camera frame. A plane is `normal @ point = offset`.
 """
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ _STEEPEST = 0.75  # cosine between the photo's up and the room's: cameras are ti
 _BIN_M = 0.03
 _COARSE_DEG, _FINE_DEG = 2.0, 0.25
 _REFINEMENTS = 4
+_MOST_TURN = 0.05  # radians in one refinement of all planes together
 
 
 @dataclass(frozen=True)
@@ -62,7 +64,8 @@ def fit_room(
     top = level_plane(ceiling, vertical, rules) if len(ceiling) >= rules.least_points else None
     if ground is None and top is not None:
         vertical = top.normal
-    return RoomPlanes(vertical, ground, top, upright_planes(wall, vertical, rules))
+    walls = upright_planes(wall, vertical, rules)
+    return _turned_together(RoomPlanes(vertical, ground, top, walls), floor, ceiling, wall, rules)
 
 
 def level_plane(points: Float[Tensor, "n 3"], up: Float[Tensor, "3"], rules: PlaneRules) -> Plane | None:
@@ -98,6 +101,53 @@ def upright_planes(points: Float[Tensor, "n 3"], up: Float[Tensor, "3"], rules: 
             sign = 1.0 if offset <= 0 else -1.0  # the camera is at the origin
             walls.append(Plane(normal * sign, offset * sign))
     return tuple(walls)
+
+
+def _turned_together(
+    room: RoomPlanes,
+    floor: Float[Tensor, "f 3"],
+    ceiling: Float[Tensor, "c 3"],
+    wall: Float[Tensor, "w 3"],
+    rules: PlaneRules,
+) -> RoomPlanes:
+    """A narrow strip of floor says little of what is upright, a large wall much. Right angles stay: one rotation turns all
+    planes, by least squares among the evidence near them, and each plane then lies in the middle of its own.
+    """
+    if not room.walls:  # a floor alone is where its own least squares put it
+        return room
+    level = [(plane, points) for plane, points in ((room.floor, floor), (room.ceiling, ceiling)) if plane is not None]
+    for _ in range(_REFINEMENTS):
+        planes = [*level, *((plane, wall) for plane in room.walls)]
+        evidence = [points[plane.distance_m(points).abs() < rules.band_m] for plane, points in planes]
+        turn = _small_turn([plane for plane, _ in planes], evidence)
+        moved = [_moved(plane, turn, own) for (plane, _), own in zip(planes, evidence, strict=True)]
+        level = [(plane, points) for plane, (_, points) in zip(moved, level, strict=False)]
+        room = replace(room, up=F.normalize(turn @ room.up, dim=0), walls=tuple(moved[len(level) :]))
+    rest = [plane for plane, _ in level]
+    ground = rest.pop(0) if room.floor is not None else None
+    return replace(room, floor=ground, ceiling=rest[0] if rest else None)
+
+
+def _small_turn(planes: list[Plane], evidence: list[Float[Tensor, "_ 3"]]) -> Float[Tensor, "3 3"]:
+    """The rotation after which the points of each plane lie flattest. Its vector `w` moves a point's distance from a plane
+    through the middle of its points by `(normal x point) @ w`, and where nothing speaks for a turn there is none.
+    """
+    matrix, target = planes[0].normal.new_zeros(3, 3), planes[0].normal.new_zeros(3)
+    for plane, points in zip(planes, evidence, strict=True):
+        centred = points - points.mean(dim=0) if len(points) else points
+        lever = torch.linalg.cross(plane.normal.expand_as(centred), centred)
+        matrix, target = matrix + lever.T @ lever, target - lever.T @ (centred @ plane.normal)
+    turn = torch.linalg.pinv(matrix, hermitian=True, rtol=1e-4) @ target
+    turn = turn * (_MOST_TURN / turn.norm().clamp(min=_MOST_TURN))
+    x, y, z = turn.unbind()
+    zero = torch.zeros_like(x)
+    skew = torch.stack((zero, -z, y, z, zero, -x, -y, x, zero)).view(3, 3)
+    return torch.linalg.matrix_exp(skew)
+
+
+def _moved(plane: Plane, turn: Float[Tensor, "3 3"], points: Float[Tensor, "_ 3"]) -> Plane:
+    normal = F.normalize(turn @ plane.normal, dim=0)
+    return Plane(normal, float((points @ normal).median()) if len(points) else plane.offset_m)
 
 
 def _level_axes(up: Float[Tensor, "3"]) -> tuple[Float[Tensor, "3"], Float[Tensor, "3"]]:

@@ -47,3 +47,20 @@ def test_too_little_evidence_is_no_plane() -> None:
     room = fit_room(few, few, few, PlaneRules())
     assert (room.floor, room.ceiling, room.walls) == (None, None, ())
     assert room.up.tolist() == [0.0, -1.0, 0.0]
+
+
+def test_a_large_wall_stands_right_although_a_strip_of_floor_lies_wrong() -> None:
+    generator = torch.Generator().manual_seed(5)
+    turn = torch.from_numpy(Rotation.from_euler("xyz", (8, 20, 1), degrees=True).as_matrix())
+    up, across, ahead = (turn @ torch.tensor(v, dtype=torch.float64) for v in ((0.0, -1, 0), (1.0, 0, 0), (0.0, 0, -1)))
+    wall = _on_plane(ahead, -3.0, generator, 20_000)
+    strip = _on_plane(up, -1.4, generator, 500)
+    strip = strip - 0.9 * (strip @ ahead)[:, None] * ahead - 2.6 * ahead  # 20 cm deep
+    lean = torch.from_numpy(Rotation.from_rotvec((across * 0.02).numpy()).as_matrix())
+    strip = (strip - strip.mean(dim=0)) @ lean.T + strip.mean(dim=0)
+    room = fit_room(strip, strip[:0], wall, PlaneRules())
+    assert room.floor is not None
+    assert len(room.walls) == 1
+    assert math.degrees(math.acos(min(1.0, float(room.walls[0].normal @ ahead)))) < 0.1
+    assert float(room.floor.normal @ room.walls[0].normal) == pytest.approx(0.0, abs=1e-9)
+    assert torch.allclose(room.up, room.floor.normal)

@@ -389,6 +389,8 @@ def test_without_webgl_there_is_a_sentence_and_a_picture(tmp_path: Path) -> None
 def test_it_looks_as_it_did(page: Browser, repository: Path) -> None:
     """Against a stored picture, shrunk so far that fonts and antialiasing do not count. Made by this very test if absent."""
     page.resize(1280, 800)
+    page.open(page.evaluate("location.href"))  # whichever tests came before, the page stands as it opens
+    page.wait_for("window.panoptic3d && window.panoptic3d.ready")
     page.evaluate("document.documentElement.dataset.theme = 'light'")
     page.evaluate("panoptic3d.select(null); panoptic3d.colorBy('class'); panoptic3d.look('overview')")
     page.evaluate("document.getElementById('all').click(); document.getElementById('view').blur()")
