@@ -1,6 +1,6 @@
 """How right the maps of a clearview checkpoint are, over the released and over varied cameras, and what they have cost.
 
-    python -m eval.race.maps RUN_OR_CHECKPOINT --data ROOT --split val [--num 40] [--append docs/experiments/LOG.jsonl]
+    python -m eval.race.maps RUN_OR_CHECKPOINT --data ROOT --split val [--num 40] [--tta] [--append LOG.jsonl]
 
 A line of JSON a call: error of depth as it is and after its best scale, share of pixels with the right class, errors of the
 camera's height and tilt, distance of votes from the centres of things; and the training budget behind the weights.
@@ -32,17 +32,19 @@ from panoptic3d.structures.sample import Sample
 Figures = dict[str, float]
 
 
-def measured(network: Any, samples: Iterable[Sample]) -> dict[str, Figures]:
+def measured(network: Any, samples: Iterable[Sample], tta: bool = False) -> dict[str, Figures]:
     """Means over samples, by how the camera was held."""
     rows: dict[str, list[Figures]] = {"released": [], "varied": []}
     for sample in samples:
-        rows["released" if sample.camera == FRONT3D_CAMERA else "varied"].append(of_sample(network, sample))
+        rows["released" if sample.camera == FRONT3D_CAMERA else "varied"].append(of_sample(network, sample, tta))
     return {name: _means(found) for name, found in rows.items() if found}
 
 
 @torch.inference_mode()
-def of_sample(network: Any, sample: Sample) -> Figures:
+def of_sample(network: Any, sample: Sample, tta: bool = False) -> Figures:
     seen = network.see(sample.image[None], (sample.camera,))
+    if tta:
+        seen = seen.averaged_with(network.see(sample.image[None].flip(-1), (sample.camera.mirrored(),)))
     rays = seen.rays
     if not isinstance(rays, LayeredEstimate):
         raise InputError("only a checkpoint of clearview has these maps.")
@@ -90,7 +92,7 @@ def _means(rows: Sequence[Figures]) -> Figures:
     return {"num_samples": float(len(rows))} | {name: round(value, 5) for name, value in means.items()}
 
 
-def logged(path: Path, data: str, split: str, num: int | None) -> dict[str, Any]:
+def logged(path: Path, data: str, split: str, num: int | None, tta: bool = False) -> dict[str, Any]:
     checkpoint = checkpoint_of(path)
     budget = budget_of(checkpoint) or {}
     dataset = open_dataset(data, split)
@@ -101,7 +103,8 @@ def logged(path: Path, data: str, split: str, num: int | None) -> dict[str, Any]
         "cpu_s": budget.get("cpu_s"),
         "samples_seen": budget.get("samples_seen"),
         "split": f"{split} of {Path(data).name}",
-        **measured(load_network(checkpoint), (dataset[index] for index in range(count))),
+        **({"tta": True} if tta else {}),
+        **measured(load_network(checkpoint), (dataset[index] for index in range(count)), tta),
     }
 
 
@@ -123,6 +126,7 @@ def main(words: Sequence[str] | None = None) -> int:
     parser.add_argument("--data")
     parser.add_argument("--split", default="val")
     parser.add_argument("--num", type=int)
+    parser.add_argument("--tta", action="store_true", help="averaged with the mirror image")
     parser.add_argument("--append", type=Path)
     parser.add_argument("--svg", type=Path)
     parser.add_argument("--figure", default="abs_rel")
@@ -135,7 +139,7 @@ def main(words: Sequence[str] | None = None) -> int:
         return 0
     if arguments.data is None:
         raise InputError("measuring needs samples; give --data ROOT.")
-    line = json.dumps(logged(arguments.path, arguments.data, arguments.split, arguments.num))
+    line = json.dumps(logged(arguments.path, arguments.data, arguments.split, arguments.num, arguments.tta))
     print(line)
     if arguments.append is not None:
         with arguments.append.open("a", encoding="utf-8") as file:

@@ -87,6 +87,12 @@ def depth_options(arguments: argparse.Namespace) -> "DepthOptions":
     return DepthOptions(arguments.depth_kind, arguments.depth_along, unit_m, intrinsics)
 
 
+def add_tta(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--tta", action="store_true", help="average the depth and classes of each photo with those of its mirror image"
+    )
+
+
 def add_trust(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--trust",

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panoptic3d.cli.arguments import add_trust, at_least
+from panoptic3d.cli.arguments import add_trust, add_tta, at_least
 from panoptic3d.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--checkpoint", metavar="NAME_OR_PATH", help="for photos; default: the shipped one")
     add_trust(parser)
+    add_tta(parser)
     parser.add_argument("--fov-deg", type=float, metavar="F", help="of photos whose poses come without a camera")
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--overwrite", action="store_true", help="replace a scene that is there")
@@ -73,7 +74,10 @@ def _fuse_root(arguments: argparse.Namespace) -> int:
             "--data has cameras of its own and fuses into a new folder; leave --fov-deg and --overwrite out."
         )
     data = open_root(arguments.data)
-    split, opened = data.split(arguments.split), Opened(arguments.checkpoint, arguments.device, arguments.trust)
+    split, opened = (
+        data.split(arguments.split),
+        Opened(arguments.checkpoint, arguments.device, arguments.trust, arguments.tta),
+    )
     total = num_rooms(split, arguments.views)
     config = FusionConfig(photo_weights=arguments.photo_weights)
     rooms = fuse_root(data, split, arguments.views, Path(arguments.out), lambda: opened().network, config)
@@ -103,7 +107,7 @@ def _fuse_folder(arguments: argparse.Namespace) -> int:
         raise InputError("--pose-scale auto needs at least two photos; give a number.")
     for note in notes:
         print(f"panoptic3d: {printable(note)}", file=sys.stderr)
-    opened = Opened(arguments.checkpoint, arguments.device, arguments.trust)
+    opened = Opened(arguments.checkpoint, arguments.device, arguments.trust, arguments.tta)
     making = (scene_of(source, pose, opened, given) for source, pose in pairs)
     scenes = list(with_progress(making, len(pairs), "photos"))
     config = FusionConfig(photo_weights=arguments.photo_weights)
@@ -123,10 +127,11 @@ def _refuse_options_of_photos(arguments: argparse.Namespace, sources: "Sequence[
         "--checkpoint": arguments.checkpoint is not None,
         "--device": arguments.device == "cuda",  # scenes are fused by the CPU
         "--trust": bool(arguments.trust),
+        "--tta": arguments.tta,
     }
     given = [option for option, is_given in options.items() if is_given]
     if arguments.photo_weights == "learned":  # features come from the trunk of a checkpoint
-        given = [option for option in given if option == "--fov-deg"]
+        given = [option for option in given if option in ("--fov-deg", "--tta")]
     if given and any(source.is_scene for source in sources):
         raise InputError(
             f"{arguments.folder} holds scenes, which are predicted already; leave {', '.join(given)} out, or give the folder "

@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from panoptic3d.cli.arguments import add_depth_arguments, add_trust, depth_options
+from panoptic3d.cli.arguments import add_depth_arguments, add_trust, add_tta, depth_options
 from panoptic3d.errors import InputError, printable
 
 if TYPE_CHECKING:
@@ -46,6 +46,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     scale.add_argument(
         "--known-length", metavar="X1,Y1,X2,Y2,M", help="metres between two pixels of the photo: likewise"
     )
+    add_tta(parser)
     parser.add_argument("--device", choices=("auto", "cpu", "cuda"), default="auto")
     parser.add_argument("--batch-size", type=int, default=1, metavar="N", help="photos that go through together (1)")
     parser.add_argument("--overwrite", action="store_true", help="replace scenes that are there")
@@ -96,7 +97,7 @@ def run(arguments: argparse.Namespace) -> int:
     teacher = teacher_of(arguments)
     find_checkpoint(arguments.checkpoint)
     join_ranks()
-    predictor = Predictor(arguments.checkpoint, arguments.device, trust=arguments.trust)
+    predictor = Predictor(arguments.checkpoint, arguments.device, trust=arguments.trust, tta=arguments.tta)
     exit_code = _carry_out(orders, predictor, out, cameras, depth or teacher, arguments)
     if distributed.is_distributed():
         distributed.leave(exit_code)

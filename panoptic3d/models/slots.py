@@ -14,6 +14,7 @@ from jaxtyping import Bool, Float, UInt8
 from torch import Tensor
 
 from panoptic3d.backbones.pyramid import Pyramid
+from panoptic3d.errors import InputError
 from panoptic3d.geometry.room_planes import Plane
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
@@ -46,6 +47,12 @@ class Panoptic2D:
     def scaled(self, factor: float) -> "Panoptic2D":
         """The maps for a scene that is larger by `factor`. Methods with lengths in their maps override this."""
         return self
+
+    def averaged_with(self, mirrored: "Panoptic2D") -> "Panoptic2D":
+        """The mean of these maps and those of the mirror image, for methods that find no instances in the image."""
+        raise InputError(
+            "this method finds its things in the image, and they cannot be averaged with the mirror image's; leave --tta out."
+        )
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,6 +98,10 @@ class RayEstimate:
     ) -> "RayEstimate":
         """Another depth, of which `is_measured` tells what was not made up and `log_spread` how sure that is."""
         return replace(self, depth_m=depth_m)
+
+    def averaged_with(self, mirrored: "RayEstimate") -> "RayEstimate":
+        """The mean of this estimate and that of the mirror image, for methods whose maps can be averaged."""
+        raise InputError("this method's rays cannot be averaged with the mirror image's; leave --tta out.")
 
     def standing_on(self, floor: Plane) -> "RayEstimate":
         """Use a known floor plane for one image. Methods without a floor of their own return the estimate unchanged."""
@@ -166,6 +177,11 @@ class Seen(Generic[PanopticT, RaysT]):
     def scaled(self, factor: float) -> "Seen[Any, Any]":
         """The 2D outputs for a scene that is larger by `factor`, after a length was given. Pixels stay where they are."""
         return replace(self, panoptic=self.panoptic.scaled(factor), rays=self.rays.scaled(factor))
+
+    def averaged_with(self, mirrored: "Seen[Any, Any]") -> "Seen[Any, Any]":
+        """Test-time augmentation: the maps of the photo and of its mirror image, averaged pixel by pixel."""
+        panoptic, rays = self.panoptic.averaged_with(mirrored.panoptic), self.rays.averaged_with(mirrored.rays)
+        return replace(self, panoptic=panoptic, rays=rays)
 
 
 @runtime_checkable

@@ -70,7 +70,7 @@ class _Writing:
         asking = self.asking
         given = asking.cameras.of(order.photo)
         options: dict[str, Any] = {"simplify_vox": self.simplify_vox, "maps": self.maps, "min_score": self.min_score}
-        options |= {"camera_height_m": asking.camera_height_m}
+        options |= {"camera_height_m": asking.camera_height_m, "tta": asking.predictor.tta}
         options |= {"known_length": None if asking.known_length is None else asdict(asking.known_length)}
         if isinstance(asking.depth, DepthTeacher):
             options["depth_model"] = asking.depth.facts()

@@ -54,8 +54,10 @@ class PipelineNetwork:
 
     folder: Path | None = None  # of its checkpoint
 
-    def __init__(self, pipeline: Pipeline, checkpoint: dict[str, Any], device: torch.device) -> None:
+    def __init__(self, pipeline: Pipeline, checkpoint: dict[str, Any], device: torch.device, tta: bool = False) -> None:
+        """`tta` averages the 2D maps of each image with those of its mirror image."""
         self.pipeline, self.checkpoint, self.device = pipeline.to(device), checkpoint, device
+        self.tta = tta
         self.dtype_2d = torch.bfloat16 if device.type == "cuda" else torch.float32
 
     def view_of(self, camera: Camera) -> Camera:
@@ -70,14 +72,19 @@ class PipelineNetwork:
         watch = Stopwatch()
         used: dict[int, dict[str, Any]] = {}
 
+        images = images.to(self.device)
+
         def exchange(seen: Seen, number: int) -> Seen:
             hint = hints[number]
+            if self.tta:
+                mirror_image, camera = images[number : number + 1].flip(-1), cameras[number].mirrored()
+                seen = seen.averaged_with(self.pipeline.see(mirror_image, (camera,), dtype=self.dtype_2d))
             if hint is None:
                 return seen
             seen, used[number] = with_hint(seen, hint)
             return seen
 
-        scenes = self.pipeline.infer(images.to(self.device), tuple(cameras), self.dtype_2d, exchange)
+        scenes = self.pipeline.infer(images, tuple(cameras), self.dtype_2d, exchange)
         scenes = [_on_cpu(scene) for scene in scenes]  # which waits for the device
         watch.lap("network")
         seconds = {"seconds": watch.seconds}
@@ -87,10 +94,12 @@ class PipelineNetwork:
         ]
 
 
-def open_network(checkpoint: str | Path | None, device: str, trust: Sequence[str] = ()) -> PipelineNetwork:
+def open_network(
+    checkpoint: str | Path | None, device: str, trust: Sequence[str] = (), tta: bool = False
+) -> PipelineNetwork:
     folder = find_checkpoint(checkpoint)
     chosen = choose_device(device)
-    network = PipelineNetwork(load_network(folder, tuple(trust)), checkpoint_facts(folder), chosen)
+    network = PipelineNetwork(load_network(folder, tuple(trust)), checkpoint_facts(folder), chosen, tta)
     network.folder = folder
     return network
 

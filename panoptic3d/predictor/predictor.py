@@ -85,14 +85,19 @@ class Predictor:
         device: str | torch.device = "auto",
         *,
         trust: Sequence[str] = (),
+        tta: bool = False,
         network: SceneNetwork | None = None,
     ) -> None:
         """`checkpoint` is a folder or a shipped name, the shipped one by default; `network` stands in for both. Code of other
-        packages that a checkpoint names is imported only if `trust` has the package's name.
+        packages that a checkpoint names is imported only if `trust` has the package's name. `tta` (test-time augmentation)
+        averages the 2D maps of each photo with those of its mirror image.
         """
+        if not isinstance(tta, bool):
+            raise InputError(f"tta is True or False, not {tta!r}.")
         if network is not None and not isinstance(network, SceneNetwork):
             raise InputError(f"a network has checkpoint, view_of and scenes; {type(network).__name__} has not.")
-        self.network: SceneNetwork = _opened(checkpoint, device, trust) if network is None else network
+        self.network: SceneNetwork = _opened(checkpoint, device, trust, tta) if network is None else network
+        self.tta = tta
         self._process = os.getpid()
 
     @classmethod
@@ -321,13 +326,13 @@ def _hint(
 
 
 def _opened(
-    checkpoint: str | os.PathLike[str] | None, device: str | torch.device, trust: Sequence[str]
+    checkpoint: str | os.PathLike[str] | None, device: str | torch.device, trust: Sequence[str], tta: bool
 ) -> SceneNetwork:
     if not isinstance(device, str | torch.device):
         raise InputError(f"the device is a name or a torch.device, not {type(device).__name__}.")
     if not isinstance(trust, Sequence) or isinstance(trust, str) or not all(isinstance(name, str) for name in trust):
         raise InputError(f"trust is a list of names of packages, not {trust!r}.")
-    return open_network(None if checkpoint is None else _name_of(checkpoint), str(device), trust)
+    return open_network(None if checkpoint is None else _name_of(checkpoint), str(device), trust, tta)
 
 
 def _name_of(checkpoint: str | os.PathLike[str]) -> str:

@@ -47,6 +47,10 @@ class Camera:
         focal_px = width / 2 / math.tan(math.radians(horizontal_fov_deg) / 2)
         return cls(focal_px, focal_px, (width - 1) / 2, (height - 1) / 2, width, height)
 
+    def mirrored(self) -> "Camera":
+        """That of the mirror image, left and right exchanged."""
+        return replace(self, cx_px=self.width - 1 - self.cx_px)
+
     @property
     def horizontal_fov_deg(self) -> float:
         """Between the outer borders of the first and the last column."""

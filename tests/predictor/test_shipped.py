@@ -83,3 +83,19 @@ def test_the_depth_of_another_room_is_refused_before_anything_is_written(
         assert main([*words, str(tmp_path / "depth.npy")]) == code
         assert (tmp_path / "out").exists() == (code == 0)
         assert ("another photo" in capsys.readouterr().err) == (code == 2)
+
+
+@pytest.mark.slow
+def test_tta_is_another_scene_of_the_same_room(repository: Path, tmp_path: Path, capsys: pytest.CaptureFixture) -> None:
+    photo = sorted((repository / "data" / "photos").glob("*.jpg"))[0]
+    words = ["predict", str(photo), "--out", str(tmp_path)]
+    assert main([*words, "--tta"]) == 0
+    facts = json.loads((tmp_path / photo.stem / "scene.json").read_text())
+    assert facts["provenance"]["options"]["tta"] is True
+    assert main(words) == 2  # the one that is there was made otherwise
+    assert "tta" in capsys.readouterr().err
+    own, both = Predictor()(photo), Predictor(tta=True)(photo)
+    assert own.depth is not None
+    assert both.depth is not None
+    ratio = both.depth / own.depth
+    assert 0 < float((ratio.log().abs()).nanmedian()) < 0.1

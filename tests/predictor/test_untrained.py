@@ -12,6 +12,7 @@ import torch
 
 import panoptic3d
 from panoptic3d.cli.main import main
+from panoptic3d.errors import InputError
 from panoptic3d.models.checkpoints.find import find_checkpoint
 from panoptic3d.predictor.cameras import GivenCamera
 from panoptic3d.predictor.predictor import Predictor
@@ -124,3 +125,8 @@ def test_cuda_agrees_with_itself_to_the_bit_and_with_the_cpu_in_tolerance(
     near = (scene.distance_vox < 3) | (on_cpu.distance_vox < 3)
     difference = (scene.distance_vox - on_cpu.distance_vox).abs()[near]
     assert float((difference < 0.05).float().mean()) > 0.95  # the trunk runs in bfloat16 there
+
+
+def test_a_method_that_finds_things_in_the_image_refuses_tta(checkpoint: Path) -> None:
+    with pytest.raises(InputError, match="leave --tta out"):
+        Predictor(checkpoint, device="cpu", tta=True)(_photo(0))

@@ -14,6 +14,7 @@ from panoptic3d.backbones.pyramid import Pyramid
 from panoptic3d.geometry.precision import widened, without_autocast
 from panoptic3d.geometry.room_planes import Plane
 from panoptic3d.models.clearview.config import PixelConfig, RayConfig
+from panoptic3d.models.clearview.mirror import at_photo, geometric_mean, vectors_at_photo
 from panoptic3d.models.clearview.rays import ray_slopes
 from panoptic3d.models.clearview.stance import NUM_PLANES, Stance, StanceHead, horizontal_planes
 from panoptic3d.models.pipeline_config import PipelineConfig
@@ -55,6 +56,22 @@ class LayeredEstimate(RayEstimate):
         layout_m = None if self.layout_m is None else self.layout_m * factor
         return replace(scaled, layout_m=layout_m, stance=None if self.stance is None else self.stance.scaled(factor))
 
+    def averaged_with(self, mirrored: RayEstimate) -> "LayeredEstimate":
+        """Depths by the means of their logarithms. The learned features stay those of the photo itself."""
+        assert isinstance(mirrored, LayeredEstimate)
+        depth_m = geometric_mean(self.depth_m, at_photo(mirrored.depth_m))
+        layout_m, logits, stance = self.layout_m, self.occupancy_logits, self.stance
+        if layout_m is not None and mirrored.layout_m is not None:
+            layout_m = geometric_mean(layout_m, at_photo(mirrored.layout_m)).maximum(depth_m)
+        if logits is not None and mirrored.occupancy_logits is not None:
+            logits = (logits + at_photo(mirrored.occupancy_logits)) / 2
+        if stance is not None and mirrored.stance is not None:
+            stance = stance.averaged_with(mirrored.stance)
+        spread = (self.log_spread + at_photo(mirrored.log_spread)) / 2
+        return replace(
+            self, depth_m=depth_m, log_spread=spread, layout_m=layout_m, occupancy_logits=logits, stance=stance
+        )
+
     def with_depth(
         self, depth_m: Float[Tensor, "b h w"], is_measured: Bool[Tensor, "b h w"], log_spread: float
     ) -> "LayeredEstimate":
@@ -95,6 +112,10 @@ class ClassMaps(Panoptic2D):
             return self
         votes = {VOTES: self.maps[VOTES] * factor, VOTE_SPREAD: self.maps[VOTE_SPREAD] + math.log(factor)}
         return replace(self, maps={**self.maps, **votes})
+
+    def averaged_with(self, mirrored: Panoptic2D) -> "ClassMaps":
+        back = {name: (vectors_at_photo if name == VOTES else at_photo)(map_) for name, map_ in mirrored.maps.items()}
+        return replace(self, maps={name: (own + back[name]) / 2 for name, own in self.maps.items()})
 
 
 class PixelClasses(nn.Module):

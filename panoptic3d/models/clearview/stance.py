@@ -14,6 +14,7 @@ from jaxtyping import Float
 from torch import Tensor, nn
 
 from panoptic3d.geometry.precision import widened
+from panoptic3d.models.clearview.mirror import geometric_mean, turned_back
 from panoptic3d.models.clearview.rays import ray_slopes
 from panoptic3d.structures.camera import Camera
 
@@ -34,6 +35,14 @@ class Stance:
     def scaled(self, factor: float) -> "Stance":
         """The stance in a room that is larger by `factor`."""
         return Stance(self.down, self.floor_m * factor, self.ceiling_m * factor)
+
+    def averaged_with(self, mirrored: "Stance") -> "Stance":
+        """The mean of this stance and that of the mirror image."""
+        return Stance(
+            F.normalize(self.down + turned_back(mirrored.down), dim=1),
+            geometric_mean(self.floor_m, mirrored.floor_m),
+            geometric_mean(self.ceiling_m, mirrored.ceiling_m),
+        )
 
     def detached(self) -> "Stance":
         return Stance(self.down.detach(), self.floor_m.detach(), self.ceiling_m.detach())

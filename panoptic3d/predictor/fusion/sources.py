@@ -106,13 +106,13 @@ def _refuse_other_lens(source: Source, used: Camera, pose: PosedPhoto) -> None:
 class Opened:
     """A predictor that is made when the first photo needs it: scenes need none."""
 
-    def __init__(self, checkpoint: str | None, device: str, trust: Sequence[str] = ()) -> None:
-        self._checkpoint, self._device, self._trust = checkpoint, device, trust
+    def __init__(self, checkpoint: str | None, device: str, trust: Sequence[str] = (), tta: bool = False) -> None:
+        self._checkpoint, self._device, self._trust, self._tta = checkpoint, device, trust, tta
         self._predictor: Predictor | None = None
 
     def __call__(self) -> Predictor:
         if self._predictor is None:
-            self._predictor = Predictor(self._checkpoint, self._device, trust=self._trust)
+            self._predictor = Predictor(self._checkpoint, self._device, trust=self._trust, tta=self._tta)
         return self._predictor
 
 
