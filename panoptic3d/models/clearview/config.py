@@ -115,6 +115,13 @@ class ConfidenceConfig(Config):
     log_depth: float = -1.39  # of the logarithm of metres
 
 
+class JudgeConfig(Config):
+    """Weights of a logistic regression, in the order of `judge.FEATURES`, fitted by `python -m eval.race.judge`."""
+
+    bias: float
+    weights: tuple[float, ...] = Field(min_length=11, max_length=11)
+
+
 class DecodeConfig(DecodeSlot):
     name: Literal["seeds"] = "seeds"
     surface_vox: float = Field(default=1.0, gt=0)  # a segment must have a shell within this distance
@@ -123,6 +130,7 @@ class DecodeConfig(DecodeSlot):
     class_weight: float = Field(default=0.0, ge=0)
     flat_floor: bool = False  # moves the voxels of the floor onto the plane that fits them
     confidence: ConfidenceConfig = ConfidenceConfig()
+    judge: JudgeConfig | None = None  # the score of a thing is its chance to be right; None: the score of its seed
 
 
 class ClearviewConfig(PipelineConfig):

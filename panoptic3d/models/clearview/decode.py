@@ -1,5 +1,6 @@
 """Prediction to scenes: voxels join the seed they like best, and a seed's class is that of its voxels and its own opinion."""
 
+from dataclasses import dataclass
 from typing import ClassVar
 
 import torch
@@ -8,9 +9,10 @@ from jaxtyping import Bool, Float, Int64
 from torch import Tensor
 
 from panoptic3d.geometry.voxels import linear_index
-from panoptic3d.models.clearview.confidence import confidence_of, evidence_of
-from panoptic3d.models.clearview.config import DecodeConfig
+from panoptic3d.models.clearview.confidence import confidence_of, evidence_of, seen_from
+from panoptic3d.models.clearview.config import DecodeConfig, JudgeConfig
 from panoptic3d.models.clearview.flat_floor import Decided, with_flat_floor
+from panoptic3d.models.clearview.judge import VoxelEvidence, chance_of, evidence_of_things
 from panoptic3d.models.pipeline_config import PipelineConfig
 from panoptic3d.structures.prediction import LevelPrediction, Levels, Prediction, SeededLevel, ThingSeeds
 from panoptic3d.structures.scene import PanopticScene
@@ -18,6 +20,13 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY, Taxonomy
 
 _VECTOR = 16  # floats
 _LEAST_AGREEMENT = 1e-3  # so that a pixel's wrong class does not outvote everything else
+
+
+@dataclass(frozen=True, eq=False)
+class _Things:
+    joined: Int64[Tensor, " n"]  # the thing of every voxel, numbered from 1 with none left out; 0 is stuff
+    classes: Int64[Tensor, " k1"]  # of each number
+    seeds: ThingSeeds  # one a thing
 
 
 class SeedDecode:
@@ -43,14 +52,19 @@ class SeedDecode:
         own = (finest.seeds.member == member).nonzero()[:, 0]
         columns = torch.cat((own.new_zeros(1), own + 1))
         probabilities = _softmax(finest.semantic_logits[rows].float())
-        joined, classes, scores = self._things(
-            finest.instance_logits[rows][:, columns], probabilities, distance, finest.seeds.of(own)
-        )
-        semantic = torch.where(joined > 0, classes[joined], self._stuff(probabilities))
         coords = finest.voxels.coords[rows, 1:]
+        seen = seen_from(prediction, member, coords.long())
         occupied = finest.occupancy_logit[finest.is_kept][rows].sigmoid()
-        confidence = self.confidence_of(evidence_of(prediction, member, coords.long(), occupied))
-        said = Decided(coords, distance.float(), semantic.to(torch.uint8), joined.int(), confidence)
+        voxels = VoxelEvidence(coords.long(), probabilities, occupied, distance < self.config.surface_vox)
+        logits, seeds = finest.instance_logits[rows][:, columns], finest.seeds.of(own)
+        things = self._things(logits, voxels, seeds)
+        scores = things.seeds.scores
+        if self.config.judge is not None:
+            evidence = evidence_of_things(things.joined, things.classes, things.seeds, voxels, seen, grid.voxel_size_m)
+            scores = self.chance_of(evidence, self.config.judge)
+        semantic = torch.where(things.joined > 0, things.classes[things.joined], self._stuff(probabilities))
+        confidence = self.confidence_of(evidence_of(occupied, seen))
+        said = Decided(coords, distance.float(), semantic.to(torch.uint8), things.joined.int(), confidence)
         if self.config.flat_floor:
             floor = self.taxonomy.id_of("floor")
             otherwise = self._stuff(probabilities, but=floor).to(torch.uint8)
@@ -67,7 +81,7 @@ class SeedDecode:
             camera=prediction.cameras[member],
             grid=grid,
             taxonomy=self.taxonomy,
-            scores={number: float(score) for number, score in enumerate(scores.tolist(), start=1) if score > 0},
+            scores={number: score for number, score in enumerate(scores.tolist(), start=1) if score > 0},
             confidence=volume(said.confidence, 0.0),
         )
 
@@ -75,19 +89,21 @@ class SeedDecode:
         """Confidence of the voxels of one image, with fitted weights (`eval.fusion.confidence`)."""
         return confidence_of(evidence, self.config.confidence).half()
 
+    def chance_of(self, evidence: Float[Tensor, "k features"], judge: JudgeConfig) -> Float[Tensor, " k"]:
+        """That the things of one image are right, with fitted weights (`eval.race.judge`)."""
+        return chance_of(evidence, judge)
+
     def _things(
         self,
         logits: Float[Tensor, "n s1"],
-        probabilities: Float[Tensor, "n classes"],
-        distance: Float[Tensor, " n"],
+        voxels: VoxelEvidence,
         seeds: ThingSeeds,
-    ) -> tuple[Int64[Tensor, " n"], Int64[Tensor, " k1"], Float[Tensor, " k"]]:
-        """The thing of every voxel, numbered from 1 with none left out (0 is stuff), the class of each number, and scores."""
+    ) -> "_Things":
         is_class = torch.tensor([c.kind == "thing" for c in self.taxonomy.classes], device=logits.device)
         if self.config.class_weight:
-            logits = logits + self.config.class_weight * _agreement(probabilities, seeds, is_class).log()
+            logits = logits + self.config.class_weight * _agreement(voxels.probabilities, seeds, is_class).log()
         chosen = logits.argmax(dim=1)
-        shell = torch.bincount(chosen[distance < self.config.surface_vox], minlength=len(seeds) + 1)
+        shell = torch.bincount(chosen[voxels.is_shell], minlength=len(seeds) + 1)
         is_thing = shell > max(self.config.min_shell_voxels, 0)
         is_thing[0] = False
         kept = is_thing.nonzero()[:, 0]
@@ -96,12 +112,12 @@ class SeedDecode:
         chosen = (logits + refused).argmax(dim=1)
         number_of = torch.zeros(len(seeds) + 1, dtype=torch.int64, device=logits.device)
         number_of[kept] = torch.arange(1, len(kept) + 1, device=logits.device)
-        votes = probabilities.new_zeros(len(seeds) + 1, probabilities.shape[1])
-        votes.index_add_(0, chosen, probabilities)
+        votes = voxels.probabilities.new_zeros(len(seeds) + 1, voxels.probabilities.shape[1])
+        votes.index_add_(0, chosen, voxels.probabilities)
         votes = votes / torch.bincount(chosen, minlength=len(votes))[:, None].clamp(min=1)
         votes = votes[kept] + seeds.class_logits.float().softmax(dim=1)[kept - 1]
         classes = torch.cat((kept.new_zeros(1), torch.where(is_class, votes, -1.0).argmax(dim=1)))
-        return number_of[chosen], classes, seeds.scores[kept - 1]
+        return _Things(number_of[chosen], classes, seeds.of(kept - 1))
 
     def _stuff(self, probabilities: Float[Tensor, "n classes"], but: int | None = None) -> Int64[Tensor, " n"]:
         """The likeliest class of stuff, `but` left out."""
