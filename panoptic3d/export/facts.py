@@ -8,7 +8,7 @@ from panoptic3d.export.segments import SegmentMesh
 from panoptic3d.structures.scene import PanopticScene
 
 FORMAT_VERSION = 1
-_SURE, _SHARE_OF_BEST = 0.5, 0.7
+_SURE, _SHARE_OF_BEST = 0.5, 0.5
 
 
 def segment_facts(part: SegmentMesh, scene: PanopticScene, instance_color: tuple[int, int, int]) -> dict[str, Any]:
