@@ -120,6 +120,7 @@ class JudgeConfig(Config):
 
     bias: float
     weights: tuple[float, ...] = Field(min_length=11, max_length=11)
+    least: float = Field(default=0.0, ge=0, le=1)  # voxels of things that are less likely right become free space
 
 
 class DecodeConfig(DecodeSlot):
@@ -130,7 +131,7 @@ class DecodeConfig(DecodeSlot):
     class_weight: float = Field(default=0.0, ge=0)
     flat_floor: bool = False  # moves the voxels of the floor onto the plane that fits them
     confidence: ConfidenceConfig = ConfidenceConfig()
-    judge: JudgeConfig | None = None  # the score of a thing is its chance to be right; None: the score of its seed
+    judge: JudgeConfig | None = None  # the score of a thing is its chance to be right; None: that of its seed
 
 
 class ClearviewConfig(PipelineConfig):

@@ -58,16 +58,21 @@ class SeedDecode:
         voxels = VoxelEvidence(coords.long(), probabilities, occupied, distance < self.config.surface_vox)
         logits, seeds = finest.instance_logits[rows][:, columns], finest.seeds.of(own)
         things = self._things(logits, voxels, seeds)
-        scores = things.seeds.scores
+        scores, is_likely = things.seeds.scores, torch.ones_like(things.classes, dtype=torch.bool)
         if self.config.judge is not None:
             evidence = evidence_of_things(things.joined, things.classes, things.seeds, voxels, seen, grid.voxel_size_m)
             scores = self.chance_of(evidence, self.config.judge)
+            is_likely[1:] = scores >= self.config.judge.least
         semantic = torch.where(things.joined > 0, things.classes[things.joined], self._stuff(probabilities))
         confidence = self.confidence_of(evidence_of(occupied, seen))
-        said = Decided(coords, distance.float(), semantic.to(torch.uint8), things.joined.int(), confidence)
+        number = is_likely.long().cumsum(dim=0) - 1  # of the things that stay
+        stays = is_likely[things.joined]
+        said = Decided(coords, distance.float(), semantic.to(torch.uint8), number[things.joined].int(), confidence)[
+            stays
+        ]
         if self.config.flat_floor:
             floor = self.taxonomy.id_of("floor")
-            otherwise = self._stuff(probabilities, but=floor).to(torch.uint8)
+            otherwise = self._stuff(probabilities[stays], but=floor).to(torch.uint8)
             said = with_flat_floor(said, grid, floor, otherwise, self.truncation_vox)
         cells = linear_index(said.coords, grid.shape)
 
@@ -81,7 +86,7 @@ class SeedDecode:
             camera=prediction.cameras[member],
             grid=grid,
             taxonomy=self.taxonomy,
-            scores={number: score for number, score in enumerate(scores.tolist(), start=1) if score > 0},
+            scores={number: score for number, score in enumerate(scores[is_likely[1:]].tolist(), start=1) if score > 0},
             confidence=volume(said.confidence, 0.0),
         )
 

@@ -104,6 +104,26 @@ def test_a_score_is_the_chance_by_what_the_judge_reads(sample: Sample) -> None:
         assert math.log(score / (1 - score)) == pytest.approx(math.log(size) - 4.0, abs=1e-3)
 
 
+def test_what_is_unlikely_becomes_free_space(sample: Sample) -> None:
+    full = perfect(sample)
+    num = len(full.levels.finest.seeds)
+    assert num > 1
+    (plain,) = SeedDecode(DecodeConfig(), 3.0)(full)
+    said = _with_scores(full, [0.1, *[0.5] * (num - 1)])
+    judge = _reading("score").model_copy(update={"least": 0.4})
+    (judged,) = SeedDecode(DecodeConfig(judge=judge), 3.0)(said)
+    lost = plain.instance == 1
+    assert sorted(judged.scores) == list(range(1, num))
+    for volume, empty in ((judged.instance, 0), (judged.semantic, 0), (judged.distance_vox, 3.0)):
+        assert bool((volume[lost] == empty).all())
+    assert torch.equal(judged.instance[~lost], (plain.instance[~lost] - 1).clamp(min=0))
+    assert torch.equal(judged.semantic[~lost], plain.semantic[~lost])
+    assert torch.equal(judged.distance_vox[~lost], plain.distance_vox[~lost])
+    (none,) = SeedDecode(DecodeConfig(judge=judge.model_copy(update={"least": 0.9})), 3.0)(said)
+    assert none.scores == {}
+    assert int(none.instance.max()) == 0
+
+
 def test_nothing_to_judge_is_nothing(sample: Sample) -> None:
     full = perfect(sample)
     level = full.levels.finest
