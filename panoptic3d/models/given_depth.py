@@ -20,6 +20,7 @@ from panoptic3d.structures.pixel_map import PixelMap
 
 _NEAREST_M, _FARTHEST_M = 0.05, 100.0  # fitted depth outside of this range is discarded
 _LEAST_PIXELS = 16  # of a fit
+_BY_FLOOR = "height of the floor"
 _FLOOR_RULES = PlaneRules(band_m=0.03, least_points=200)
 
 
@@ -32,12 +33,13 @@ class FittedDepth:
     scale: float
     shift: float
     residual: float  # median of |log(given / own)|: how far the two are apart
+    fitted_in: str | None  # what decided over scale and shift
 
     def facts(self, kind: DepthKind) -> dict[str, Any]:
         """For scene.json."""
         return {
             "kind": kind,
-            "fitted_in": {"metric": None, "scale": "depth", "affine": "depth", "disparity": "disparity"}[kind],
+            "fitted_in": self.fitted_in,
             "scale": _short(self.scale),
             "shift": _short(self.shift),
             "residual": _short(self.residual),
@@ -47,15 +49,17 @@ class FittedDepth:
 
 def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any]]:
     """Use a given depth for one image. All maps first take the scale of a metric depth, so that hidden surfaces
-    moves along with it; then what was measured takes the place of what was believed, and how the camera stands follows.
+    move along with it; then what was measured takes the place of what was believed, and how the camera stands follows.
     """
     own_m = seen.rays.depth_m[0]
     fit = fitted_depth(at_map(seen, given), own_m, given.kind)
+    if given.kind == "scale":
+        fit = _with_floor_where_it_is(seen, fit)
     found = agreement(fit.depth_m, own_m, fit.is_measured)
     if given.is_checked:
         refuse_another_photo(found)
     facts = fit.facts(given.kind) | ({} if found is None else {"agreement": _short(found.correlation)})
-    if given.kind == "metric":
+    if fit.fitted_in in (None, _BY_FLOOR):
         factor = float(median_log_ratio(own_m[fit.is_measured].double(), fit.depth_m[fit.is_measured].double()).exp())
         seen, facts = seen.scaled(factor), facts | {"scale_of_own": _short(factor)}
     depth_m = filled(fit.depth_m, fit.is_measured, seen.rays.depth_m[0])
@@ -65,6 +69,29 @@ def with_given_depth(seen: Seen, given: GivenDepth) -> tuple[Seen, dict[str, Any
     if floor is not None:
         seen, facts = replace(seen, rays=seen.rays.standing_on(floor)), facts | {"floor_m": _short(-floor.offset_m)}
     return seen, facts
+
+
+def _with_floor_where_it_is(seen: Seen, fit: FittedDepth) -> FittedDepth:
+    """Depth of unknown scale, scaled so that its floor lies as far below the camera as the network says. That is known better
+    than the depth of walls and things is (docs/experiments/2026-11-30-depth.md). Without a stance or a floor nothing changes.
+    """
+    stance = getattr(seen.rays, "stance", None)
+    if stance is None:
+        return fit
+    shown = replace(seen, rays=seen.rays.with_depth(fit.depth_m[None], fit.is_measured[None], MEASURED_LOG_SPREAD))
+    floor = measured_floor(shown, fit.is_measured, _FLOOR_RULES)
+    if floor is None:
+        return fit
+    factor = float(stance.floor_m[0]) / -floor.offset_m
+    own_m, depth_m = seen.rays.depth_m[0], torch.where(fit.is_measured, fit.depth_m * factor, 1.0)
+    gap = (depth_m[fit.is_measured].double() / own_m[fit.is_measured].double()).log()
+    return replace(
+        fit,
+        depth_m=depth_m,
+        scale=fit.scale * factor,
+        residual=float(gap.abs().median()),
+        fitted_in=_BY_FLOOR,
+    )
 
 
 def at_map(seen: Seen, given: GivenDepth) -> Float[Tensor, "h w"]:
@@ -100,7 +127,8 @@ def fitted_depth(values: Float[Tensor, "h w"], own_m: Float[Tensor, "h w"], kind
         )
     gap = depth_m[is_measured].double().log() - own_m[is_measured].double().log()
     depth_m = torch.where(is_measured, depth_m, 1.0).to(own_m)
-    return FittedDepth(depth_m, is_measured, scale, shift, float(gap.abs().median()))
+    fitted_in = {"metric": None, "scale": "depth", "affine": "depth", "disparity": "disparity"}[kind]
+    return FittedDepth(depth_m, is_measured, scale, shift, float(gap.abs().median()), fitted_in)
 
 
 def _refuse_mirrored(scale: float, contrast: float, kind: DepthKind) -> None:

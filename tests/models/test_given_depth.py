@@ -142,6 +142,32 @@ def test_a_known_height_puts_the_floor_of_the_depth_map_there(seen: Seen) -> Non
         with_hint(replace(room, rays=nowhere), SceneHint(camera_height_m=1.6))
 
 
+def test_depth_of_unknown_scale_stands_on_the_floor_of_the_stance(seen: Seen) -> None:
+    """The network is right about its height above the floor, and its depth is a fifth too far."""
+    camera, height, width = seen.rays.cameras[0], *seen.rays.depth_m.shape[1:]
+    rows = (torch.arange(height) - camera.cy_px) / camera.fy_px
+    is_floor = (rows > 0.1)[:, None].expand(height, width)
+    depth = torch.where(is_floor, 0.8 / rows.clamp(min=0.05)[:, None], 3.0)
+    logits = torch.zeros_like(seen.panoptic.maps[SEMANTICS])
+    logits[0, FRONT3D_TAXONOMY.id_of("floor")] = torch.where(is_floor, 5.0, -5.0)
+    maps = {**seen.panoptic.maps, SEMANTICS: logits}
+    stance = replace(seen.rays.stance, down=torch.tensor([[0.0, 1, 0]]), floor_m=torch.tensor([0.8]))
+    layout_m = 1.2 * torch.maximum(depth, torch.tensor(3.5))[None]
+    rays = replace(seen.rays, depth_m=1.2 * depth[None], layout_m=layout_m, stance=stance)
+    room = replace(seen, panoptic=replace(seen.panoptic, maps=maps), rays=rays)
+    out, facts = with_given_depth(room, _given(5 * depth, "scale"))
+    assert facts["fitted_in"] == "height of the floor"
+    assert facts["scale"] == pytest.approx(0.2, rel=0.01)
+    assert facts["scale_of_own"] == pytest.approx(1 / 1.2, rel=0.01)
+    assert facts["floor_m"] == pytest.approx(0.8, abs=0.01)
+    torch.testing.assert_close(out.rays.depth_m[0], depth, rtol=0.01, atol=0.0)
+    torch.testing.assert_close(out.rays.layout_m[0][~is_floor], layout_m[0][~is_floor] / 1.2, rtol=0.01, atol=0.0)
+    unknown = replace(room, rays=replace(rays, stance=None))
+    out, facts = with_given_depth(unknown, _given(5 * depth, "scale"))
+    assert facts["fitted_in"] == "depth"
+    torch.testing.assert_close(out.rays.depth_m[0], 1.2 * depth, rtol=0.01, atol=0.0)
+
+
 def test_the_floor_is_the_lowest_plane_even_where_classes_take_a_table_for_it(seen: Seen) -> None:
     camera, height, width = seen.rays.cameras[0], *seen.rays.depth_m.shape[1:]
     rows = ((torch.arange(height) - camera.cy_px) / camera.fy_px).clamp(min=0.05)[:, None].expand(height, width)
