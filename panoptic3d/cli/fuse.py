@@ -74,10 +74,8 @@ def _fuse_root(arguments: argparse.Namespace) -> int:
             "--data has cameras of its own and fuses into a new folder; leave --fov-deg and --overwrite out."
         )
     data = open_root(arguments.data)
-    split, opened = (
-        data.split(arguments.split),
-        Opened(arguments.checkpoint, arguments.device, arguments.trust, arguments.tta),
-    )
+    split = data.split(arguments.split)
+    opened = Opened(arguments.checkpoint, arguments.device, arguments.trust, arguments.tta)
     total = num_rooms(split, arguments.views)
     config = FusionConfig(photo_weights=arguments.photo_weights)
     rooms = fuse_root(data, split, arguments.views, Path(arguments.out), lambda: opened().network, config)

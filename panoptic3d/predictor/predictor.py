@@ -94,6 +94,8 @@ class Predictor:
         """
         if not isinstance(tta, bool):
             raise InputError(f"tta is True or False, not {tta!r}.")
+        if tta and network is not None:
+            raise InputError("tta is of a checkpoint; a network that is given averages by itself, or not at all.")
         if network is not None and not isinstance(network, SceneNetwork):
             raise InputError(f"a network has checkpoint, view_of and scenes; {type(network).__name__} has not.")
         self.network: SceneNetwork = _opened(checkpoint, device, trust, tta) if network is None else network
@@ -110,6 +112,7 @@ class Predictor:
         token: str | None = None,
         cache_dir: str | os.PathLike[str] | None = None,
         trust: Sequence[str] = (),
+        tta: bool = False,
     ) -> "Predictor":
         """A shipped name, a folder, or `org/name` on the Hugging Face hub. The last needs the extra `[hub]`, and the network
         on first use. Code that comes with it is never fetched; `trust` is of packages that are installed here.
@@ -119,7 +122,7 @@ class Predictor:
             if text is not None and not isinstance(text, str):
                 raise InputError(f"the {what} of a checkpoint on the hub is a text, not {type(text).__name__}.")
         folder = find_or_fetch(_name_of(name), revision, token, cache)
-        made = cls(folder, device, trust=trust)
+        made = cls(folder, device, trust=trust, tta=tta)
         if folder.name not in os.fspath(name):  # the hub's cache calls it by its commit
             made.network.checkpoint |= {"name": os.fspath(name), "revision": folder.name}
         return made

@@ -82,3 +82,9 @@ def test_pictures_in_memory_are_photos_too() -> None:
     scene = predictor(picture(320, 240))
     assert torch.equal(predictor(np.asarray(picture(320, 240))).photo, scene.photo)
     assert scene.provenance["photo"]["file"] is None
+
+
+def test_tta_is_never_ignored_in_silence() -> None:
+    with pytest.raises(InputError, match="tta is of a checkpoint"):
+        Predictor(network=Echo(), tta=True)
+    assert Predictor.from_pretrained("tiny", device="cpu", tta=True).tta
