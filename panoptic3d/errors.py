@@ -4,7 +4,6 @@ import contextlib
 import os
 from collections.abc import Iterator
 from concurrent.futures import BrokenExecutor
-from multiprocessing import active_children
 from typing import ClassVar
 
 
@@ -52,21 +51,6 @@ def explained_loss_of_workers(option: str) -> Iterator[None]:
         raise Panoptic3dError(
             f"a worker was killed, most often for want of memory; run the same command again with fewer {option}."
         ) from error
-
-
-@contextlib.contextmanager
-def starting_workers() -> Iterator[None]:
-    """Around the first calls to a pool. While its workers start, a pool that loses one of them may forget to end another,
-    and would wait for that one for ever.
-    """
-    before = active_children()
-    try:
-        yield
-    except (BrokenPipeError, BrokenExecutor) as error:
-        for child in active_children():
-            if child not in before:
-                child.kill()
-        raise BrokenExecutor("a worker was killed while it started") from error
 
 
 FOR_DATA_SETS = "restore the file or leave its sample out"

@@ -1,23 +1,26 @@
 """Work over many keys, in processes, from where an interrupted run stopped: for evaluate, generate, pack and verify."""
 
 import contextlib
+import errno
 import multiprocessing
 import os
 import threading
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import FIRST_COMPLETED, BrokenExecutor, Future, ProcessPoolExecutor, wait
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from itertools import islice
 from multiprocessing import connection
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
-from panoptic3d.errors import explained_loss_of_workers, starting_workers
+from panoptic3d.errors import explained_loss_of_workers
 
 K = TypeVar("K")
 R = TypeVar("R")
 
 _AHEAD = 3  # keys in the queue of each worker
+_LOOK_S = 1.0  # between two looks for lost workers while no result comes
 _THREAD_LIMITS = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
 
 
@@ -132,21 +135,51 @@ def _in_processes(
         _one_thread_each(),
         ProcessPoolExecutor(num, context, initializer=_begin, initargs=(work, workers.begin)) as pool,
     ):
-        running = _submitted(pool, islice(waiting, _AHEAD * num))
+        crew = _Crew()
         try:
+            running = crew.submitted(pool, islice(waiting, _AHEAD * num))
             while running:
-                done, _ = wait(running, return_when=FIRST_COMPLETED)
+                done, _ = wait(running, timeout=_LOOK_S, return_when=FIRST_COMPLETED)
                 finished = [(running.pop(future), future) for future in done]
-                running |= _submitted(pool, islice(waiting, len(done)))
+                if not finished:
+                    crew.look()
+                running |= crew.submitted(pool, islice(waiting, len(done)))
                 for key, future in finished:
                     yield key, future.result()
+        except BrokenExecutor:
+            crew.end()
+            raise
         finally:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _submitted(pool: ProcessPoolExecutor, keys: Iterable[K]) -> dict[Future, K]:
-    with starting_workers():  # a call starts a worker as long as there are fewer than `num`
-        return {pool.submit(_work_on, key): key for key in keys}
+@dataclass
+class _Crew:
+    """The workers of a pool. A pool that loses one of them while it starts another forgets that other, and whoever ends the
+    pool would wait for it for ever; and what is submitted at that moment gets no answer.
+    """
+
+    members: list[BaseProcess] = field(default_factory=list)
+
+    def submitted(self, pool: ProcessPoolExecutor, keys: Iterable[K]) -> dict[Future, K]:
+        """A call starts a worker as long as there are fewer than the pool may have."""
+        others = multiprocessing.active_children()
+        try:
+            return {pool.submit(_work_on, key): key for key in keys}
+        except OSError as error:
+            if error.errno not in (None, errno.EPIPE):  # pipes to lost workers are broken, or closed by the pool
+                raise
+            raise BrokenExecutor("a worker was killed while it started") from error
+        finally:
+            self.members += [child for child in multiprocessing.active_children() if child not in others]
+
+    def look(self) -> None:
+        if not all(member.is_alive() for member in self.members):
+            raise BrokenExecutor("a worker was killed")
+
+    def end(self) -> None:
+        for member in self.members:
+            member.kill()
 
 
 _work: Callable[[Any], Any]  # of a worker process

@@ -2,8 +2,10 @@
 
 import os
 import signal
+import time
 from concurrent.futures import ProcessPoolExecutor
 from functools import partial
+from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import pytest
@@ -76,3 +78,34 @@ def test_a_worker_that_is_killed_while_it_starts(monkeypatch: pytest.MonkeyPatch
         list(resumable_map(square, [2, 3], workers=Workers(2, "--jobs")).fresh)
     workers = Workers[int, int](2, when_killed=lambda key: -key)
     assert list(resumable_map(square, [2, 3], workers=workers).fresh) == [(2, -2), (3, -3)]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("num_keys", [2, 8])
+@pytest.mark.parametrize("when", ["before", "after"])
+def test_a_worker_that_is_killed_while_the_next_one_starts(
+    monkeypatch: pytest.MonkeyPatch, when: str, num_keys: int
+) -> None:
+    """The pool ends the workers that it knows, closes its pipes, and only then gets to know the next one."""
+    start, started = BaseProcess.start, list[BaseProcess]()
+
+    def lose_the_first() -> None:
+        if started:
+            started[0].kill()
+            started[0].join()
+            time.sleep(1)  # time for the pool to see it
+
+    def started_late(process: BaseProcess) -> None:
+        if when == "before":
+            lose_the_first()
+        start(process)
+        if when == "after":
+            lose_the_first()
+        started.append(process)
+
+    monkeypatch.setattr(BaseProcess, "start", started_late)
+    with pytest.raises(Panoptic3dError, match="run the same command again with fewer --jobs"):
+        list(resumable_map(square, range(num_keys), workers=Workers(2, "--jobs")).fresh)
+    for process in started:
+        process.join(timeout=20)
+        assert not process.is_alive()

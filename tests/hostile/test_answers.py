@@ -8,11 +8,8 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Sequence
-from concurrent.futures import BrokenExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import replace
-from multiprocessing import get_context
-from multiprocessing.process import BaseProcess
 from pathlib import Path
 
 import psutil
@@ -24,7 +21,7 @@ from panoptic3d.cli.main import main
 from panoptic3d.data.predictions import PredictedVoxels
 from panoptic3d.engine.evaluation.network import NetworkPredictions
 from panoptic3d.engine.evaluation.run import carry_out
-from panoptic3d.errors import Panoptic3dError, explained_loss_of_workers, starting_workers
+from panoptic3d.errors import Panoptic3dError, explained_loss_of_workers
 from panoptic3d.models.finite import NotFiniteError, checked
 from panoptic3d.structures.camera import Camera
 from panoptic3d.structures.grid import VoxelGrid
@@ -137,27 +134,6 @@ def test_a_killed_worker_is_one_sentence() -> None:
         explained_loss_of_workers("--jobs"),
     ):
         raise BrokenProcessPool
-
-
-def _lose_one_after(started: BaseProcess) -> None:
-    started.start()
-    raise BrokenPipeError
-
-
-def test_a_worker_that_is_killed_while_it_starts_takes_the_others_with_it() -> None:
-    """The pool does not know of it, and the end of the process would wait for those that started before it."""
-    before = get_context("fork").Process(target=time.sleep, args=(60,))
-    started = get_context("fork").Process(target=time.sleep, args=(60,))
-    before.start()
-    try:
-        with pytest.raises(BrokenExecutor), starting_workers():
-            _lose_one_after(started)
-        started.join(timeout=20)
-        assert started.exitcode == -signal.SIGKILL
-        assert before.is_alive()
-    finally:
-        before.kill()
-        started.kill()
 
 
 @pytest.mark.slow
