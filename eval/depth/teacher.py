@@ -3,10 +3,12 @@
     python -m eval.depth.teacher CARD --data ROOT --split LIST [--num 100] [--checkpoint tiny] [--json FILE]
 
 `fitted_to_own` needs no truth: the teacher's depth by scale and shift on our own depth, as `predict` fits what has no scale.
+Where `predict` would refuse it (mirrored, say) it is counted, and left out of that row's mean.
 """
 
 import argparse
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,7 @@ from panoptic3d.structures.sample import Sample
 from panoptic3d.teachers.onnx_depth import open_teacher
 from panoptic3d.teachers.teacher import DepthTeacher
 
+_FITTED = "fitted_to_own"
 _ALIGNMENTS = ("none", "scale", "scale_shift")
 
 
@@ -38,12 +41,16 @@ def maps_of(sample: Sample, network: Any, teacher: DepthTeacher) -> dict[str, np
     given, own_m = placed_depth(loaded, sample.camera), seen.rays.depth_m[0]
     truth = LoadedDepth(torch.where(sample.depth_m > 0, sample.depth_m, torch.nan).numpy())
     said = at_map(seen, given)
-    return {
+    maps = {
         "truth": at_map(seen, placed_depth(truth, sample.camera)).nan_to_num().numpy(),
         "own": own_m.numpy(),
         "teacher": said.nan_to_num().numpy(),
-        "fitted_to_own": fitted_depth(said, own_m, "affine").depth_m.numpy(),
     }
+    try:
+        return maps | {_FITTED: fitted_depth(said, own_m, "affine").depth_m.numpy()}
+    except InputError as error:
+        print(f"{sample.key}: {error}", file=sys.stderr)
+        return maps
 
 
 def scores(rows: list[dict[str, np.ndarray]]) -> dict[str, dict[str, float]]:
@@ -53,10 +60,10 @@ def scores(rows: list[dict[str, np.ndarray]]) -> dict[str, dict[str, float]]:
     for row in rows:
         has = row["truth"] > 0
         row["mean map of the others"] = (total - row["truth"]) / np.maximum(count - has, 1)
-    names = [name for name in rows[0] if name != "truth"]
+    having = {name: [row for row in rows if name in row] for row in rows for name in row if name != "truth"}
     return {
         name: {a: float(np.mean([_abs_rel(row[name], row["truth"], a) for row in rows])) for a in _ALIGNMENTS}
-        for name in names
+        for name, rows in having.items()
     }
 
 
@@ -83,6 +90,7 @@ def main() -> None:
     found = {
         "machine": describe_machine(),
         "num_images": len(rows),
+        "num_refused": sum(_FITTED not in row for row in rows),
         "teacher": teacher.facts(),
         "abs_rel": scores(rows),
     }

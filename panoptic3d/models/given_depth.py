@@ -13,13 +13,14 @@ from panoptic3d.geometry.affine_depth import median_log_ratio, robust_affine_fit
 from panoptic3d.geometry.hole_filling import filled
 from panoptic3d.geometry.room_planes import PlaneRules
 from panoptic3d.models.depth_agreement import agreement, refuse_another_photo
-from panoptic3d.models.seen_floor import measured_floor
+from panoptic3d.models.seen_floor import measured_floor, small_floor_m
 from panoptic3d.models.slots import Seen
 from panoptic3d.structures.given_depth import MEASURED_LOG_SPREAD, DepthKind, GivenDepth
 from panoptic3d.structures.pixel_map import PixelMap
 
 _NEAREST_M, _FARTHEST_M = 0.05, 100.0  # fitted depth outside of this range is discarded
 _LEAST_PIXELS = 16  # of a fit
+_SMALL_FLOOR_LOG = 0.2  # a patch that would change the scale by more is the top of something
 _BY_FLOOR = "height of the floor"
 _FLOOR_RULES = PlaneRules(band_m=0.03, least_points=200)
 
@@ -80,9 +81,12 @@ def _with_floor_where_it_is(seen: Seen, fit: FittedDepth) -> FittedDepth:
         return fit
     shown = replace(seen, rays=seen.rays.with_depth(fit.depth_m[None], fit.is_measured[None], MEASURED_LOG_SPREAD))
     floor = measured_floor(shown, fit.is_measured, _FLOOR_RULES)
-    if floor is None:
+    floor_m = small_floor_m(shown, fit.is_measured, stance.down[0]) if floor is None else -floor.offset_m
+    if floor_m is None:
         return fit
-    factor = float(stance.floor_m[0]) / -floor.offset_m
+    factor = float(stance.floor_m[0]) / floor_m
+    if floor is None and abs(math.log(factor)) > _SMALL_FLOOR_LOG:
+        return fit
     own_m, depth_m = seen.rays.depth_m[0], torch.where(fit.is_measured, fit.depth_m * factor, 1.0)
     gap = (depth_m[fit.is_measured].double() / own_m[fit.is_measured].double()).log()
     return replace(

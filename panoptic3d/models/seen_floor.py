@@ -12,6 +12,8 @@ from panoptic3d.structures.taxonomy import FRONT3D_TAXONOMY
 
 _CLASSES = "semantics"  # class logits of pixels, in methods that have them
 _FLOOR = FRONT3D_TAXONOMY.id_of("floor")
+_FEW_PIXELS = 100  # of a floor that is too small to be a plane of its own
+_ALIKE, _SHARE_ALIKE = 0.01, 0.8  # of its height: so near the median is so much of it
 _BELOW_M, _MOST_BELOW = 0.1, 0.05  # where more of what was measured lies so far below it, a plane is a bed or a table
 
 
@@ -37,5 +39,25 @@ def measured_floor(seen: Seen, is_measured: Bool[Tensor, "h w"], rules: PlaneRul
     plane = floor_plane(points[pixels_of_floor(seen).cpu() & is_measured], rules)
     if plane is None:
         return None
-    is_below = plane.distance_m(points[is_measured]) < -_BELOW_M
-    return plane if float(is_below.double().mean()) < _MOST_BELOW else None
+    return None if _has_more_below(-plane.distance_m(points[is_measured])) else plane
+
+
+def small_floor_m(seen: Seen, is_measured: Bool[Tensor, "h w"], down: Float[Tensor, "3"]) -> float | None:
+    """How far a patch of floor lies below the camera, if it is too small for `measured_floor`. None if its pixels are at
+    different heights along `down`, or if other pixels lie below them.
+    """
+    points, is_measured = points_of(seen), is_measured.cpu()
+    below_m = points @ down.to(points)
+    floor_m = below_m[pixels_of_floor(seen).cpu() & is_measured]
+    if len(floor_m) < _FEW_PIXELS:
+        return None
+    height_m = floor_m.median()
+    apart = ((floor_m - height_m).abs() / height_m).quantile(_SHARE_ALIKE)
+    if height_m <= 0 or apart > _ALIKE or _has_more_below(below_m[is_measured] - height_m):
+        return None
+    return float(height_m)
+
+
+def _has_more_below(depth_m: Float[Tensor, " n"]) -> bool:
+    """`depth_m` under what is taken for the floor."""
+    return float((depth_m > _BELOW_M).double().mean()) >= _MOST_BELOW

@@ -3,11 +3,13 @@
 import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from panoptic3d.cli import main
 from panoptic3d.data.front3d import Front3dFiles, read_front3d_truth
 from panoptic3d.data.predictions import write_prediction
+from panoptic3d.data.roots import open_root
 from panoptic3d.structures.camera import FRONT3D_CAMERA
 from panoptic3d.structures.scene import PanopticScene
 
@@ -47,3 +49,28 @@ def test_the_truth_of_a_released_frame_scores_one(real_root: Path, tmp_path: Pat
     assert main(["evaluate", *words]) == 0
     result = json.loads(out.read_text())
     assert (result["prq"], result["rsq"], result["rrq"]) == (1.0, 1.0, 1.0)
+
+
+@pytest.mark.slow
+def test_depth_is_handed_in_beside_the_photos_and_the_result_says_so(repository: Path, tmp_path: Path) -> None:
+    rooms, split = repository / "data" / "rooms-sample", tmp_path / "one.txt"
+    split.write_text("room-30000001/0000\n")
+    depth_m = open_root(rooms).read("room-30000001/0000", has_voxels=False).depth_m
+    (tmp_path / "depths").mkdir()
+    np.save(tmp_path / "depths" / "room-30000001_0000.npy", 1000 * depth_m.numpy())
+    words = ["evaluate", "--data", str(rooms), "--split", str(split), "--checkpoint", "tiny", "--json"]
+    asked = {
+        "photo": [],
+        "truth": ["--depth", "truth"],
+        "folder": ["--depth", str(tmp_path / "depths"), "--depth-unit", "0.001"],
+    }
+    found = {}
+    for name, depth in asked.items():
+        assert main([*words, str(tmp_path / f"{name}.json"), *depth]) == 0
+        found[name] = json.loads((tmp_path / f"{name}.json").read_text())
+    assert found["photo"]["depth"] is None
+    assert found["truth"]["depth"]["source"] == "truth"
+    assert found["folder"]["depth"]["source"] == "depths"
+    assert found["truth"]["prq"] == pytest.approx(found["folder"]["prq"], abs=1e-4)
+    seen = {name: result["visibility"]["seen"]["f1"] for name, result in found.items()}
+    assert seen["truth"] > seen["photo"] + 0.1

@@ -168,6 +168,34 @@ def test_depth_of_unknown_scale_stands_on_the_floor_of_the_stance(seen: Seen) ->
     torch.testing.assert_close(out.rays.depth_m[0], 1.2 * depth, rtol=0.01, atol=0.0)
 
 
+@pytest.mark.parametrize(
+    ("lies_m", "slope", "by"),
+    [(0.8, 0.0, "height of the floor"), (0.8, 0.1, "depth"), (0.4, 0.0, "depth")],
+    ids=["a patch of floor", "what is not level", "the top of a bed"],
+)
+def test_a_patch_of_floor_too_small_for_a_plane_says_the_scale_if_it_is_level(
+    seen: Seen, lies_m: float, slope: float, by: str
+) -> None:
+    camera, height, width = seen.rays.cameras[0], *seen.rays.depth_m.shape[1:]
+    rows = ((torch.arange(height) - camera.cy_px) / camera.fy_px)[:, None].expand(height, width)
+    is_patch = torch.zeros(height, width, dtype=torch.bool)
+    is_patch[-8:, :18] = True
+    assert 100 <= int(is_patch.sum()) < 200
+    tilted = 1 + slope * torch.linspace(-1, 1, width).mul(width / 18)
+    depth = torch.where(is_patch, lies_m / rows.clamp(min=0.05) * tilted, 0.5)
+    logits = torch.zeros_like(seen.panoptic.maps[SEMANTICS])
+    logits[0, FRONT3D_TAXONOMY.id_of("floor")] = torch.where(is_patch, 5.0, -5.0)
+    stance = replace(seen.rays.stance, down=torch.tensor([[0.0, 1, 0]]), floor_m=torch.tensor([0.8]))
+    room = replace(
+        seen,
+        panoptic=replace(seen.panoptic, maps={**seen.panoptic.maps, SEMANTICS: logits}),
+        rays=replace(seen.rays, depth_m=1.1 * depth[None], stance=stance),
+    )
+    facts = with_given_depth(room, _given(5 * depth, "scale"))[1]
+    assert facts["fitted_in"] == by
+    assert facts["scale"] == pytest.approx(0.2 if by != "depth" else 0.22, rel=0.01)
+
+
 def test_the_floor_is_the_lowest_plane_even_where_classes_take_a_table_for_it(seen: Seen) -> None:
     camera, height, width = seen.rays.cameras[0], *seen.rays.depth_m.shape[1:]
     rows = ((torch.arange(height) - camera.cy_px) / camera.fy_px).clamp(min=0.05)[:, None].expand(height, width)

@@ -158,3 +158,37 @@ def test_through_the_command_line(
     assert "another depth" in capsys.readouterr().err
     assert main(call) == 2
     assert "other options" in capsys.readouterr().err
+
+
+def test_what_the_command_line_says_of_a_depth_reaches_the_scene(
+    checkpoint: Path,  # noqa: F811
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """Along the ray, of unknown scale, in decimetres: what the network is handed lies along the axis, in metres."""
+    handed = list[SceneHint | None]()
+
+    class Listening(HintedEcho):
+        def hinted_scenes(
+            self, images: torch.Tensor, cameras: Sequence[Camera], hints: Sequence[SceneHint | None]
+        ) -> list[PanopticScene]:
+            handed.extend(hints)
+            return super().hinted_scenes(images, cameras, hints)
+
+    monkeypatch.setattr("panoptic3d.predictor.predictor.open_network", lambda *_: Listening())
+    picture(80, 60).save(tmp_path / "rgb_1.png")
+    np.save(tmp_path / "depth.npy", np.full((60, 80), 25.0, dtype=np.float32))
+    call = ["predict", str(tmp_path / "rgb_1.png"), "--out", str(tmp_path / "out"), "--checkpoint", str(checkpoint)]
+    asked = ["--depth", str(tmp_path / "depth.npy"), "--depth-unit", "0.1", "--fov-deg", "90", "--device", "cpu"]
+    assert main([*call, *asked, "--depth-along", "ray", "--depth-kind", "scale"]) == 0
+    assert main([*call, *asked, "--overwrite"]) == 0
+    ray, axis = (hint.depth for hint in handed if hint is not None)
+    assert ray is not None
+    assert axis is not None
+    assert (ray.kind, axis.kind) == ("scale", "metric")
+    assert float(axis.values.min()) == float(axis.values.max()) == pytest.approx(2.5)
+    assert float(ray.values.max()) == pytest.approx(2.5, rel=1e-3), "the ray through the centre is the axis"
+    corner = 2.5 / np.sqrt(1 + 1 + (60 / 80) ** 2)  # 90 degrees wide: the last column lies at 45
+    assert float(ray.values[0, 0]) == pytest.approx(corner, rel=0.02)
+    facts = json.loads((tmp_path / "out" / "rgb_1" / "scene.json").read_text())["provenance"]["depth"]
+    assert facts["source"] == "depth.npy"
